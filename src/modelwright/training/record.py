@@ -1,0 +1,163 @@
+"""What a run was asked, decided and found, as plain values.
+
+These structs are the files of the run folder (``run.json``, ``plan.json``, ``evaluation.json``) and the only
+input of the report.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from modelwright.audit.finding import Finding
+from modelwright.tables.schema import Schema, Task
+from modelwright.version import FORMAT_VERSION
+
+TrialState = Literal["complete", "failed", "abandoned", "stopped", "unavailable"]
+
+
+class CurveRecord(msgspec.Struct, frozen=True):
+    """Loss by iteration; ``validation`` may be empty."""
+
+    trial: int
+    algorithm: str
+    fold: int
+    loss: str
+    iterations: list[int]
+    training: list[float]
+    validation: list[float]
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One algorithm with one set of hyperparameters, and how it did.
+
+    ``score`` is the mean over folds in the metric's own units; ``stage`` "probe" (data subset, one fold),
+    "tune" (same, proposed by the sampler) or "validate" (all training rows, all folds).
+    """
+
+    number: int
+    algorithm: str
+    params: dict[str, Any]
+    state: TrialState
+    stage: str
+    score: float | None = None
+    fold_scores: list[float] = []
+    n_rows: int = 0
+    n_iterations: int | None = None
+    fit_s: float = 0.0
+    predict_us_per_row: float = 0.0
+    size_bytes: int = 0
+    peak_memory_mb: float = 0.0
+    baseline: bool = False
+    error: str = ""
+
+
+class MemberRecord(msgspec.Struct, frozen=True):
+    """One learner inside the delivered model."""
+
+    trial: int
+    algorithm: str
+    params: dict[str, Any]
+    n_iterations: int | None
+    weight: float
+    seed: int
+    n_rows: int
+    refit: bool
+    fit_s: float = 0.0
+    size_bytes: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What was decided; replaying it by counts repeats the run."""
+
+    schema: Schema
+    task: Task
+    metric: str
+    classes: list[Any]
+    split_rule: str
+    split_sentence: str
+    n_folds: int
+    probe_rows: int
+    seed: int
+    members: list[MemberRecord]
+    threads_per_fit: int = 1
+    temperature: float = 1.0
+    threshold: float | None = None
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Model against baseline on the same sealed rows.
+
+    ``difference`` is oriented so that positive means the model is better.
+    """
+
+    baseline: str
+    baseline_score: Interval
+    difference: Interval
+    p_value: float
+    better: bool
+    sentence: str
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """The one sealed evaluation.
+
+    ``plots`` holds the drawn-down points of each diagnostic plot, keyed "roc" {fpr, tpr}, "pr" {recall,
+    precision}, "calibration" {predicted, observed, count}, "confusion" {labels, counts (rows actual, columns
+    predicted)}, "residuals" {predicted, actual}, "clusters" {x, y, cluster}; each value is a list.
+    """
+
+    metric: str
+    n_rows: int
+    score: Interval
+    others: dict[str, Interval]
+    comparison: Comparison | None
+    opened: int = 1
+    plots: dict[str, dict[str, list[Any]]] = {}
+
+
+class RunRecord(msgspec.Struct, frozen=True):
+    """Everything about one run."""
+
+    id: str
+    name: str
+    created: str
+    modelwright: str
+    spec: dict[str, Any]
+    source: str
+    fingerprint: str
+    n_rows: int
+    n_columns: int
+    task: Task
+    target: str | None
+    metric: str
+    greater_is_better: bool
+    plan: Plan
+    n_training: int
+    n_evaluation: int
+    findings: list[Finding]
+    notes: list[str]
+    trials: list[Trial]
+    curves: list[CurveRecord]
+    validation_score: float | None
+    evaluation: Evaluation | None
+    #: (column, share) pairs, largest first; permutation importance on validation rows.
+    importance: list[tuple[str, float]]
+    timings_s: dict[str, float]
+    wall_s: float
+    budget_s: float | None
+    peak_memory_mb: float
+    environment: dict[str, Any]
+    model: dict[str, Any]
+    baseline_validation: dict[str, float] = {}
+    interrupted: bool = False
+    format_version: int = FORMAT_VERSION
