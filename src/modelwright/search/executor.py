@@ -1,0 +1,160 @@
+"""Local worker processes: as many fits at once as there are workers, one thread each.
+
+A worker that dies, overruns its limit or is cut off by the deadline costs its own job only; a fresh one takes
+its place.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from modelwright.search.jobs import Done, Fit, Job
+
+#: A fit that honours its time limit needs some more seconds to save and predict before it counts as stuck.
+GRACE_S = 5.0
+_POLL_S = 0.1
+
+ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS")
+}
+
+
+class Executor:
+    """A fixed number of worker processes.
+
+    Parameters
+    ----------
+    n_workers : int
+    log : Path
+        File that receives what the workers and their libraries print.
+    stop : threading.Event
+        When set, running jobs are ended and no new one starts.
+    """
+
+    def __init__(self, n_workers: int, log: Path, stop: threading.Event) -> None:
+        self.n_workers = n_workers
+        self.stop = stop
+        self._log = log.open("ab")
+        self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
+        self._workers = [self._start() for _ in range(n_workers)]
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for worker in self._workers:
+            worker.kill()
+        self._log.close()
+
+    def run(self, jobs: Sequence[Job], *, deadline: float | None = None) -> Iterator[tuple[int, Done]]:
+        """Do the jobs; yield (position in ``jobs``, answer) as they end.
+
+        Parameters
+        ----------
+        jobs : sequence of Job
+            Started in this order.
+        deadline : float, optional
+            On the ``time.monotonic`` clock. At that moment running jobs are ended and the rest is not started;
+            all of them are answered with ``ended="deadline"``.
+        """
+        waiting = list(range(len(jobs)))
+        running: dict[_Worker, int] = {}
+        while waiting or running:
+            reason = "stop" if self.stop.is_set() else "deadline" if deadline is not None and time.monotonic() >= deadline else ""
+            if reason:
+                for worker in running:
+                    self._replace(worker)
+                for position in [*running.values(), *waiting]:
+                    yield position, Done(error=f"ended by the {reason}", ended=reason)
+                return
+            for worker in self._workers:
+                if waiting and worker not in running:
+                    running[worker] = waiting.pop(0)
+                    worker.send(jobs[running[worker]])
+            for worker, line in self._collect():
+                if worker not in running:
+                    continue  # a worker that was replaced meanwhile
+                position = running.pop(worker)
+                if line:
+                    yield position, msgspec.json.decode(line, type=Done)
+                else:
+                    self._replace(worker)
+                    yield position, Done(error=f"the worker process died ({worker.how_it_ended()})", ended="died")
+            for worker, position in list(running.items()):
+                job = jobs[position]
+                if isinstance(job, Fit) and job.time_limit_s is not None and worker.busy_s() > job.time_limit_s * 1.25 + GRACE_S:
+                    del running[worker]
+                    self._replace(worker)
+                    yield position, Done(error=f"exceeded its time limit of {job.time_limit_s:.0f} s", ended="limit")
+
+    def _collect(self) -> list[tuple[_Worker, bytes]]:
+        try:
+            return [self._answers.get(timeout=_POLL_S)]
+        except queue.Empty:
+            return []
+
+    def _start(self) -> _Worker:
+        return _Worker(self._log, self._answers)
+
+    def _replace(self, worker: _Worker) -> None:
+        worker.kill()
+        self._workers[self._workers.index(worker)] = self._start()
+
+
+class _Worker:
+    """A subprocess and the thread that reads its answers."""
+
+    def __init__(self, log: object, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "modelwright.search.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,  # type: ignore[arg-type]
+            env={**os.environ, **ONE_THREAD},
+            start_new_session=True,  # Ctrl-C at the terminal reaches the parent only
+        )
+        self._since = time.monotonic()
+        threading.Thread(target=self._read, args=(answers,), daemon=True).start()
+
+    def _read(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            for line in stream:
+                answers.put((self, line))
+        answers.put((self, b""))
+
+    def send(self, job: Job) -> None:
+        self._since = time.monotonic()
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(msgspec.json.encode(job) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return  # the reading thread reports the death
+
+    def busy_s(self) -> float:
+        return time.monotonic() - self._since
+
+    def how_it_ended(self) -> str:
+        code = self._process.wait()
+        return f"signal {-code}, perhaps out of memory" if code < 0 else f"exit code {code}"
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            try:
+                self._process.stdin.close()
+            except BrokenPipeError:
+                return

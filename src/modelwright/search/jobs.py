@@ -1,0 +1,68 @@
+"""The messages between the search and its workers: one JSON line each way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from modelwright.tables.schema import Task
+
+
+class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
+    """Fit an encoder on some rows of the training table and write the encoded view.
+
+    ``out`` receives ``encoder/``, ``train/`` and, with ``validation_rows``, ``valid/``; beside the matrices lie
+    ``y_train.npy``, ``y_valid.npy`` and the weights. Row files are ``.npy`` arrays of row positions.
+    """
+
+    table: str
+    schema: str
+    out: str
+    training_rows: str
+    validation_rows: str = ""
+    y: str = ""
+    weight: str = ""
+    seed: int = 0
+
+
+class Fit(msgspec.Struct, frozen=True, tag="fit"):
+    """Fit one learner on a view; score it on the view's validation rows if there are any.
+
+    ``out`` receives ``model/`` (what the learner saves) and ``valid_pred.npy``.
+    """
+
+    view: str
+    out: str
+    algorithm: str
+    params: dict[str, Any]
+    task: Task
+    n_classes: int
+    metric: str
+    seed: int
+    validate: bool = True
+    time_limit_s: float | None = None
+
+
+Job = Prepare | Fit
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """What a worker answers; ``error`` is empty when the job went well."""
+
+    error: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    score: float | None = None
+    n_iterations: int | None = None
+    stopped: str = "complete"
+    predict_us_per_row: float = 0.0
+    size_bytes: int = 0
+    peak_memory_mb: float = 0.0
+    curve_loss: str = ""
+    curve_iterations: list[int] = []
+    curve_training: list[float] = []
+    curve_validation: list[float] = []
+    notes: list[str] = []
+    #: The worker was ended from outside: "deadline", "stop", "limit" or "died".
+    ended: str = ""

@@ -1,0 +1,189 @@
+"""One worker process: reads a job a line, does it with one thread, answers a line.
+
+Run as ``python -m modelwright.search.worker``. A plain subprocess rather than a multiprocessing pool: it can be
+killed at any moment without harm, needs no ``__main__`` guard in the user's script, and nothing is pickled.
+It ends itself when its standard input closes, so that a killed parent leaves no orphan behind.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from modelwright.search.jobs import Done, Fit, Job, Prepare
+
+
+def main() -> None:
+    """Serve jobs until standard input closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the parent, which decides
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # libraries that print must not disturb the protocol
+    inbox: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
+    warnings.simplefilter("ignore")
+    _warm_up()
+    decoder = msgspec.json.Decoder(Job)
+    while True:
+        job = decoder.decode(inbox.get())
+        _reset_peak_memory()
+        try:
+            done = prepare(job) if isinstance(job, Prepare) else fit(job)
+        except MemoryError:
+            done = Done(error="out of memory", detail=traceback.format_exc())
+        except Exception as error:  # a failing trial is recorded and the search goes on
+            done = Done(error=_one_line(error), detail=traceback.format_exc())
+        answers.write(msgspec.json.encode(msgspec.structs.replace(done, peak_memory_mb=_peak_memory_mb())) + b"\n")
+
+
+def _listen(inbox: queue.Queue[bytes]) -> None:
+    """Pass lines on; when the parent is gone, end at once, even in the middle of a fit."""
+    for line in sys.stdin.buffer:
+        inbox.put(line)
+    os._exit(0)
+
+
+def _warm_up() -> None:
+    """Import what every job needs while the parent is still reading the table."""
+    import lightgbm
+    import polars
+    import sklearn.linear_model
+
+    import modelwright.features.encoder
+    import modelwright.learners.registry
+    import modelwright.metrics.registry  # noqa: F401
+
+
+def prepare(job: Prepare) -> Done:
+    """Encode the rows of a view; the encoder sees its training rows only."""
+    import polars as pl
+
+    from modelwright.features.encoder import Encoder
+    from modelwright.tables.schema import Schema
+
+    started = time.perf_counter()
+    out = Path(job.out)
+    schema = msgspec.json.decode(Path(job.schema).read_bytes(), type=Schema)
+    table = pl.read_ipc(job.table, memory_map=True)
+    training_rows = np.load(job.training_rows)
+    training = table[training_rows]
+    encoder = Encoder.fit(training, schema, seed=job.seed)
+    (out / "encoder").mkdir(parents=True, exist_ok=True)
+    encoder.save(out / "encoder")
+    encoder.transform(training).save(out / "train")
+    parts = [("train", training_rows)]
+    if job.validation_rows:
+        validation_rows = np.load(job.validation_rows)
+        encoder.transform(table[validation_rows]).save(out / "valid")
+        parts.append(("valid", validation_rows))
+    for source, name in ((job.y, "y"), (job.weight, "weight")):
+        if source:
+            values = np.load(source)
+            for part, rows in parts:
+                np.save(out / f"{name}_{part}.npy", values[rows])
+    return Done(seconds=time.perf_counter() - started)
+
+
+def fit(job: Fit) -> Done:
+    """Fit, save, predict the validation rows, score."""
+    from modelwright.features.matrix import Matrix
+    from modelwright.learners import registry
+    from modelwright.learners.base import Validation
+
+    view, out = Path(job.view), Path(job.out)
+    X, y, weight = Matrix.load(view / "train"), _load(view / "y_train.npy"), _load(view / "weight_train.npy")
+    validation = None
+    if job.validate and job.task != "clustering":
+        y_valid = _load(view / "y_valid.npy")
+        assert y_valid is not None
+        validation = Validation(Matrix.load(view / "valid"), y_valid, _load(view / "weight_valid.npy"))
+    learner = registry.create(job.algorithm, job.params, task=job.task, n_classes=job.n_classes, seed=job.seed)
+    started = time.perf_counter()
+    result = learner.fit(X, y, weight=weight, validation=validation, time_limit_s=job.time_limit_s)
+    seconds = time.perf_counter() - started
+    folder = out / "model"
+    folder.mkdir(parents=True)
+    learner.save(folder)
+    done = Done(
+        seconds=seconds,
+        n_iterations=result.n_iterations,
+        stopped=result.stopped,
+        size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        notes=result.notes,
+    )
+    if result.curve is not None:
+        curve = result.curve
+        done = msgspec.structs.replace(
+            done,
+            curve_loss=curve.loss,
+            curve_iterations=curve.iterations,
+            curve_training=curve.training,
+            curve_validation=curve.validation,
+        )
+    if not job.validate:
+        return done
+    X_valid = Matrix.load(view / "valid")
+    started = time.perf_counter()
+    prediction = learner.predict(X_valid)
+    predict_s = time.perf_counter() - started
+    np.save(out / "valid_pred.npy", prediction)
+    return msgspec.structs.replace(
+        done, score=_score(job, learner, X_valid, prediction, view), predict_us_per_row=predict_s / max(1, X_valid.n_rows) * 1e6
+    )
+
+
+def _score(job: Fit, learner: object, X_valid: object, prediction: np.ndarray, view: Path) -> float:
+    from modelwright.metrics import registry as metrics
+
+    metric = metrics.get(job.metric, job.task)
+    if job.task == "clustering":
+        from modelwright.learners.kmeans import cluster_space
+
+        space = cluster_space(learner, X_valid)
+        value = metric.score(space, prediction, None)
+    else:
+        y_valid = _load(view / "y_valid.npy")
+        value = metrics.score(metric, y_valid, prediction, _load(view / "weight_valid.npy"))
+    if not np.isfinite(value):
+        raise FloatingPointError(f"{metric.name} on the validation rows is {value}")
+    return float(value)
+
+
+def _load(path: Path) -> np.ndarray | None:
+    return np.load(path, allow_pickle=False) if path.exists() else None
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:300]
+
+
+def _reset_peak_memory() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: restart the high-water mark for this job
+    except OSError:
+        return
+
+
+def _peak_memory_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()
