@@ -84,7 +84,9 @@ class Executor:
                     worker.send(jobs[running[worker]])
             for worker, line in self._collect():
                 if worker not in running:
-                    continue  # a worker that was replaced meanwhile
+                    if worker in self._workers:  # it died while idle
+                        self._replace(worker)
+                    continue
                 position = running.pop(worker)
                 if line:
                     yield position, msgspec.json.decode(line, type=Done)

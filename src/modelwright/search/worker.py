@@ -55,9 +55,6 @@ def _listen(inbox: queue.Queue[bytes]) -> None:
 
 def _warm_up() -> None:
     """Import what every job needs while the parent is still reading the table."""
-    import lightgbm
-    import polars
-    import sklearn.linear_model
 
     import modelwright.features.encoder
     import modelwright.learners.registry
@@ -67,8 +64,8 @@ def _warm_up() -> None:
 def prepare(job: Prepare) -> Done:
     """Encode the rows of a view; the encoder sees its training rows only."""
     import polars as pl
-
     from modelwright.features.encoder import Encoder
+
     from modelwright.tables.schema import Schema
 
     started = time.perf_counter()

@@ -1,0 +1,77 @@
+"""How the time of a run is shared out."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+#: Shares of the time between the baselines and the final fit.
+PROBE_SHARE = 0.45
+TUNE_SHARE = 0.35
+#: The final fit is reserved at least and at most these shares of the budget.
+REFIT_SHARES = (0.10, 0.40)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Wall-clock for a whole run, from the call to the written report.
+
+    Parameters
+    ----------
+    total_s : float or None
+        None: no clock; the run is limited by its number of trials.
+    started : float
+        Moment of the call on the ``time.monotonic`` clock.
+    """
+
+    total_s: float | None
+    started: float
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def left(self) -> float:
+        """Seconds left, ``inf`` without a clock."""
+        return math.inf if self.total_s is None else self.total_s - self.elapsed()
+
+    @property
+    def tail_s(self) -> float:
+        """Kept for the sealed evaluation, the bundle and the report.
+
+        These took 2 to 4 s on the tables of the benchmark, more on tables with many rows to score.
+        """
+        return 0.0 if self.total_s is None else min(max(4.5, 0.08 * self.total_s), 20.0, 0.4 * self.total_s)
+
+    @property
+    def fit_deadline(self) -> float | None:
+        """When the final fit must be done, on the ``time.monotonic`` clock."""
+        return None if self.total_s is None else self.started + self.total_s - self.tail_s
+
+    def search_deadline(self, refit_s: float) -> float | None:
+        """When the search must end so that the final fit, predicted to take ``refit_s``, still fits in."""
+        if self.total_s is None or self.fit_deadline is None:
+            return None
+        low, high = REFIT_SHARES
+        return self.fit_deadline - min(max(refit_s, low * self.total_s), high * self.total_s)
+
+
+def until(deadline: float | None) -> float:
+    """Seconds from now to a moment of the ``time.monotonic`` clock; ``inf`` for None."""
+    return math.inf if deadline is None else deadline - time.monotonic()
+
+
+def after(share: float, deadline: float | None) -> float | None:
+    """The moment when ``share`` of the time from now to ``deadline`` has passed."""
+    return None if deadline is None else time.monotonic() + share * max(0.0, until(deadline))
+
+
+def probe_rows(n_rows: int, n_features: int, total_s: float | None) -> int:
+    """Rows of the subset on which candidates are compared and tuned.
+
+    Small tables are used whole. Above that the subset grows with the budget and shrinks with the width, so that
+    a boosted-tree fit takes about a second of a 60 s budget.
+    """
+    size = 10_000 if total_s is None or total_s <= 90 else 20_000 if total_s <= 600 else 40_000
+    size = min(size, max(2_000, size * 60 // max(n_features, 1))) if n_features > 60 else size
+    return n_rows if n_rows <= 1.25 * size else size
