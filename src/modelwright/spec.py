@@ -1,0 +1,251 @@
+"""What was asked: one frozen value, made once from ``modelwright.toml``, the command line or keywords.
+
+Only the form of what was asked is checked here (names, kinds, ranges, contradictions). Whether the columns exist
+is for `tables` to say, whether an algorithm or a metric exists for `learners` and `metrics`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from modelwright.errors import SpecError
+from modelwright.spec_values import READERS, Scalar, nearest
+from modelwright.spec_values import parse_budget as parse_budget
+
+#: The file that `modelwright init` writes and `modelwright train` finds in the working folder.
+FILE_NAME = "modelwright.toml"
+DEFAULT_BUDGET_S = 300.0
+DEFAULT_EVALUATION = 0.2
+DEFAULT_HOME = ".modelwright"
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """What was asked, with every default filled in.
+
+    Parameters
+    ----------
+    data : str or table
+        Path, glob, folder or URL of the rows; or a table in memory (pandas, Polars, Arrow, NumPy).
+    query : str or None
+        SQL to run when ``data`` is a database URL.
+    target : str or None
+        Column to predict; None asks for clustering.
+    task : {"binary", "multiclass", "regression", "clustering"} or None
+        None infers it from the target.
+    metric : str or None
+        What the search improves; None takes the usual one of the task.
+    budget_s : float or None, default=300
+        Seconds from the first import to the written report; None sets no clock, when ``trials`` is given alone.
+    trials : int or None
+        Number of trials after which the search stops.
+    algorithms : tuple of str
+        Names to choose from; empty means every algorithm that suits the task.
+    time, group, weight : str or None
+        Columns with these roles.
+    positive : str, int, float, bool or None
+        Class of a binary target that counts as positive; None infers it.
+    exclude : tuple of str
+        Columns to leave out.
+    evaluation : float, str or table, default=0.2
+        Share of rows to seal, in (0, 0.9]; or "none"; or a table of its own, by path, URL or in memory.
+    seed : int, default=0
+    name : str or None
+        Name of the run; None takes one from the data.
+    home : str, default=".modelwright"
+        Folder that holds the runs.
+    types : dict of str to str
+        Column types that correct the inferred ones.
+    missing_values : tuple, or dict of str to tuple
+        Cell values that mean "missing", in all columns or by column.
+    """
+
+    data: Any = None
+    query: str | None = None
+    target: str | None = None
+    task: Literal["binary", "multiclass", "regression", "clustering"] | None = None
+    metric: str | None = None
+    budget_s: float | None = DEFAULT_BUDGET_S
+    trials: int | None = None
+    algorithms: tuple[str, ...] = ()
+    time: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    positive: Scalar | None = None
+    exclude: tuple[str, ...] = ()
+    evaluation: Any = DEFAULT_EVALUATION
+    seed: int = 0
+    name: str | None = None
+    home: str = DEFAULT_HOME
+    types: dict[str, str] = {}
+    missing_values: tuple[str | float, ...] | dict[str, tuple[str | float, ...]] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for the run record: tables in memory become a description, passwords in URLs are masked."""
+        plain = msgspec.structs.asdict(self)
+        plain["data"] = describe_source(self.data)
+        plain["evaluation"] = self.evaluation if isinstance(self.evaluation, float) else describe_source(self.evaluation)
+        # By way of JSON, so that the values equal those that come back from the run folder.
+        return dict(msgspec.json.decode(msgspec.json.encode(plain)))
+
+
+#: What a user may give, in the order of the template; "budget" becomes ``Spec.budget_s``.
+KEYS = tuple("budget" if field == "budget_s" else field for field in Spec.__struct_fields__)
+
+
+def resolve_spec(
+    file: Path | None,
+    overrides: Mapping[str, Any],
+    *,
+    naming: Callable[[str], str] = "argument {!r}".format,
+) -> Spec:
+    """Make the one value that says what was asked.
+
+    Parameters
+    ----------
+    file : Path or None
+        A ``modelwright.toml``; paths in it are relative to its folder.
+    overrides : mapping of str to object
+        Values that win over the file; None means "not given".
+    naming : callable, optional
+        How error messages name an override: "argument 'budget'", or "--budget" on the command line.
+
+    Returns
+    -------
+    Spec
+
+    Raises
+    ------
+    SpecError
+        For an unknown key (the nearest valid one is named), a value of the wrong kind or outside its range, or
+        values that contradict each other.
+
+    Examples
+    --------
+    >>> spec = resolve_spec(None, {"data": "churn.csv", "target": "Churn", "budget": "60s"})
+    >>> spec.target, spec.budget_s, spec.evaluation
+    ('Churn', 60.0, 0.2)
+    """
+    given: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if file is not None:
+        for key, value in _read_toml(file).items():
+            given[key], origins[key] = value, f"{file.name}, key {key!r}"
+        for key in ("data", "evaluation", "home"):
+            if isinstance(given.get(key), str) and given[key] != "none":
+                given[key] = _relative_to(file.parent, given[key])
+    for key, value in overrides.items():
+        if value is None or value is msgspec.UNSET:
+            continue
+        given[key], origins[key] = value, naming(key)
+
+    for key in given:
+        if key not in KEYS:
+            raise SpecError(f"there is no option {key!r}.", where=origins[key], mend=nearest(key, KEYS))
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        try:
+            values[key] = READERS[key](value)
+        except SpecError as error:
+            raise SpecError(error.what, where=origins[key], mend=error.mend) from None
+    if "budget" in values:
+        values["budget_s"] = values.pop("budget")
+    elif "trials" in values:
+        values["budget_s"] = None
+    spec = Spec(**values)
+    _check_consistent(spec, lambda key: origins.get(key, naming(key)))
+    return spec
+
+
+def describe_source(source: Any) -> str:
+    """Where rows come from, in words that may be written down: no password, no rows."""
+    if source is None:
+        return ""
+    if isinstance(source, (str, Path)):
+        return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", str(source))
+    kind = f"{type(source).__module__.split('.')[0]}.{type(source).__name__}"
+    shape = getattr(source, "shape", None)
+    if isinstance(shape, tuple) and len(shape) == 2:
+        return f"{kind} in memory, {shape[0]} rows, {shape[1]} columns"
+    return f"{kind} in memory"
+
+
+def write_template(path: Path, spec: Spec, *, force: bool = False) -> None:
+    """Write a commented ``modelwright.toml``.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write; an existing one is kept unless ``force``.
+    spec : Spec
+        What was asked already becomes live lines, everything else commented ones that show the default.
+
+    Raises
+    ------
+    SpecError
+        If the file exists and ``force`` is False.
+    """
+    # Imported late: only `init` writes, every command reads.
+    from modelwright.spec_template import template
+
+    if path.exists() and not force:
+        raise SpecError(
+            f"{path.name} exists already and was left as it is.", where=str(path), mend="Edit it, or replace it with --force."
+        )
+    path.write_text(template(spec), encoding="utf-8")
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return dict(msgspec.toml.decode(file.read_bytes(), type=dict[str, Any]))
+    except OSError as error:
+        raise SpecError(
+            f"the file cannot be read: {error.strerror}.", where=str(file), mend="Check its path and rights."
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise SpecError(
+            f"this is not valid TOML: {error}.", where=str(file), mend="Texts stand in quotes; see `modelwright init --help`."
+        ) from error
+
+
+def _relative_to(folder: Path, value: str) -> str:
+    """A path of the file as seen from the working folder; URLs and absolute paths stay."""
+    if "://" in value or Path(value).is_absolute() or folder.resolve() == Path.cwd():
+        return value
+    return str(folder / value)
+
+
+def _check_consistent(spec: Spec, where: Callable[[str], str]) -> None:
+    """Refuse what contradicts itself, before anything is read."""
+    if spec.target is None and spec.task not in (None, "clustering"):
+        raise SpecError(f"{spec.task} needs a target.", where=where("task"), mend="Name the column to predict as target.")
+    if spec.target is not None and spec.task == "clustering":
+        raise SpecError(
+            f"clustering has no target, but {spec.target!r} was given.",
+            where=where("target"),
+            mend="Leave the target out; exclude the column if the clusters should not see it.",
+        )
+    if spec.target is None and spec.positive is not None:
+        raise SpecError(
+            "a positive class needs a target.", where=where("positive"), mend="Name the column to predict as target."
+        )
+    roles = {key: getattr(spec, key) for key in ("target", "time", "group", "weight")}
+    taken: dict[str, str] = {}
+    for key, column in roles.items():
+        if column is None:
+            continue
+        if column in taken:
+            raise SpecError(
+                f"column {column!r} cannot be both {taken[column]} and {key}.",
+                where=where(key),
+                mend="Give each role its own column.",
+            )
+        if column in spec.exclude:
+            raise SpecError(
+                f"column {column!r} is {key} and excluded.", where=where("exclude"), mend="Take it out of one of the two."
+            )
+        taken[column] = key

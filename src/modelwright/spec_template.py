@@ -1,0 +1,78 @@
+"""The text of a commented ``modelwright.toml``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from modelwright.spec import Spec, describe_source
+
+#: key, explanation, the line shown when the user has not decided
+_ENTRIES: tuple[tuple[str, str, str], ...] = (
+    ("data", "Rows to learn from: a file, a folder, a glob, or a URL.", '"train.csv"'),
+    ("query", "SQL, when data is a database URL.", '"SELECT * FROM customers"'),
+    ("target", "Column to predict. Without one the rows are clustered.", '"label"'),
+    ("task", "binary, multiclass, regression or clustering; inferred from the target.", '"binary"'),
+    ("positive", "Which class of a binary target counts as positive.", '"Yes"'),
+    ("metric", "What the search improves; the usual one of the task if left out.", '"log_loss"'),
+    ("budget", "Time for everything, from import to report: 60s, 5m, 2h.", '"5m"'),
+    ("trials", "Stop after this many trials; alone, there is no clock.", "50"),
+    ("algorithms", "Choose from these only; `modelwright algorithms` lists them.", '["lightgbm"]'),
+    ("time", "Column with the time of a row: the latest rows are sealed, earlier ones train.", '"date"'),
+    ("group", "Column whose equal values must stay on one side of the split.", '"customer"'),
+    ("weight", "Column with row weights.", '"weight"'),
+    ("exclude", "Columns to leave out.", '["id"]'),
+    ("evaluation", 'Share of rows sealed for the final score, a table of its own, or "none".', "0.2"),
+    ("seed", "Same seed, same run.", "0"),
+    ("name", "Name of the run.", '"churn"'),
+    ("home", "Folder that holds the runs.", '".modelwright"'),
+)
+
+
+def template(spec: Spec) -> str:
+    """A ``modelwright.toml`` with what ``spec`` decides as live lines and the rest as comments.
+
+    Examples
+    --------
+    >>> print(template(Spec(data="churn.csv", target="Churn")).splitlines()[3])
+    data = "churn.csv"
+    """
+    blank = Spec()
+    lines = ["# What `modelwright train` does in this folder. Options of the command line win over this file.", ""]
+    for key, meaning, example in _ENTRIES:
+        field = "budget_s" if key == "budget" else key
+        value = getattr(spec, field)
+        decided = value != getattr(blank, field) if isinstance(value, (str, int, float, tuple)) else value is not None
+        if key == "budget" and decided:
+            decided = value is not None
+        lines.append(f"# {meaning}")
+        lines.append(f"{key} = {_toml(key, value)}" if decided else f"# {key} = {example}")
+        lines.append("")
+    lines += [
+        "# Column types that correct the inferred ones: number, boolean, category, datetime, text, id.",
+        "[types]" if spec.types else "# [types]",
+        *([f"{json.dumps(k)} = {_toml('types', v)}" for k, v in spec.types.items()] or ['# zip_code = "category"']),
+        "",
+        '# Cell values that mean "missing", by column.',
+    ]
+    if isinstance(spec.missing_values, dict) and spec.missing_values:
+        lines += ["[missing_values]", *(f"{json.dumps(k)} = {_toml('', v)}" for k, v in spec.missing_values.items())]
+    else:
+        lines += ["# [missing_values]", '# income = ["?", -999]']
+        if spec.missing_values:
+            # A plain key must stand above the first table of a TOML file.
+            lines[2:2] = [
+                '# Cell values that mean "missing", in all columns.',
+                f"missing_values = {_toml('', spec.missing_values)}",
+                "",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(key: str, value: Any) -> str:
+    """One value in TOML; JSON texts, numbers and lists are TOML too."""
+    if key == "data" or (key == "evaluation" and not isinstance(value, float)):
+        value = describe_source(value)
+    if key == "budget":
+        value = f"{value:g}s"
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

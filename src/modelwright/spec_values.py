@@ -1,0 +1,209 @@
+"""How each value that a user may give is read: its kind, its range, and what to say when it is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from modelwright.errors import SpecError
+
+#: Repeated from `tables.schema`, which stands above this module; a test keeps the two equal.
+TASKS = ("binary", "multiclass", "regression", "clustering")
+TYPES = ("number", "boolean", "category", "datetime", "text", "id", "constant", "empty", "other")
+
+Scalar = str | int | float | bool
+
+
+def parse_budget(value: object) -> float:
+    """Seconds of a budget.
+
+    Parameters
+    ----------
+    value : str, int or float
+        A number of seconds, or a text such as "60s", "5m", "2h", "1h30m".
+
+    Returns
+    -------
+    float
+        Seconds; at least 1.
+
+    Raises
+    ------
+    SpecError
+        If the value is not a duration or is shorter than a second.
+
+    Examples
+    --------
+    >>> parse_budget("5m")
+    300.0
+    >>> parse_budget("1h30m")
+    5400.0
+    >>> parse_budget(90)
+    90.0
+    """
+    mend = "Give seconds, minutes or hours, such as 60s, 5m or 2h."
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        text = str(value).strip().lower()
+        number = r"(\d+(?:\.\d+)?)"
+        parts = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.replace(" ", ""))
+        if not text or parts is None:
+            raise SpecError(f"{value!r} is not a duration.", mend=mend)
+        hours, minutes, rest = (float(part) if part else 0.0 for part in parts.groups())
+        seconds = hours * 3600 + minutes * 60 + rest
+    # Also refuses NaN and infinity: "no clock" is asked for with trials.
+    if not 1.0 <= seconds <= 366 * 86400:
+        raise SpecError(f"a budget of {value!r} is not between one second and one year.", mend=mend)
+    return seconds
+
+
+def nearest(word: str, valid: Sequence[str]) -> str:
+    """A mend that names the valid word nearest to ``word``, or all of them."""
+    near = get_close_matches(word.lower(), valid, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]!r}?" if near else f"Valid: {', '.join(valid)}."
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise SpecError(f"{value!r} is not a text.", mend="Give one non-empty text.")
+    return value
+
+
+def _choice(valid: Sequence[str], mends: Mapping[str, str]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in valid:
+            mend = mends.get(str(value).lower(), "") or nearest(str(value), valid)
+            raise SpecError(f"{value!r} is not one of {', '.join(valid)}.", mend=mend)
+        return str(value)
+
+    return read
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        # bool is an int to Python; numpy integers arrive from notebooks.
+        if isinstance(value, bool) or not hasattr(value, "__index__") or not low <= int(value.__index__()) <= high:
+            raise SpecError(f"{value!r} is not a whole number from {low} to {high}.", mend="Give one in that range.")
+        return int(value.__index__())
+
+    return read
+
+
+def _names(value: object) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple, set, frozenset)) or not all(isinstance(part, str) for part in parts):
+        raise SpecError(f"{value!r} is not a list of names.", mend='Give names, such as ["a", "b"] or a,b on the command line.')
+    # Order of a set is not repeatable, the order of a list is the user's.
+    ordered = sorted(parts) if isinstance(parts, (set, frozenset)) else parts
+    return tuple(dict.fromkeys(part.strip() for part in ordered if part.strip()))
+
+
+def _columns(value: object) -> tuple[str, ...]:
+    """Like `_names`, but names given as a list are kept to the letter: a column may hold commas and blanks."""
+    if isinstance(value, str):
+        return _names(value)
+    _names(value)
+    assert isinstance(value, (list, tuple, set, frozenset))
+    return tuple(dict.fromkeys(sorted(value) if isinstance(value, (set, frozenset)) else value))
+
+
+def _scalar(value: object) -> Scalar:
+    # numpy scalars arrive from notebooks
+    value = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    if not isinstance(value, (str, int, float, bool)):
+        raise SpecError(f"{value!r} is not one class of the target.", mend="Give its value as it stands in the table.")
+    return value
+
+
+def _evaluation(value: object) -> Any:
+    mend = 'Give a share such as 0.2, a table of its own, or "none".'
+    if isinstance(value, bool):
+        raise SpecError(f"{value!r} is not a share of the rows.", mend=mend)
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() == "none":
+            return "none"
+        try:
+            value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            return _text(text)
+    if isinstance(value, (int, float)):
+        if not 0 < value <= 0.9:
+            raise SpecError(f"{value!r} is not a share of the rows above 0 and up to 0.9.", mend=mend)
+        return float(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _source(value: object) -> Any:
+    return str(value) if isinstance(value, Path) else (_text(value) if isinstance(value, str) else value)
+
+
+def _run_name(value: object) -> str:
+    name = _text(value)
+    if not re.fullmatch(r"\w[\w.\- ]{0,99}", name):
+        raise SpecError(f"{value!r} cannot name a run.", mend="Use at most 100 letters, digits, blanks, '-', '_' and '.'.")
+    return name
+
+
+def _home(value: object) -> str:
+    return str(value) if isinstance(value, Path) else _text(value)
+
+
+def _types(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise SpecError(f"{value!r} is not a mapping of column to type.", mend='Write it as {"zip": "category"}.')
+    for column, kind in value.items():
+        if kind not in TYPES:
+            raise SpecError(
+                f"type {kind!r} of column {column!r} is not one of {', '.join(TYPES)}.", mend=nearest(str(kind), TYPES)
+            )
+    return {str(column): str(kind) for column, kind in value.items()}
+
+
+def _missing_values(value: object) -> tuple[str | float, ...] | dict[str, tuple[str | float, ...]]:
+    def cells(listed: object, where: str) -> tuple[str | float, ...]:
+        listed = [listed] if isinstance(listed, (str, int, float)) else listed
+        if not isinstance(listed, (list, tuple)) or not all(
+            isinstance(cell, (str, int, float)) and not isinstance(cell, bool) for cell in listed
+        ):
+            raise SpecError(f"{listed!r}{where} is not a list of texts and numbers.", mend='Write it as ["?", -999].')
+        return tuple(cell if isinstance(cell, str) else float(cell) for cell in listed)
+
+    if isinstance(value, Mapping):
+        return {str(column): cells(listed, f" for column {column!r}") for column, listed in value.items()}
+    return cells(value, "")
+
+
+#: Reads one given value, or refuses it: option -> function.
+READERS: dict[str, Callable[[Any], Any]] = {
+    "data": _source,
+    "query": _text,
+    "target": _text,
+    "task": _choice(
+        TASKS,
+        {
+            "classification": "Use 'binary' or 'multiclass', or leave it out.",
+            "classifier": "Use 'binary' or 'multiclass', or leave it out.",
+            "cluster": "Did you mean 'clustering'?",
+        },
+    ),
+    "metric": _text,
+    "budget": parse_budget,
+    "trials": _whole(1, 1_000_000),
+    "algorithms": _names,
+    "time": _text,
+    "group": _text,
+    "weight": _text,
+    "positive": _scalar,
+    "exclude": _columns,
+    "evaluation": _evaluation,
+    "seed": _whole(0, 2**32 - 1),
+    "name": _run_name,
+    "home": _home,
+    "types": _types,
+    "missing_values": _missing_values,
+}
