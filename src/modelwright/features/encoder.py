@@ -1,0 +1,197 @@
+"""From a table to the `Matrix` that learners read.
+
+An encoder is fitted on training rows only and afterwards treats every row alone: the same row gives the same
+bits whatever rows come with it. Its state is plain values, one record for each column it reads.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from modelwright.errors import BundleError, DataError
+from modelwright.features.categories import code_cells, index_levels
+from modelwright.features.columns import (
+    TEXT_SIZES,
+    CategoryColumn,
+    DateColumn,
+    EncodedColumn,
+    NumberColumn,
+    TextColumn,
+    learn_columns,
+    numeric_names,
+    read_cells,
+    read_numbers,
+    read_stamps,
+)
+from modelwright.features.dates import date_part
+from modelwright.features.matrix import Layout, Matrix
+from modelwright.features.text import TextVectors, text_sizes
+from modelwright.tables.schema import Schema
+
+_STATE_FILE = "encoder.json"
+_ARRAYS_FILE = "arrays.npz"
+
+
+class EncoderState(msgspec.Struct, frozen=True):
+    """What ``encoder.json`` holds."""
+
+    columns: tuple[EncodedColumn, ...]
+
+
+class Encoder:
+    """Turns conformed tables into matrices.
+
+    Made by `Encoder.fit` or `Encoder.load`.
+
+    Numeric columns stand in table order: numbers and booleans (0, 1), parts of datetimes ("date.month"), length
+    and words of texts ("note.length"), and behind all others the text components ("note.topic_1"). A time column
+    gives only parts that repeat (month, day, weekday, hour), never the year: what a model learns from when a row
+    was recorded must hold for rows recorded later.
+
+    Columns that are constant in the training rows are left out. A number or category is constant when it has one
+    value and no missing cell, or nothing but missing cells; a part of a date when it has one value.
+
+    Attributes
+    ----------
+    layout : Layout
+    origin : dict of str to str
+        Source column of every numeric and coded matrix column.
+    sources : tuple of str
+        Columns that `transform` reads.
+    """
+
+    def __init__(self, state: EncoderState, vectors: dict[str, TextVectors]) -> None:
+        self._state = state
+        self._vectors = vectors
+        self._levels = {c.source: index_levels(c.levels) for c in state.columns if isinstance(c, CategoryColumn)}
+        self._texts = tuple(c for c in state.columns if isinstance(c, TextColumn))
+        numeric = {name: column.source for column in state.columns for name in numeric_names(column)}
+        topics = {name: text.source for text in self._texts for name in text.topic_names}
+        coded = [column for column in state.columns if isinstance(column, CategoryColumn)]
+        self.sources = tuple(column.source for column in state.columns)
+        self.origin: dict[str, str] = numeric | topics | {column.name: column.source for column in coded}
+        self.layout = Layout(
+            numeric=(*numeric, *topics),
+            codes=tuple(column.name for column in coded),
+            cardinalities=tuple(len(column.levels) + 1 for column in coded),
+            text_terms=sum(len(text.terms) for text in self._texts),
+            text_components=len(topics),
+        )
+
+    @classmethod
+    def fit(cls, frame: pl.DataFrame, schema: Schema, *, seed: int = 0) -> Encoder:
+        """Learn from training rows.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Conformed training rows. Columns whose role is not feature, text or time are not looked at.
+        schema : Schema
+        seed : int, default=0
+            Drives the sampling and the SVD of text columns.
+
+        Raises
+        ------
+        DataError
+            If the table has no rows.
+        SchemaError
+            If a column of the schema is absent.
+        """
+        if frame.height == 0:
+            raise DataError("There are no rows to learn from.", mend="Give a table with at least one row.")
+        columns, vectors = learn_columns(frame, schema, seed=seed)
+        return cls(EncoderState(columns), vectors)
+
+    def transform(self, frame: pl.DataFrame) -> Matrix:
+        """Encode conformed rows, each by itself.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Conformed rows; further columns are not looked at. An absent time column counts as missing.
+
+        Raises
+        ------
+        SchemaError
+            If a column that the encoder reads is absent.
+        """
+        n_rows = frame.height
+        numeric = np.empty((n_rows, len(self.layout.numeric)), dtype=np.float32)
+        codes = np.empty((n_rows, len(self.layout.codes)), dtype=np.int32)
+        texts: list[sparse.csr_matrix] = []
+        topic = len(self.layout.numeric) - self.layout.text_components
+        i = j = 0
+        for column in self._state.columns:
+            if isinstance(column, NumberColumn):
+                numeric[:, i] = read_numbers(frame, column.source, column.offset)
+                i += 1
+            elif isinstance(column, CategoryColumn):
+                codes[:, j] = code_cells(read_cells(frame, column.source), self._levels[column.source])
+                j += 1
+            elif isinstance(column, DateColumn):
+                stamps = read_stamps(frame, column.source, optional=column.optional)
+                for part in column.parts:
+                    numeric[:, i] = date_part(stamps, part, column.origin_us)
+                    i += 1
+            else:
+                cells = read_cells(frame, column.source).to_list()
+                if column.sizes:
+                    sizes = text_sizes(cells)
+                    for size in column.sizes:
+                        numeric[:, i] = sizes[:, TEXT_SIZES.index(size)]
+                        i += 1
+                fitted = self._vectors[column.source]
+                weights = fitted.weigh(cells)
+                numeric[:, topic : topic + fitted.n_components] = fitted.project(weights, cells)
+                topic += fitted.n_components
+                texts.append(weights)
+        return Matrix(numeric, codes, self._side_by_side(texts), self.layout)
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json`` and ``arrays.npz`` into ``folder``, which is made if absent."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, np.ndarray] = {}
+        for number, text in enumerate(self._texts):
+            fitted = self._vectors[text.source]
+            arrays[f"idf_{number}"] = fitted.idf
+            arrays[f"components_{number}"] = fitted.components
+        (folder / _STATE_FILE).write_bytes(msgspec.json.encode(self._state))
+        with (folder / _ARRAYS_FILE).open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        """Read back what `save` wrote; matrices are equal bit for bit.
+
+        Raises
+        ------
+        BundleError
+            If a file is absent or damaged.
+        """
+        try:
+            state = msgspec.json.decode((folder / _STATE_FILE).read_bytes(), type=EncoderState)
+            texts = [column for column in state.columns if isinstance(column, TextColumn)]
+            vectors = {}
+            # Opened here because numpy leaves the file open when it finds it damaged.
+            with (folder / _ARRAYS_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                for number, text in enumerate(texts):
+                    idf, components = arrays[f"idf_{number}"], arrays[f"components_{number}"]
+                    if idf.shape != (len(text.terms),) or components.shape != (len(text.terms), len(text.topic_names)):
+                        raise ValueError(f"the arrays of text column {text.source!r} do not fit its terms")
+                    vectors[text.source] = TextVectors(text.terms, idf, components)
+        except (OSError, ValueError, KeyError, EOFError, msgspec.MsgspecError, zipfile.BadZipFile) as error:
+            raise BundleError(
+                f"The encoder cannot be read: {error}.", where=folder.name, mend="Restore the model folder or train again."
+            ) from error
+        return cls(state, vectors)
+
+    def _side_by_side(self, texts: list[sparse.csr_matrix]) -> sparse.csr_matrix | None:
+        if self.layout.text_terms == 0:
+            return None
+        return texts[0] if len(texts) == 1 else sparse.csr_matrix(sparse.hstack(texts, format="csr", dtype=np.float32))
