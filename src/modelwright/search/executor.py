@@ -71,7 +71,9 @@ class Executor:
         waiting = list(range(len(jobs)))
         running: dict[_Worker, int] = {}
         while waiting or running:
-            reason = "stop" if self.stop.is_set() else "deadline" if deadline is not None and time.monotonic() >= deadline else ""
+            reason = (
+                "stop" if self.stop.is_set() else "deadline" if deadline is not None and time.monotonic() >= deadline else ""
+            )
             if reason:
                 for worker in running:
                     self._replace(worker)
@@ -95,7 +97,11 @@ class Executor:
                     yield position, Done(error=f"the worker process died ({worker.how_it_ended()})", ended="died")
             for worker, position in list(running.items()):
                 job = jobs[position]
-                if isinstance(job, Fit) and job.time_limit_s is not None and worker.busy_s() > job.time_limit_s * 1.25 + GRACE_S:
+                if (
+                    isinstance(job, Fit)
+                    and job.time_limit_s is not None
+                    and worker.busy_s() > job.time_limit_s * 1.25 + GRACE_S
+                ):
                     del running[worker]
                     self._replace(worker)
                     yield position, Done(error=f"exceeded its time limit of {job.time_limit_s:.0f} s", ended="limit")

@@ -162,7 +162,9 @@ class Search:
         deadline = self.search_deadline()
         chosen, spent = [], 0.0
         for candidate in self._promising():
-            cost = sum(self._predicted_s(candidate, fold) for fold in range(len(self.problem.folds)) if fold not in candidate.folds)
+            cost = sum(
+                self._predicted_s(candidate, fold) for fold in range(len(self.problem.folds)) if fold not in candidate.folds
+            )
             if chosen and spent + cost > until(deadline) * self.executor.n_workers * 0.9:
                 continue
             chosen.append(candidate)

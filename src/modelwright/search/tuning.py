@@ -33,7 +33,9 @@ class Tuner:
         self._iterations = description.iterations
         self._defaults = description.defaults(task)
         self._space = {
-            h.name: _distribution(h, self._defaults[h.name]) for h in description.hyperparameters if h.name != description.iterations
+            h.name: _distribution(h, self._defaults[h.name])
+            for h in description.hyperparameters
+            if h.name != description.iterations
         }
         self._study = optuna.create_study(
             direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=4, multivariate=False)

@@ -1,0 +1,42 @@
+"""modelwright: train models you can believe.
+
+>>> import modelwright
+>>> "train" in modelwright.__all__
+True
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelwright.version import __version__
+
+if TYPE_CHECKING:
+    from modelwright.api import load, open_run, train
+    from modelwright.artifacts.model import Model
+    from modelwright.errors import ModelwrightError
+    from modelwright.runs.run import Run
+
+__all__ = ["Model", "ModelwrightError", "Run", "__version__", "load", "open_run", "train"]
+
+#: Resolved on first use, so that importing the package loads no learner.
+_HOMES = {
+    "train": "modelwright.api",
+    "load": "modelwright.api",
+    "open_run": "modelwright.api",
+    "Model": "modelwright.artifacts.model",
+    "Run": "modelwright.runs.run",
+    "ModelwrightError": "modelwright.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'modelwright' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,182 @@
+"""The calls: train a model, load a model, look at a run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelwright.events import Event, ignore
+from modelwright.spec import Spec, resolve_spec
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from modelwright.artifacts.model import Model
+    from modelwright.runs.run import Run
+
+
+def train(
+    data: Any,
+    *,
+    target: str | None = None,
+    task: str | None = None,
+    metric: str | None = None,
+    budget: str | float | None = None,
+    trials: int | None = None,
+    algorithms: Sequence[str] | None = None,
+    time: str | None = None,
+    group: str | None = None,
+    weight: str | None = None,
+    positive: Any = None,
+    exclude: Sequence[str] | None = None,
+    evaluation: Any = None,
+    seed: int | None = None,
+    name: str | None = None,
+    home: str | Path | None = None,
+    query: str | None = None,
+    types: dict[str, str] | None = None,
+    missing_values: Any = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Run:
+    """Train a model on a table and score it on rows that were sealed before anything looked at them.
+
+    Parameters
+    ----------
+    data : str, Path or table
+        A path, folder, glob or URL (CSV, Parquet, Arrow, JSON lines, SQLite, Postgres), or a table in memory
+        (pandas, Polars, Arrow, NumPy).
+    target : str, optional
+        Column to predict. Without it rows are grouped into clusters.
+    task : {"binary", "multiclass", "regression", "clustering"}, optional
+        Inferred from the target when not given.
+    metric : str, optional
+        What the search improves; by default ROC AUC, log loss, RMSE or silhouette, by task.
+    budget : str or float, optional
+        Wall-clock from this call to the written report: "60s", "5m", "2h", or seconds. Default "5m", or no
+        clock if only ``trials`` is given.
+    trials : int, optional
+        Number of trials; the clock-free limit, which makes a run repeatable.
+    algorithms : sequence of str, optional
+        Names from ``modelwright algorithms``; all that suit the task by default.
+    time : str, optional
+        Column that orders the rows. The latest rows are then sealed.
+    group : str, optional
+        Column whose rows belong together (a patient, a shop). Whole groups are then sealed.
+    weight : str, optional
+        Column of row weights.
+    positive : str, int or bool, optional
+        The class that counts as positive in a binary task.
+    exclude : sequence of str, optional
+        Columns to leave out.
+    evaluation : float, str or table, optional
+        Share of rows to seal (default 0.2), a table of its own, or "none".
+    seed : int, optional
+        Drives every random choice; 0 by default.
+    name : str, optional
+        Name of the run; from the file by default.
+    home : str or Path, optional
+        Where runs are kept; ``.modelwright`` by default.
+    query : str, optional
+        SQL or table name, when ``data`` is a database URL.
+    types : dict, optional
+        Column types that correct the inferred ones.
+    missing_values : sequence or dict, optional
+        Cell values that mean "missing", for all columns or by column.
+    on_event : callable, optional
+        Receives progress (`modelwright.events`).
+
+    Returns
+    -------
+    Run
+        With ``leaderboard``, ``model``, ``record``, ``report`` and ``folder``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the table or an option cannot be used; nothing is written then.
+    TrainingError
+        If no algorithm could be fitted.
+    """
+    given = {key: value for key, value in locals().items() if key != "on_event" and value is not None}
+    return train_spec(resolve_spec(None, given), on_event=on_event)
+
+
+def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, started: float | None = None) -> Run:
+    """Like `train`, for a resolved `Spec`; ``started`` is when the budget began on the ``time.monotonic`` clock."""
+    started = time.monotonic() if started is None else started
+    from modelwright.reports.report import render
+    from modelwright.runs.run import Run
+    from modelwright.training.flow import train as run_flow
+
+    stop = threading.Event()
+    with _first_interrupt_stops(stop):
+        record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
+    return Run(folder, record)
+
+
+def load(path: str | Path, *, home: str | Path = ".modelwright") -> Model:
+    """Load a model from its folder, from a run folder, or by the identifier or name of a run.
+
+    Parameters
+    ----------
+    path : str or Path
+    home : str or Path, default=".modelwright"
+        Where runs are looked for by name.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    BundleError
+        If the folder is damaged or from a newer version.
+    InvalidInputError
+        If nothing of that name exists.
+    """
+    from modelwright.artifacts.bundle import load_bundle
+    from modelwright.store.folders import find_run
+
+    folder = Path(path)
+    if not (folder / "manifest.json").is_file():
+        folder = find_run(path, Path(home)) / "model"
+    return load_bundle(folder)
+
+
+def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:
+    """A finished run by folder, identifier or name."""
+    from modelwright.runs.run import Run
+    from modelwright.store.folders import find_run
+
+    return Run(find_run(reference, Path(home)))
+
+
+@contextmanager
+def _first_interrupt_stops(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C ends the search and lets the run finish; the second leaves at once.
+
+    Signals reach the main thread only; elsewhere the handler stays as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    interrupted = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+        stop.set()
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

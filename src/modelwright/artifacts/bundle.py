@@ -1,0 +1,175 @@
+"""A model on disk: plain files, a manifest of digests, no executable content.
+
+::
+
+    manifest.json     format version, versions of libraries, every file with its size and SHA-256
+    model.json        task, target, classes, members with weights, calibration, threshold
+    schema.json       columns with their reading instructions
+    encoders/N/       encoder.json, arrays.npz
+    members/N/        whatever the learner saves: LightGBM text, CatBoost cbm, XGBoost ubj, npz, safetensors
+
+Digests are checked before any parser sees a byte, since damaged files crash native parsers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelwright.artifacts.model import Member, Model
+from modelwright.errors import BundleError
+from modelwright.features.encoder import Encoder
+from modelwright.learners import registry
+from modelwright.tables.schema import Schema, Task
+from modelwright.version import FORMAT_VERSION, __version__
+
+
+class _MemberEntry(msgspec.Struct, frozen=True):
+    algorithm: str
+    weight: float
+    encoder: int
+
+
+class _ModelFile(msgspec.Struct, frozen=True):
+    task: Task
+    target: str | None
+    classes: list[Any]
+    metric: str
+    run: str
+    temperature: float
+    threshold: float | None
+    members: list[_MemberEntry]
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """Size and digest of one file of a bundle."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a bundle consists of."""
+
+    format_version: int
+    modelwright: str
+    libraries: dict[str, str]
+    lineage: dict[str, str]
+    files: list[FileEntry]
+
+
+def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], lineage: dict[str, str]) -> Manifest:
+    """Write ``model`` into ``folder``, which must not exist."""
+    folder.mkdir(parents=True)
+    for number, encoder in enumerate(model.encoders):
+        path = folder / "encoders" / str(number)
+        path.mkdir(parents=True)
+        encoder.save(path)
+    for number, member in enumerate(model.members):
+        path = folder / "members" / str(number)
+        path.mkdir(parents=True)
+        member.learner.save(path)
+    described = _ModelFile(
+        task=model.task,
+        target=model.target,
+        classes=model.classes_.tolist(),
+        metric=model.metric,
+        run=model.run,
+        temperature=model.temperature,
+        threshold=model.threshold,
+        members=[_MemberEntry(m.learner.algorithm.name, m.weight, m.encoder) for m in model.members],
+    )
+    (folder / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(described)))
+    (folder / "schema.json").write_bytes(msgspec.json.format(msgspec.json.encode(model.schema)))
+    files = [
+        FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size, _sha256(path))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    manifest = Manifest(FORMAT_VERSION, __version__, libraries, lineage, files)
+    (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    return manifest
+
+
+def load_bundle(folder: Path) -> Model:
+    """Verify and load a model folder.
+
+    Raises
+    ------
+    BundleError
+        If a file is missing, added, or differs from the manifest, or if the format is newer than this version.
+    MissingExtraError
+        If a member needs a library that is not installed.
+    """
+    verify_bundle(folder)
+    try:
+        described = msgspec.json.decode((folder / "model.json").read_bytes(), type=_ModelFile)
+        schema = msgspec.json.decode((folder / "schema.json").read_bytes(), type=Schema)
+    except (msgspec.DecodeError, OSError) as error:
+        raise BundleError(f"The model description cannot be read: {error}.", where=str(folder), mend="Train again.") from error
+    numbers = range(1 + max((m.encoder for m in described.members), default=-1))
+    encoders = [Encoder.load(folder / "encoders" / str(number)) for number in numbers]
+    members = [
+        Member(registry.load(entry.algorithm, folder / "members" / str(number)), entry.weight, entry.encoder)
+        for number, entry in enumerate(described.members)
+    ]
+    return Model(
+        task=described.task,
+        target=described.target,
+        classes=described.classes,
+        schema=schema,
+        encoders=encoders,
+        members=members,
+        temperature=described.temperature,
+        threshold=described.threshold,
+        metric=described.metric,
+        run=described.run,
+    )
+
+
+def verify_bundle(folder: Path) -> Manifest:
+    """Check every file against the manifest before anything parses it."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise BundleError(
+            "There is no manifest.json, so this is not a model folder.",
+            where=str(folder),
+            mend="Give the folder that training named as the model.",
+        )
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise BundleError(
+            f"The manifest is damaged: {error}.", where=str(path), mend="Copy the model folder again from its source."
+        ) from error
+    if manifest.format_version > FORMAT_VERSION:
+        raise BundleError(
+            f"The model has format {manifest.format_version}, this modelwright {__version__} reads up to {FORMAT_VERSION}.",
+            where=str(folder),
+            mend=f"Install modelwright {manifest.modelwright} or newer.",
+        )
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"manifest.json"}
+    listed = {entry.path for entry in manifest.files}
+    for kind, names in (("missing", listed - present), ("not in the manifest", present - listed)):
+        if names:
+            raise BundleError(
+                f"Files {kind}: {', '.join(sorted(names)[:5])}.",
+                where=str(folder),
+                mend="Copy the model folder again from its source.",
+            )
+    for entry in manifest.files:
+        file = folder / entry.path
+        if file.stat().st_size != entry.size or _sha256(file) != entry.sha256:
+            raise BundleError(
+                "The file differs from the manifest.", where=str(file), mend="Copy the model folder again from its source."
+            )
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,166 @@
+"""The deliverable: encoders, members, calibration and threshold behind ``predict``."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from modelwright.ensembles.calibration import apply_temperature
+from modelwright.errors import InvalidInputError
+from modelwright.features.encoder import Encoder
+from modelwright.learners.base import Learner
+from modelwright.tables.conform import conform
+from modelwright.tables.read import read
+from modelwright.tables.schema import Schema, Task
+
+
+@dataclass(frozen=True)
+class Member:
+    """One learner of the model, its weight, and the number of its encoder."""
+
+    learner: Learner
+    weight: float
+    encoder: int
+
+
+class Model:
+    """A trained model; made by training or by `modelwright.load`, not by hand.
+
+    Attributes
+    ----------
+    task : {"binary", "multiclass", "regression", "clustering"}
+    target : str or None
+        Name of the predicted column.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels in the order of the columns of `predict_proba`; empty for regression. For a binary task the
+        positive class comes second.
+    feature_names_in_ : ndarray of str
+        Columns that `predict` needs, by name, in any order.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Task,
+        target: str | None,
+        classes: list[Any],
+        schema: Schema,
+        encoders: list[Encoder],
+        members: list[Member],
+        temperature: float = 1.0,
+        threshold: float | None = None,
+        metric: str = "",
+        run: str = "",
+    ) -> None:
+        self.task: Task = task
+        self.target = target
+        self.classes_ = np.array(classes)
+        self.schema = schema
+        self.encoders = encoders
+        self.members = members
+        self.temperature = temperature
+        self.threshold = threshold
+        self.metric = metric
+        self.run = run
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        return np.array([column.name for column in self.schema.features])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the target, or the cluster number.
+
+        Parameters
+        ----------
+        X : table
+            Anything that training reads: a DataFrame of pandas, Polars or Arrow, a dict of columns, a list of
+            dicts, a path. Columns are found by name; order does not matter, extra columns are ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Class labels, numbers, or cluster numbers.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing or holds values of another type.
+        """
+        if self.task in ("regression", "clustering"):
+            return self.raw(X)
+        return self.label(self.predict_proba(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Calibrated class probabilities.
+
+        Parameters
+        ----------
+        X : table
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+            Columns in the order of `classes_`; rows sum to 1.
+
+        Raises
+        ------
+        InvalidInputError
+            For a regression or clustering model.
+        SchemaError
+            If a column is missing or holds values of another type.
+        """
+        if self.task not in ("binary", "multiclass"):
+            raise InvalidInputError(f"A {self.task} model has no class probabilities.", mend="Call predict instead.")
+        return self.raw(X)
+
+    def label(self, proba: np.ndarray) -> np.ndarray:
+        """Class labels for probabilities, by the threshold chosen on validation rows (binary) or the largest."""
+        if self.threshold is not None and len(self.classes_) == 2:
+            return self.classes_[(proba[:, 1] >= self.threshold).astype(np.int64)]
+        return self.classes_[proba.argmax(axis=1)]
+
+    def raw(self, X: Any) -> np.ndarray:
+        """Calibrated probabilities, numbers or cluster numbers."""
+        frame = X if isinstance(X, pl.DataFrame) else read(X).frame
+        conformed, _ = conform(frame, self.schema, columns=self.columns_read(frame))
+        return self.raw_conformed(conformed)
+
+    def columns_read(self, frame: pl.DataFrame) -> tuple[Any, ...]:
+        """Columns taken from a frame: the features, and the time column when it is there."""
+        return self.schema.features + tuple(c for c in self.schema.with_role("time") if c.name in frame.columns)
+
+    def raw_conformed(self, conformed: pl.DataFrame) -> np.ndarray:
+        """Like `raw`, for rows that already follow the schema."""
+        matrices: dict[int, Any] = {}
+        total: np.ndarray | None = None
+        for member in self.members:
+            if member.encoder not in matrices:
+                matrices[member.encoder] = self.encoders[member.encoder].transform(conformed)
+            prediction = member.learner.predict(matrices[member.encoder])
+            if self.task == "clustering":
+                return prediction
+            part = prediction * member.weight
+            total = part if total is None else total + part
+        assert total is not None, "a model has at least one member"
+        return apply_temperature(total, self.temperature) if self.task != "regression" and self.temperature != 1.0 else total
+
+    def __repr__(self) -> str:
+        what = f"predicts {self.target!r}" if self.target else "finds clusters"
+        members = ", ".join(f"{m.learner.algorithm.name} {m.weight:.2f}" for m in self.members)
+        return f"<modelwright.Model {what} ({self.task}) from {len(self.schema.features)} columns: {members}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(m.learner.algorithm.title)}</td><td style='text-align:right'>{m.weight:.2f}</td></tr>"
+            for m in self.members
+        )
+        head = f"predicts <b>{html.escape(str(self.target))}</b>" if self.target else "finds clusters"
+        return (
+            f"<div><p>modelwright model, {html.escape(self.task)}: {head} from {len(self.schema.features)} columns</p>"
+            f"<table><thead><tr><th>member</th><th>weight</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        )

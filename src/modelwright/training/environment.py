@@ -1,0 +1,51 @@
+"""Where a run took place: versions, machine, memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from importlib import metadata
+from typing import Any
+
+#: Packages whose version can change a result.
+PACKAGES = (
+    "modelwright", "numpy", "scipy", "scikit-learn", "polars", "lightgbm", "catboost", "xgboost-cpu", "xgboost", "torch", "optuna",
+)  # fmt: skip
+
+
+def libraries() -> dict[str, str]:
+    """Installed versions of the packages that matter."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment(n_workers: int) -> dict[str, Any]:
+    """Python, machine and packages, as plain values."""
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpus": available_cpus(),
+        "workers": n_workers,
+        "threads_per_fit": 1,
+        "packages": libraries(),
+    }
+
+
+def available_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory_mb() -> float:
+    """High-water mark of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

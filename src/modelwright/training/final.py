@@ -1,0 +1,111 @@
+"""The final fit: members, and the baseline they are compared with, on the complete training rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from modelwright.artifacts.model import Member
+from modelwright.features.encoder import Encoder
+from modelwright.learners import registry
+from modelwright.learners.base import Learner
+from modelwright.search.budget import until
+from modelwright.search.jobs import Done, Fit
+from modelwright.search.search import Candidate, Search
+from modelwright.training.record import MemberRecord
+from modelwright.training.selection import Selection
+
+
+class FinalFit:
+    """Members and baseline as fitted, each with the number of its encoder."""
+
+    def __init__(self) -> None:
+        self.encoders: list[Encoder] = []
+        self.members: list[Member] = []
+        self.records: list[MemberRecord] = []
+        self.baseline: tuple[str, Member] | None = None
+        self.notes: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def encoder(self, folder: Path) -> int:
+        """Number of the encoder saved in a view."""
+        if str(folder) not in self._numbers:
+            self._numbers[str(folder)] = len(self.encoders)
+            self.encoders.append(Encoder.load(folder / "encoder"))
+        return self._numbers[str(folder)]
+
+
+def fit_on_all_rows(search: Search, selection: Selection, baseline: Candidate | None, n_rows: int) -> FinalFit:
+    """Fit with the iteration counts found in validation.
+
+    A member that cannot be fitted in the time left is delivered as it was fitted for validation, on fewer rows,
+    and the notes say so.
+    """
+    deadline = search.budget.fit_deadline
+    everything = search.views.job("full", np.arange(n_rows))
+    wanted = [*([baseline] if baseline else []), *(c for c, _ in selection.members)]
+    answers: dict[int, Done] = {}
+    for _, done in search.executor.run([everything], deadline=deadline):
+        if not done.error:
+            jobs = [_job(search, c, deadline) for c in wanted]
+            answers = dict(search.executor.run(jobs, deadline=deadline))
+    final = FinalFit()
+    fold = selection.fallback_fold
+    for position, (candidate, share) in enumerate(selection.members, start=len(wanted) - len(selection.members)):
+        answer = answers.get(position)
+        ok = answer is not None and not answer.error
+        if not ok:
+            why = answer.error if answer else "there was no time to encode all rows"
+            final.notes.append(f"{candidate.algorithm} is delivered as fitted for validation, not on all rows: {why}.")
+        member, folder = _load(search, final, candidate, share, fold, refitted=ok)
+        fewer = search.problem.probe if fold is None else search.problem.folds[fold]
+        final.members.append(member)
+        final.records.append(
+            MemberRecord(
+                trial=candidate.number,
+                algorithm=candidate.algorithm,
+                params=candidate.params,
+                n_iterations=answer.n_iterations if answer and ok else candidate.n_iterations,
+                weight=share,
+                seed=search.problem.seed,
+                n_rows=n_rows if ok else len(fewer.training),
+                refit=ok,
+                fit_s=answer.seconds if answer and ok else 0.0,
+                size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
+            )
+        )
+    if baseline is not None:
+        ok = 0 in answers and not answers[0].error
+        if ok or (search.folder(baseline, fold) / "model").is_dir():
+            final.baseline = (baseline.algorithm, _load(search, final, baseline, 1.0, fold, refitted=ok)[0])
+    return final
+
+
+def _load(
+    search: Search, final: FinalFit, candidate: Candidate, share: float, fold: int | None, *, refitted: bool
+) -> tuple[Member, Path]:
+    """The learner as fitted on all rows, or as fitted for validation, with its encoder."""
+    out = search.work / "final" / str(candidate.number) if refitted else search.folder(candidate, fold)
+    view = search.views.path("full" if refitted else search.view_of(fold))
+    learner: Learner = registry.load(candidate.algorithm, out / "model")
+    return Member(learner, share, final.encoder(view)), out / "model"
+
+
+def _job(search: Search, candidate: Candidate, deadline: float | None) -> Fit:
+    params = dict(candidate.params)
+    iterations = registry.get(candidate.algorithm).algorithm.iterations
+    if iterations and candidate.n_iterations:
+        params[iterations] = candidate.n_iterations
+    return Fit(
+        view=str(search.views.path("full")),
+        out=str(search.work / "final" / str(candidate.number)),
+        algorithm=candidate.algorithm,
+        params=params,
+        task=search.problem.task,
+        n_classes=search.problem.n_classes,
+        metric=search.problem.metric.name,
+        seed=search.problem.seed,
+        validate=False,
+        time_limit_s=None if deadline is None else max(0.5, 0.85 * until(deadline)),
+    )

@@ -1,0 +1,282 @@
+"""Training, readable from top to bottom.
+
+::
+
+    read      source            -> table, fingerprint, task
+    split     table, roles      -> sealed evaluation rows (in the vault) and typed training rows
+    audit     training rows     -> findings
+    search    training rows     -> baselines; portfolio probed on a subset; best families tuned; best validated
+    fit       training rows     -> members on the complete training data, weights, calibration
+    evaluate  vault opened once -> score with interval, test against the baseline
+    package                     -> bundle, report, run record; published by one rename
+
+The clock, the worker processes and the run folder live here; the steps are functions of values.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from modelwright.artifacts.bundle import write_bundle
+from modelwright.artifacts.model import Model
+from modelwright.audit import audit
+from modelwright.errors import SpecError, StorageError
+from modelwright.events import Emit, Finished, Noted, StepStarted
+from modelwright.learners import registry
+from modelwright.metrics import registry as metrics
+from modelwright.search.budget import Budget, probe_rows, until
+from modelwright.search.executor import Executor
+from modelwright.search.portfolio import portfolio
+from modelwright.search.search import Candidate, Problem, Search
+from modelwright.search.views import Views
+from modelwright.spec import Spec
+from modelwright.splits.folds import folds as make_folds
+from modelwright.splits.folds import n_folds_for, subset
+from modelwright.splits.partition import Fold
+from modelwright.splits.units import duplicate_units, group_units
+from modelwright.store.folders import RunFolder, new_run_id
+from modelwright.training import naive
+from modelwright.training.environment import available_cpus, environment, libraries
+from modelwright.training.final import FinalFit, fit_on_all_rows
+from modelwright.training.importance import validation_importance
+from modelwright.training.judge import judge, open_vault
+from modelwright.training.prepare import Source, Training, read_source, split_source
+from modelwright.training.publish import Ledger, build_record, write_partition, write_run
+from modelwright.training.record import Evaluation, RunRecord
+from modelwright.training.selection import Selection, choose_members
+
+#: Rows of one fold on which candidates are scored in the probe; more would only cost time.
+MAX_PROBE_VALIDATION = 10_000
+
+
+def train(
+    spec: Spec,
+    *,
+    started: float,
+    emit: Emit,
+    stop: threading.Event,
+    render: Callable[[RunRecord], str],
+) -> tuple[RunRecord, Path]:
+    """Run all steps and publish the run.
+
+    Parameters
+    ----------
+    spec : Spec
+    started : float
+        Moment of the call on the ``time.monotonic`` clock; the budget counts from here.
+    emit : callable
+        Receives the events.
+    stop : threading.Event
+        Set from outside to end the search early; what is there is then finished and published.
+    render : callable
+        Makes the report of a record.
+
+    Returns
+    -------
+    tuple of RunRecord and Path
+        The record, and the published run folder.
+    """
+    budget = Budget(spec.budget_s, started)
+    _check_names(spec)
+    now = datetime.now(UTC)
+    home = Path(spec.home)
+    folder = RunFolder(home, new_run_id(spec.name or _name_of(spec), now.strftime("%Y%m%d-%H%M%S"), home))
+    ledger = Ledger(budget, emit)
+    try:
+        with Executor(available_cpus(), folder.work / "workers.log", stop) as executor:
+            record, model = _train(spec, folder, budget, ledger, executor, now)
+        with ledger.step("package", "writing the report"):
+            write_run(record, folder.draft, render)
+        published = folder.publish()
+    except OSError as error:
+        folder.discard()
+        if error.errno is None:
+            raise
+        raise StorageError(
+            f"{error.strerror}.", where=str(error.filename or home), mend="Free space, or give another --home."
+        ) from error
+    except BaseException:
+        folder.discard()
+        raise
+    emit(Finished(elapsed_s=budget.elapsed(), run=record.id, folder=str(published)))
+    return record, published
+
+
+def _train(
+    spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, executor: Executor, now: datetime
+) -> tuple[RunRecord, Model]:
+    with ledger.step("read", "reading the table"):
+        source = read_source(spec)
+        metric = metrics.get(source.metric or metrics.default_metric(source.task), source.task)
+        ledger.note(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns.", *source.notes)
+    with ledger.step("split", "sealing the evaluation rows"):
+        training = split_source(source, spec, folder.draft / "vault")
+        ledger.note(training.split.sentence, *training.notes)
+    with ledger.step("audit", "looking for trouble"):
+        findings = audit(training.raw, training.schema, training.y, source.task)
+        ledger.note(*(f.message for f in findings if f.severity == "critical"))
+    with ledger.step("search", "baselines, portfolio, tuning, validation"):
+        search = _search(spec, source, training, metric, folder.work, budget, ledger, executor)
+        interrupted = executor.stop.is_set()
+        executor.stop.clear()
+        selection = choose_members(search, training.y, training.weight)
+        ledger.note(*selection.notes)
+    with ledger.step("fit", "fitting the members on all training rows"):
+        baseline = next(iter(search.validated(baseline=True)), None)
+        fitted = baseline if baseline is not None and baseline.algorithm != naive.NAME else None
+        final = fit_on_all_rows(search, selection, fitted, training.frame.height)
+        ledger.note(*final.notes)
+        model = _model(source, training, selection, final, metric.name, folder.run)
+    with ledger.step("evaluate", "opening the vault once"):
+        evaluation = _evaluate(spec, source, training, model, final, search, baseline)
+        importance = validation_importance(search, selection, training, time_limit_s=_spare(budget))
+    with ledger.step("package", "writing the bundle"):
+        write_partition(training, search, folder.draft / "partition.parquet")
+        write_bundle(
+            model, folder.draft / "model", libraries=libraries(), lineage={"run": folder.run, "data": source.fingerprint}
+        )
+        record = build_record(
+            spec=spec,
+            run=folder.run,
+            created=now.isoformat(timespec="seconds"),
+            source=source,
+            training=training,
+            search=search,
+            selection=selection,
+            final=final,
+            evaluation=evaluation,
+            findings=findings,
+            importance=importance,
+            ledger=ledger,
+            environment=environment(executor.n_workers),
+            model_folder=folder.draft / "model",
+            interrupted=interrupted,
+        )
+    return record, model
+
+
+def _search(
+    spec: Spec,
+    source: Source,
+    training: Training,
+    metric: metrics.Metric,
+    work: Path,
+    budget: Budget,
+    ledger: Ledger,
+    executor: Executor,
+) -> Search:
+    n = training.frame.height
+    folds, probe, whole = _folds(spec, source, training, budget)
+    views = Views(work / "views", training.frame, training.schema, training.y, training.weight, seed=spec.seed)
+    problem = Problem(source.task, len(source.classes), metric, folds, probe, spec.seed, spec.trials, whole)
+    search = Search(problem, executor, views, work, budget, ledger.emit)
+    _prepare(search, {"probe": probe})
+    if whole:
+        ledger.note(f"Candidates are compared on all {n:,} training rows in {len(folds)} fold(s).")
+    else:
+        ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
+    n_features = len(training.schema.features)
+    allowed = set(spec.algorithms) or set(registry.names(source.task))
+    # Baselines go first: they are cheap, and without them no score says anything.
+    search.baselines([name for name in registry.names(source.task, baseline=True)])
+    entries = [entry for entry in portfolio(source.task, len(probe.training), n_features, spec.budget_s) if entry[0] in allowed]
+    named = [(name, {}) for name in spec.algorithms if name not in {entry[0] for entry in entries}]
+    search.probe([*entries, *named])
+    search.tune()
+    _prepare(search, {f"fold{k}": fold for k, fold in enumerate(folds) if not (whole and k == 0)})
+    search.validate_baselines()
+    if spec.time and source.task == "regression":
+        naive.NaiveForecast(training, spec.time, spec.group).add_to(search)
+    search.validate()
+    return search
+
+
+def _folds(spec: Spec, source: Source, training: Training, budget: Budget) -> tuple[list[Fold], Fold, bool]:
+    """Validation folds, the probe, and whether the probe is the first fold itself."""
+    n, seed = training.frame.height, spec.seed
+    ordered = spec.time is not None
+    rank = training.raw[spec.time].rank("dense").fill_null(0).to_numpy() if spec.time else None
+    if spec.group:
+        units = group_units(training.raw[spec.group])
+    else:
+        units = duplicate_units(training.raw, [c.name for c in training.schema.features])
+    folds = make_folds(
+        n, y=training.y, task=source.task, units=units, time_rank=rank, n_folds=n_folds_for(n, ordered), seed=seed
+    )
+    first = folds[0]
+    size = probe_rows(len(first.training), len(training.schema.features), spec.budget_s)
+    if size >= len(first.training):
+        return folds, first, True
+    chosen = [
+        rows[subset(rows, training.y, source.task, wanted, seed, time_rank=rank)]
+        for rows, wanted in ((first.training, size), (first.validation, MAX_PROBE_VALIDATION))
+    ]
+    return folds, Fold(np.sort(chosen[0]), np.sort(chosen[1])), False
+
+
+def _prepare(search: Search, views: dict[str, Fold]) -> None:
+    """Write encoded views; one that cannot be written takes its fold's fits down with an error, not the run."""
+    jobs = [search.views.job(name, fold.training, fold.validation) for name, fold in views.items()]
+    for position, done in search.executor.run(jobs, deadline=search.search_deadline()):
+        if done.error and not done.ended:
+            raise SpecError(
+                f"The features could not be encoded: {done.error}", where=list(views)[position], mend=done.detail[-1500:]
+            )
+
+
+def _model(source: Source, training: Training, selection: Selection, final: FinalFit, metric: str, run: str) -> Model:
+    return Model(
+        task=source.task,
+        target=next((c.name for c in training.schema.with_role("target")), None),
+        classes=source.classes,
+        schema=training.schema,
+        encoders=final.encoders[: 1 + max(member.encoder for member in final.members)],
+        members=final.members,
+        temperature=selection.temperature,
+        threshold=selection.threshold,
+        metric=metric,
+        run=run,
+    )
+
+
+def _evaluate(
+    spec: Spec, source: Source, training: Training, model: Model, final: FinalFit, search: Search, baseline: Candidate | None
+) -> Evaluation | None:
+    sealed = open_vault(training, source, spec, model)
+    if sealed is None:
+        return None
+    reference: tuple[str, Callable[[pl.DataFrame], np.ndarray]] | None = None
+    if baseline is not None and baseline.algorithm == naive.NAME and spec.time in sealed.frame.columns:
+        forecast = naive.NaiveForecast(training, spec.time, spec.group)
+        everything = np.arange(training.frame.height)
+        when = naive.as_numbers(sealed.frame[spec.time])
+        reference = (naive.NAME, lambda frame: forecast.predict(everything, when, sealed.group_labels))
+    elif final.baseline is not None:
+        name, member = final.baseline
+        encoder = final.encoders[member.encoder]
+        reference = (name, lambda frame: member.learner.predict(encoder.transform(frame)))
+    return judge(sealed, model, search.problem.metric, reference, seed=spec.seed)
+
+
+def _spare(budget: Budget) -> float:
+    """Seconds that importance may take: what is left beyond the report."""
+    return min(10.0, max(0.3, 0.4 * (budget.left() - 2.5))) if budget.total_s is not None else 10.0
+
+
+def _check_names(spec: Spec) -> None:
+    """Refuse unknown algorithms and metrics before anything is read."""
+    for name in spec.algorithms:
+        registry.get(name)
+    if spec.metric is not None:
+        metrics.known(spec.metric)
+
+
+def _name_of(spec: Spec) -> str:
+    return Path(spec.data).name.split(".")[0] if isinstance(spec.data, (str, Path)) and "://" not in str(spec.data) else "run"

@@ -1,0 +1,201 @@
+"""The sealed evaluation: open the vault once, score model and baseline on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from modelwright.artifacts.model import Model
+from modelwright.errors import DataError
+from modelwright.evaluation.sealed import diagnostics
+from modelwright.metrics import registry as metrics
+from modelwright.metrics.intervals import Estimate, interval
+from modelwright.metrics.metric import Metric
+from modelwright.metrics.paired import compare
+from modelwright.spec import Spec
+from modelwright.tables.conform import conform
+from modelwright.tables.roles import encode_target
+from modelwright.training.prepare import Source, Training
+from modelwright.training.record import Comparison, Evaluation, Interval
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Evaluation rows, opened and typed."""
+
+    frame: pl.DataFrame
+    y: np.ndarray | None
+    weight: np.ndarray | None
+    groups: np.ndarray | None
+    time: np.ndarray | None
+    group_labels: np.ndarray | None
+    notes: list[str]
+
+
+def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> Sealed | None:
+    """The evaluation rows; this is entered in the ledger of the vault."""
+    if training.vault is None:
+        return None
+    raw = training.vault.open("sealed evaluation at the end of training")
+    frame, notes = conform(raw, training.schema, columns=model.columns_read(raw))
+    y = None
+    if spec.target is not None:
+        y = _codes(raw[spec.target], source)
+    time, order = None, None
+    if spec.time and spec.time in raw.columns:
+        order = raw[spec.time].arg_sort().to_numpy() if training.split.rule == "time" else None
+        time = np.arange(raw.height) if order is not None else None
+    groups = raw[spec.group].rank("dense").fill_null(0).to_numpy().astype(np.int64) if spec.group in raw.columns else None
+    weight = raw[spec.weight].cast(pl.Float64).to_numpy() if spec.weight and spec.weight in raw.columns else None
+    group_labels = raw[spec.group].cast(pl.String).fill_null("").to_numpy() if spec.group in raw.columns else None
+    if order is not None:  # blocks of neighbouring rows are resampled together
+        frame = frame[order]
+        y, weight, groups, group_labels = (None if a is None else a[order] for a in (y, weight, groups, group_labels))
+    return Sealed(frame, y, weight, None if time is not None else groups, time, group_labels, notes)
+
+
+def judge(
+    sealed: Sealed,
+    model: Model,
+    metric: Metric,
+    baseline: tuple[str, Callable[[pl.DataFrame], np.ndarray]] | None,
+    *,
+    seed: int,
+) -> Evaluation:
+    """Score with intervals, and compare with the baseline by a paired test."""
+    prediction = model.raw_conformed(sealed.frame)
+    if model.task == "clustering" or sealed.y is None:
+        return _judge_clusters(sealed, model, metric, prediction, baseline)
+    y, labels = sealed.y, model.classes_.tolist()
+    common = {"weight": sealed.weight, "groups": sealed.groups, "blocks": sealed.time, "seed": seed}
+    seen = _as_metric_reads(metric, prediction, model.threshold)
+    others = {}
+    for name in metrics.companions(model.task):
+        if name != metric.name:
+            other = metrics.get(name, model.task)
+            others[name] = _interval(interval(other, y, _as_metric_reads(other, prediction, model.threshold), **common))
+    comparison = None
+    if baseline is not None:
+        name, predict = baseline
+        base = _as_metric_reads(metric, predict(sealed.frame), None)
+        paired = compare(metric, y, seen, base, **common)
+        comparison = _comparison(
+            name,
+            metric,
+            _interval(interval(metric, y, base, **common)),
+            _interval(paired.difference),
+            paired.p_value,
+            paired.better,
+            len(y),
+        )
+    return Evaluation(
+        metric=metric.name,
+        n_rows=len(y),
+        score=_interval(interval(metric, y, seen, **common)),
+        others=others,
+        comparison=comparison,
+        plots=diagnostics(model.task, y, prediction, labels),
+    )
+
+
+def _judge_clusters(
+    sealed: Sealed,
+    model: Model,
+    metric: Metric,
+    clusters: np.ndarray,
+    baseline: tuple[str, Callable[[pl.DataFrame], np.ndarray]] | None,
+) -> Evaluation:
+    """Silhouette of each row (a sample of at most 3,000, for the cost is quadratic), and its mean."""
+    from modelwright.learners.kmeans import cluster_space
+
+    member = model.members[0]
+    space = cluster_space(member.learner, model.encoders[member.encoder].transform(sealed.frame))
+    rows = np.random.default_rng(0).permutation(len(space))[:3000]
+    of_model = _silhouettes(space[rows], clusters[rows])
+    comparison = None
+    if baseline is not None:
+        name, predict = baseline
+        of_base = _silhouettes(space[rows], predict(sealed.frame)[rows])
+        gain = _mean_interval(of_model - of_base)
+        p_value = _p_of_mean(of_model - of_base)
+        comparison = _comparison(name, metric, _mean_interval(of_base), gain, p_value, gain.low > 0, len(rows))
+    return Evaluation(
+        metric="silhouette",
+        n_rows=len(rows),
+        score=_mean_interval(of_model),
+        others={},
+        comparison=comparison,
+        plots=diagnostics("clustering", space[rows], clusters[rows], []),
+    )
+
+
+def _silhouettes(space: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    from sklearn.metrics import silhouette_samples
+
+    if not 1 < len(np.unique(clusters)) < len(clusters):
+        return np.zeros(len(clusters))  # one cluster says nothing
+    return np.asarray(silhouette_samples(space, clusters))
+
+
+def _mean_interval(values: np.ndarray) -> Interval:
+    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / np.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def _p_of_mean(values: np.ndarray) -> float:
+    from scipy.stats import norm
+
+    spread = float(values.std(ddof=1)) / np.sqrt(len(values))
+    return float(2 * norm.sf(abs(values.mean()) / spread)) if spread > 0 else 1.0
+
+
+def _comparison(
+    name: str, metric: Metric, base: Interval, difference: Interval, p_value: float, better: bool, n_rows: int
+) -> Comparison:
+    bounds = f"{difference.value:.4g} {metric.title} (95 % interval {difference.low:.4g} to {difference.high:.4g}, {n_rows:,} rows, p = {p_value:.2g})"
+    if better:
+        sentence = f"Better than the {name} baseline by {bounds}."
+    elif difference.high < 0:
+        sentence = (
+            f"Worse than the {name} baseline by {bounds.replace(f'{difference.value:.4g}', f'{-difference.value:.4g}', 1)}."
+        )
+    else:
+        sentence = f"Not shown to be better than the {name} baseline: difference {bounds}."
+    return Comparison(name, base, difference, p_value, better, sentence)
+
+
+def _as_metric_reads(metric: Metric, prediction: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Probabilities turned into class numbers for a metric that reads labels."""
+    if metric.reads != "label" or prediction.ndim == 1:
+        return prediction
+    if threshold is not None and prediction.shape[1] == 2:
+        return (prediction[:, 1] >= threshold).astype(np.int64)
+    return prediction.argmax(axis=1)
+
+
+def _codes(target: pl.Series, source: Source) -> np.ndarray:
+    """Targets of the evaluation rows in the numbering of the training classes."""
+    if source.task == "regression":
+        return encode_target(target, "regression")[0]
+    numbers = {str(label): number for number, label in enumerate(source.classes)}
+    codes = []
+    for label in target.to_list():
+        key = str(label)
+        if key not in numbers and isinstance(label, float) and label.is_integer():
+            key = str(int(label))
+        if key not in numbers:
+            raise DataError(
+                f"The class {label!r} of the evaluation rows does not occur in the training table.",
+                where=f"column {target.name!r} of the evaluation table",
+                mend="Remove those rows, or add rows of that class to the training table.",
+            )
+        codes.append(numbers[key])
+    return np.array(codes, dtype=np.int64)
+
+
+def _interval(estimate: Estimate) -> Interval:
+    return msgspec.convert({"value": estimate.value, "low": estimate.low, "high": estimate.high}, Interval)

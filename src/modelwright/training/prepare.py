@@ -1,0 +1,186 @@
+"""From the source to sealed rows and typed training rows.
+
+The order keeps the promise of sealing: rows are divided before types are inferred, so nothing about the
+evaluation rows but their target, time and group can influence what is trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from modelwright.errors import DataError, SpecError
+from modelwright.spec import Spec
+from modelwright.splits.partition import Split
+from modelwright.splits.seal import require_rows, seal
+from modelwright.splits.vault import Vault
+from modelwright.tables.conform import check_finite, conform
+from modelwright.tables.fingerprint import fingerprint
+from modelwright.tables.read import read
+from modelwright.tables.roles import encode_target, infer_task, labelled_rows
+from modelwright.tables.schema import Schema, Task
+from modelwright.tables.types import infer_schema
+
+
+@dataclass(frozen=True)
+class Source:
+    """The table as read, and what it is to be used for."""
+
+    frame: pl.DataFrame
+    description: str
+    fingerprint: str
+    task: Task
+    metric: str
+    #: None for clustering.
+    y: np.ndarray | None
+    classes: list[Any]
+    weight: np.ndarray | None
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Typed training rows, and the vault that holds the others."""
+
+    frame: pl.DataFrame
+    raw: pl.DataFrame
+    schema: Schema
+    y: np.ndarray | None
+    weight: np.ndarray | None
+    split: Split
+    vault: Vault | None
+    notes: list[str]
+
+
+def read_source(spec: Spec) -> Source:
+    """Read the table, find the target and the task.
+
+    Raises
+    ------
+    DataError, SpecError
+        If the table cannot be read, a named column is absent, or the target cannot be learned.
+    """
+    table = read(spec.data, query=spec.query)
+    frame, notes = table.frame, []
+    for option in ("target", "time", "group", "weight"):
+        name = getattr(spec, option)
+        if name is not None:
+            _require(name, frame, option)
+    for name in spec.exclude:
+        _require(name, frame, "exclude")
+    digest = fingerprint(frame)
+    if spec.target is None:
+        if spec.task not in (None, "clustering"):
+            raise SpecError(
+                f"A {spec.task} task needs a target.", where="target", mend="Name the column to predict with --target."
+            )
+        require_rows(frame.height, spec.evaluation)
+        notes.append("No target is named, so rows are grouped into clusters.")
+        return Source(
+            frame, table.source, digest, "clustering", spec.metric or "silhouette", None, [], _weights(frame, spec), notes
+        )
+    if spec.task == "clustering":
+        raise SpecError("A clustering task has no target.", where="target", mend="Leave out --target, or exclude that column.")
+    rows = labelled_rows(frame[spec.target])
+    if len(rows) < frame.height:
+        notes.append(f"{frame.height - len(rows)} of {frame.height} rows have no value in {spec.target!r} and are left out.")
+        frame = frame[rows]
+    require_rows(frame.height, spec.evaluation)
+    task, reason = infer_task(frame[spec.target], spec.task)
+    notes.append(f"Task: {task} ({reason}).")
+    y, classes = encode_target(frame[spec.target], task, spec.positive)
+    if task == "binary":
+        notes.append(f"The positive class is {classes[1]!r}.")
+    return Source(frame, table.source, digest, task, spec.metric or "", y, classes, _weights(frame, spec), notes)
+
+
+def split_source(source: Source, spec: Spec, folder: Path) -> Training:
+    """Seal the evaluation rows into ``folder`` and type the training rows."""
+    frame, notes = source.frame, []
+    ignored = {*spec.exclude, spec.target, spec.weight}
+    features = [name for name in frame.columns if name not in ignored]
+    if not features:
+        raise DataError("No column is left to learn from.", where=source.description, mend="Exclude fewer columns.")
+    everything = np.arange(frame.height)
+    vault = None
+    if spec.evaluation == "none":
+        split = Split("none", everything, everything[:0], 'No rows are sealed: evaluation = "none".')
+    elif isinstance(spec.evaluation, float):
+        split = seal(
+            frame,
+            y=source.y,
+            task=source.task,
+            time=frame[spec.time] if spec.time else None,
+            group=frame[spec.group] if spec.group else None,
+            share=spec.evaluation,
+            seed=spec.seed,
+            features=features,
+        )
+        vault = Vault.seal(folder, frame[split.evaluation])
+    else:
+        outside = read(spec.evaluation)
+        if spec.target is not None:
+            _require(spec.target, outside.frame, "target")
+            outside = replace(outside, frame=outside.frame[labelled_rows(outside.frame[spec.target])])
+        split = Split(
+            "external",
+            everything,
+            everything[:0],
+            f"The evaluation rows come from {outside.source}; all rows of the table train.",
+        )
+        vault = Vault.seal(folder, outside.frame)
+    raw = frame[split.training]
+    schema = infer_schema(
+        raw,
+        target=spec.target,
+        task=source.task,
+        time=spec.time,
+        group=spec.group,
+        weight=spec.weight,
+        exclude=tuple(spec.exclude),
+        types=spec.types,
+        missing_values=spec.missing_values,
+    )
+    if not schema.features:
+        reasons = "; ".join(f"{c.name}: {c.reason}" for c in schema.columns if c.role not in ("target", "weight"))
+        raise DataError(
+            "No column can be learned from.", where=source.description, mend=f"Columns were left out because: {reasons[:600]}."
+        )
+    check_finite(raw, schema)
+    conformed, messages = conform(raw, schema, columns=schema.features + schema.with_role("time"))
+    notes += messages
+    y = None if source.y is None else source.y[split.training]
+    weight = None if source.weight is None else source.weight[split.training]
+    return Training(conformed, raw, schema, y, weight, split, vault, notes)
+
+
+def _require(name: str, frame: pl.DataFrame, option: str) -> None:
+    if name not in frame.columns:
+        near = get_close_matches(name, frame.columns, n=1, cutoff=0.5)
+        shown = ", ".join(frame.columns[:12]) + (", …" if frame.width > 12 else "")
+        raise SpecError(
+            f"There is no column {name!r}.",
+            where=option,
+            mend=f"Did you mean {near[0]!r}?" if near else f"The columns are: {shown}.",
+        )
+
+
+def _weights(frame: pl.DataFrame, spec: Spec) -> np.ndarray | None:
+    if spec.weight is None:
+        return None
+    values = frame[spec.weight].cast(pl.Float64, strict=False)
+    bad = values.is_null() | (values < 0) | values.is_infinite()
+    if bad.any():
+        raise DataError(
+            f"{bad.sum()} weights are missing, negative or not a number, the first in row {bad.arg_true()[0]}.",
+            where=f"column {spec.weight!r}",
+            mend="Give every row a weight of 0 or more.",
+        )
+    if values.sum() <= 0:
+        raise DataError("All weights are zero.", where=f"column {spec.weight!r}", mend="Give some rows a positive weight.")
+    return values.to_numpy()

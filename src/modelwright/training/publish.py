@@ -1,0 +1,218 @@
+"""From the values of a finished training to the files of its run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from modelwright.audit.finding import Finding
+from modelwright.events import Emit, Noted, StepStarted
+from modelwright.search.budget import Budget
+from modelwright.search.search import Candidate, Search
+from modelwright.spec import Spec
+from modelwright.training.environment import peak_memory_mb
+from modelwright.training.final import FinalFit
+from modelwright.training.prepare import Source, Training
+from modelwright.training.record import CurveRecord, Evaluation, Plan, RunRecord, Trial, TrialState
+from modelwright.training.selection import Selection
+from modelwright.version import __version__
+
+
+class Ledger:
+    """Times the steps, keeps the notes, and tells both to the listener."""
+
+    def __init__(self, budget: Budget, emit: Emit) -> None:
+        self.budget = budget
+        self.emit = emit
+        self.notes: list[str] = []
+        self.timings_s: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str, message: str) -> Iterator[None]:
+        """Time a step; a step entered twice adds up."""
+        self.emit(StepStarted(elapsed_s=self.budget.elapsed(), step=name, message=message))
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_s[name] = self.timings_s.get(name, 0.0) + time.perf_counter() - started
+
+    def note(self, *messages: str) -> None:
+        """Keep a message for the record and tell it."""
+        for message in messages:
+            self.notes.append(message)
+            self.emit(Noted(elapsed_s=self.budget.elapsed(), message=message))
+
+
+def build_record(
+    *,
+    spec: Spec,
+    run: str,
+    created: str,
+    source: Source,
+    training: Training,
+    search: Search,
+    selection: Selection,
+    final: FinalFit,
+    evaluation: Evaluation | None,
+    findings: list[Finding],
+    importance: list[tuple[str, float]],
+    ledger: Ledger,
+    environment: dict[str, Any],
+    model_folder: Path,
+    interrupted: bool,
+) -> RunRecord:
+    """Everything about the run as one value."""
+    problem = search.problem
+    plan = Plan(
+        schema=training.schema,
+        task=source.task,
+        metric=problem.metric.name,
+        classes=source.classes,
+        split_rule=training.split.rule,
+        split_sentence=training.split.sentence,
+        n_folds=len(problem.folds),
+        probe_rows=len(problem.probe.training),
+        seed=spec.seed,
+        members=final.records,
+        temperature=selection.temperature,
+        threshold=selection.threshold,
+    )
+    worker_peak = max((d.peak_memory_mb for c in search.candidates for d in c.answers()), default=0.0)
+    outside = 0 if evaluation is None else evaluation.n_rows
+    return RunRecord(
+        id=run,
+        name=spec.name or run,
+        created=created,
+        modelwright=__version__,
+        spec=spec.to_dict(),
+        source=source.description,
+        fingerprint=source.fingerprint,
+        n_rows=source.frame.height,
+        n_columns=source.frame.width,
+        task=source.task,
+        target=spec.target,
+        metric=problem.metric.name,
+        greater_is_better=problem.metric.greater_is_better,
+        plan=plan,
+        n_training=training.frame.height,
+        n_evaluation=len(training.split.evaluation) or outside,
+        findings=sorted(findings, key=lambda f: ("critical", "warning", "info").index(f.severity)),
+        notes=ledger.notes,
+        trials=[_trial(c, search) for c in search.candidates],
+        curves=[curve for c in search.candidates for curve in _curves(c)],
+        validation_score=selection.validation_score,
+        evaluation=evaluation,
+        importance=importance,
+        timings_s={step: round(seconds, 3) for step, seconds in ledger.timings_s.items()},
+        wall_s=round(ledger.budget.elapsed(), 3),
+        budget_s=spec.budget_s,
+        peak_memory_mb=round(max(peak_memory_mb(), worker_peak), 1),
+        environment=environment,
+        model={
+            "folder": "model",
+            "size_bytes": sum(p.stat().st_size for p in model_folder.rglob("*") if p.is_file()),
+            "members": len(final.members),
+        },
+        baseline_validation={c.algorithm: c.score for c in search.candidates if c.baseline and c.score is not None},
+        interrupted=interrupted,
+    )
+
+
+def write_run(record: RunRecord, folder: Path, render: Callable[[RunRecord], str]) -> None:
+    """Write the files of a run into its draft folder."""
+    (folder / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+    (folder / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.plan)))
+    (folder / "findings.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.findings)))
+    (folder / "environment.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.environment)))
+    (folder / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.evaluation)))
+    trials = [msgspec.structs.asdict(t) | {"params": msgspec.json.encode(t.params).decode()} for t in record.trials]
+    pl.DataFrame(trials, infer_schema_length=None).write_parquet(folder / "trials.parquet")
+    points = [
+        {
+            "trial": c.trial,
+            "algorithm": c.algorithm,
+            "fold": c.fold,
+            "loss": c.loss,
+            "iteration": i,
+            "training": t,
+            "validation": v,
+        }
+        for c in record.curves
+        for i, t, v in zip(c.iterations, c.training, c.validation or [None] * len(c.iterations), strict=True)
+    ]
+    columns = {"trial": pl.Int64, "algorithm": pl.String, "fold": pl.Int64, "loss": pl.String, "iteration": pl.Int64}
+    pl.DataFrame(points, schema=columns | {"training": pl.Float64, "validation": pl.Float64}).write_parquet(
+        folder / "curves.parquet"
+    )
+    (folder / "report.html").write_text(render(record), encoding="utf-8")
+
+
+def write_partition(training: Training, search: Search, path: Path) -> None:
+    """Row positions of the (labelled) table with their part and validation fold (-1: never validated)."""
+    part = np.full(len(training.split.training), -1, dtype=np.int64)
+    for number, fold in enumerate(search.problem.folds):
+        part[fold.validation] = number
+    rows = pl.DataFrame({"row": training.split.training, "part": "training", "fold": part})
+    sealed = pl.DataFrame(
+        {"row": training.split.evaluation, "part": "evaluation", "fold": np.full(len(training.split.evaluation), -1)}
+    )
+    pl.concat([rows, sealed], how="vertical_relaxed").sort("row").write_parquet(path)
+
+
+def _trial(candidate: Candidate, search: Search) -> Trial:
+    answers = candidate.answers()
+    errors = [d for d in answers if d.error]
+    complete = candidate.complete(len(search.problem.folds)) or (
+        candidate.stage in ("probe", "tune") and candidate.score is not None
+    )
+    state: TrialState = "complete"
+    if candidate.unavailable:
+        state = "unavailable"
+    elif not complete:
+        cut = any(d.ended in ("deadline", "stop") for d in errors) or not errors
+        state = "stopped" if cut else "failed"
+    good = [d for d in answers if not d.error]
+    folds = len(search.problem.folds[0].training)
+    return Trial(
+        number=candidate.number,
+        algorithm=candidate.algorithm,
+        params=candidate.params,
+        state=state,
+        stage=candidate.stage,
+        score=candidate.score,
+        fold_scores=candidate.fold_scores,
+        n_rows=folds if candidate.fold_scores else len(search.problem.probe.training),
+        n_iterations=candidate.n_iterations,
+        fit_s=round(sum(d.seconds for d in good), 4),
+        predict_us_per_row=float(np.mean([d.predict_us_per_row for d in good])) if good else 0.0,
+        size_bytes=max((d.size_bytes for d in good), default=0),
+        peak_memory_mb=round(max((d.peak_memory_mb for d in good), default=0.0), 1),
+        baseline=candidate.baseline,
+        error=candidate.unavailable or (errors[0].error if errors else ""),
+    )
+
+
+def _curves(candidate: Candidate) -> list[CurveRecord]:
+    """The curve of the first fold, or of the probe."""
+    done = candidate.folds.get(0) or candidate.probe
+    if done is None or not done.curve_iterations:
+        return []
+    return [
+        CurveRecord(
+            candidate.number,
+            candidate.algorithm,
+            0,
+            done.curve_loss,
+            done.curve_iterations,
+            done.curve_training,
+            done.curve_validation,
+        )
+    ]
