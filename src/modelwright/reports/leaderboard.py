@@ -1,0 +1,116 @@
+"""The trials of a run in the order in which a reader wants them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from modelwright.reports.format import NOTHING, count, decimals_for, duration, fixed, is_number, shortened, size
+from modelwright.training.record import RunRecord, Trial
+
+#: Further trials are in the run folder; a page with thousands of rows helps nobody.
+MAX_OTHER_TRIALS = 100
+MAX_ERROR = 600
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the leaderboard, as text; ``weight`` is empty for trials outside the model."""
+
+    rank: str
+    number: int
+    algorithm: str
+    score: str
+    spread: str
+    stage: str
+    fit: str
+    predict: str
+    size: str
+    memory: str
+    state: str
+    weight: str
+    baseline: bool
+    error: str
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Trials ranked on all folds, algorithms that got no further than a subset, the rest, and failures."""
+
+    ranked: list[Trial]
+    lines: list[Line]
+    others: list[Line]
+    n_omitted: int
+    failures: list[Line]
+
+
+def leaderboard(record: RunRecord) -> Leaderboard:
+    """Order the trials.
+
+    Scores on all training rows and folds are ranked among themselves; an algorithm that was only tried on a
+    subset follows unranked, since its score is not comparable.
+    """
+    scored = [t for t in record.trials if t.score is not None and is_number(t.score)]
+    scored.sort(key=lambda t: _sort_key(t, record.greater_is_better))
+    ranked = [t for t in scored if t.stage == "validate" and t.state == "complete"]
+    seen = {t.algorithm for t in ranked}
+    subset = []
+    for trial in scored:
+        if trial.algorithm not in seen:
+            seen.add(trial.algorithm)
+            subset.append(trial)
+    listed = {t.number for t in ranked + subset}
+    others = [t for t in scored if t.number not in listed]
+    failures = [t for t in record.trials if t.state != "complete" and t.number not in listed and t not in others]
+    decimals = decimals_for([t.score for t in scored])
+    weights: dict[int, float] = {}
+    for member in record.plan.members:
+        weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
+    lines = [_line(t, str(i), decimals, weights) for i, t in enumerate(ranked, 1)]
+    lines += [_line(t, NOTHING, decimals, weights) for t in subset]
+    return Leaderboard(
+        ranked=ranked,
+        lines=lines,
+        others=[_line(t, NOTHING, decimals, weights) for t in others[:MAX_OTHER_TRIALS]],
+        n_omitted=max(0, len(others) - MAX_OTHER_TRIALS),
+        failures=[_line(t, NOTHING, decimals, weights) for t in failures],
+    )
+
+
+def _sort_key(trial: Trial, greater_is_better: bool) -> tuple[float, int]:
+    score = math.nan if trial.score is None else trial.score
+    return (-score if greater_is_better else score), trial.number
+
+
+def _line(trial: Trial, rank: str, decimals: int, weights: dict[int, float]) -> Line:
+    return Line(
+        rank=rank,
+        number=trial.number,
+        algorithm=trial.algorithm,
+        score=fixed(trial.score, decimals),
+        spread=_spread(trial, decimals),
+        stage=_stage(trial),
+        fit=duration(trial.fit_s) if trial.fit_s else NOTHING,
+        predict=duration(trial.predict_us_per_row / 1e6) if trial.predict_us_per_row else NOTHING,
+        size=size(trial.size_bytes) if trial.size_bytes else NOTHING,
+        memory=size(trial.peak_memory_mb * 1e6) if trial.peak_memory_mb else NOTHING,
+        state=trial.state,
+        weight=fixed(weights[trial.number], 2) if trial.number in weights else "",
+        baseline=trial.baseline,
+        error=shortened(trial.error.strip(), MAX_ERROR) or "No reason was recorded.",
+    )
+
+
+def _spread(trial: Trial, decimals: int) -> str:
+    """Sample standard deviation over the folds."""
+    scores = [s for s in trial.fold_scores if is_number(s)]
+    if len(scores) < 2:
+        return ""
+    mean = sum(scores) / len(scores)
+    return f"± {fixed(math.sqrt(sum((s - mean) ** 2 for s in scores) / (len(scores) - 1)), decimals)}"
+
+
+def _stage(trial: Trial) -> str:
+    rows = f", {count(trial.n_rows)} rows" if trial.n_rows else ""
+    folds = f", {len(trial.fold_scores)} folds" if len(trial.fold_scores) > 1 else ""
+    return f"{trial.stage}{rows}{folds}"
