@@ -23,9 +23,13 @@ def test_terms_are_words_and_neighbouring_pairs():
     assert split_terms("Not good, NOT bad") == ["not", "good", "not", "bad", "not good", "good not", "not bad"]
 
 
+def test_marks_are_terms_but_stops_and_quotes_are_not():
+    assert split_terms("Don't! 'Win' £5.")[:5] == ["don't", "!", "win", "£", "5"]
+
+
 def test_weights_equal_those_of_scikit_learn():
     present = [cell for cell in CELLS if cell is not None]
-    reference = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"\w+")
+    reference = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=text.TERM_PATTERN)
     expected = reference.fit_transform(present).toarray()
     vectors = TextVectors.fit(CELLS)
     order = [vectors.terms.index(term) for term in reference.get_feature_names_out()]

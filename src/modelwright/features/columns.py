@@ -112,7 +112,7 @@ def read_numbers(frame: pl.DataFrame, source: str, offset: float = 0.0) -> np.nd
     if offset:
         values = values - offset
     # minimum and maximum keep NaN and cost a fifth of np.clip for one row.
-    return np.minimum(np.maximum(values, -LARGEST), LARGEST).astype(np.float32)
+    return np.asarray(np.minimum(np.maximum(values, -LARGEST), LARGEST), dtype=np.float32)
 
 
 def read_cells(frame: pl.DataFrame, source: str) -> pl.Series:

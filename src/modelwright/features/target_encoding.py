@@ -154,13 +154,13 @@ def _targets(y: np.ndarray, task: Task, n_classes: int) -> np.ndarray:
         classes = np.array([np.bincount(y.astype(np.int64), minlength=n_classes).argmax()])
     else:
         classes = np.arange(1, max(n_classes, 2))
-    return (y[:, None] == classes).astype(np.float64)
+    return np.asarray(y[:, None] == classes, dtype=np.float64)
 
 
 def _fold_priors(targets: np.ndarray, fold: np.ndarray, n_folds: int) -> np.ndarray:
     """Mean target of the rows outside each fold, shape (n_folds, m); a single row has no others and keeps its own."""
     if n_folds == 1:
-        return targets.mean(axis=0, keepdims=True)
+        return np.asarray(targets.mean(axis=0, keepdims=True))
     return np.stack([targets[fold != number].mean(axis=0) for number in range(n_folds)])
 
 
