@@ -18,7 +18,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +26,11 @@ import polars as pl
 from modelwright.artifacts.bundle import write_bundle
 from modelwright.artifacts.model import Model
 from modelwright.audit import audit
-from modelwright.errors import SpecError, StorageError
-from modelwright.events import Emit, Finished, Noted, StepStarted
+from modelwright.errors import StorageError
+from modelwright.events import Emit, Finished
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
-from modelwright.search.budget import Budget, probe_rows, until
+from modelwright.search.budget import Budget, probe_rows
 from modelwright.search.executor import Executor
 from modelwright.search.portfolio import portfolio
 from modelwright.search.search import Candidate, Problem, Search
@@ -91,7 +90,7 @@ def train(
     ledger = Ledger(budget, emit)
     try:
         with Executor(available_cpus(), folder.work / "workers.log", stop) as executor:
-            record, model = _train(spec, folder, budget, ledger, executor, now)
+            record = _train(spec, folder, budget, ledger, executor, now)
         with ledger.step("package", "writing the report"):
             write_run(record, folder.draft, render)
         published = folder.publish()
@@ -109,9 +108,7 @@ def train(
     return record, published
 
 
-def _train(
-    spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, executor: Executor, now: datetime
-) -> tuple[RunRecord, Model]:
+def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, executor: Executor, now: datetime) -> RunRecord:
     with ledger.step("read", "reading the table"):
         source = read_source(spec)
         metric = metrics.get(source.metric or metrics.default_metric(source.task), source.task)
@@ -159,7 +156,7 @@ def _train(
             model_folder=folder.draft / "model",
             interrupted=interrupted,
         )
-    return record, model
+    return record
 
 
 def _search(

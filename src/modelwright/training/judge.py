@@ -156,15 +156,16 @@ def _p_of_mean(values: np.ndarray) -> float:
 def _comparison(
     name: str, metric: Metric, base: Interval, difference: Interval, p_value: float, better: bool, n_rows: int
 ) -> Comparison:
-    bounds = f"{difference.value:.4g} {metric.title} (95 % interval {difference.low:.4g} to {difference.high:.4g}, {n_rows:,} rows, p = {p_value:.2g})"
+    interval_text = f"95 % interval {difference.low:.4g} to {difference.high:.4g}"
+    certainty = f"({interval_text}, {n_rows:,} rows, p = {p_value:.2g})"
     if better:
-        sentence = f"Better than the {name} baseline by {bounds}."
+        sentence = f"Better than the {name} baseline by {difference.value:.4g} {metric.title} {certainty}."
     elif difference.high < 0:
-        sentence = (
-            f"Worse than the {name} baseline by {bounds.replace(f'{difference.value:.4g}', f'{-difference.value:.4g}', 1)}."
-        )
+        sentence = f"Worse than the {name} baseline by {-difference.value:.4g} {metric.title} {certainty}."
     else:
-        sentence = f"Not shown to be better than the {name} baseline: difference {bounds}."
+        sentence = (
+            f"Not shown to be better than the {name} baseline: difference {difference.value:.4g} {metric.title} {certainty}."
+        )
     return Comparison(name, base, difference, p_value, better, sentence)
 
 
