@@ -149,7 +149,7 @@ def test_error_in_the_file_names_file_and_key(tmp_path: Path) -> None:
     file.write_text('buget = "5m"\n')
     with pytest.raises(SpecError) as caught:
         resolve_spec(file, {})
-    assert str(caught.value) == "modelwright.toml, key 'buget': there is no option 'buget'. Did you mean 'budget'?"
+    assert str(caught.value) == "modelwright.toml, key 'buget': There is no option 'buget'. Did you mean 'budget'?"
 
 
 @pytest.mark.parametrize("text", ["target = \n", "\x00", 'target = "\xff"'])

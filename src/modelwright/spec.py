@@ -145,7 +145,7 @@ def resolve_spec(
 
     for key in given:
         if key not in KEYS:
-            raise SpecError(f"there is no option {key!r}.", where=origins[key], mend=nearest(key, KEYS))
+            raise SpecError(f"There is no option {key!r}.", where=origins[key], mend=nearest(key, KEYS))
     values: dict[str, Any] = {}
     for key, value in given.items():
         try:
@@ -204,11 +204,11 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return dict(msgspec.toml.decode(file.read_bytes(), type=dict[str, Any]))
     except OSError as error:
         raise SpecError(
-            f"the file cannot be read: {error.strerror}.", where=str(file), mend="Check its path and rights."
+            f"The file cannot be read: {error.strerror}.", where=str(file), mend="Check its path and rights."
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise SpecError(
-            f"this is not valid TOML: {error}.", where=str(file), mend="Texts stand in quotes; see `modelwright init --help`."
+            f"This is not valid TOML: {error}.", where=str(file), mend="Texts stand in quotes; see `modelwright init --help`."
         ) from error
 
 
@@ -222,16 +222,18 @@ def _relative_to(folder: Path, value: str) -> str:
 def _check_consistent(spec: Spec, where: Callable[[str], str]) -> None:
     """Refuse what contradicts itself, before anything is read."""
     if spec.target is None and spec.task not in (None, "clustering"):
-        raise SpecError(f"{spec.task} needs a target.", where=where("task"), mend="Name the column to predict as target.")
+        raise SpecError(
+            f"Task {spec.task!r} needs a target.", where=where("task"), mend="Name the column to predict as target."
+        )
     if spec.target is not None and spec.task == "clustering":
         raise SpecError(
-            f"clustering has no target, but {spec.target!r} was given.",
+            f"Clustering has no target, but {spec.target!r} was given.",
             where=where("target"),
             mend="Leave the target out; exclude the column if the clusters should not see it.",
         )
     if spec.target is None and spec.positive is not None:
         raise SpecError(
-            "a positive class needs a target.", where=where("positive"), mend="Name the column to predict as target."
+            "A positive class needs a target.", where=where("positive"), mend="Name the column to predict as target."
         )
     roles = {key: getattr(spec, key) for key in ("target", "time", "group", "weight")}
     taken: dict[str, str] = {}
@@ -240,12 +242,12 @@ def _check_consistent(spec: Spec, where: Callable[[str], str]) -> None:
             continue
         if column in taken:
             raise SpecError(
-                f"column {column!r} cannot be both {taken[column]} and {key}.",
+                f"Column {column!r} cannot be both {taken[column]} and {key}.",
                 where=where(key),
                 mend="Give each role its own column.",
             )
         if column in spec.exclude:
             raise SpecError(
-                f"column {column!r} is {key} and excluded.", where=where("exclude"), mend="Take it out of one of the two."
+                f"Column {column!r} is {key} and excluded.", where=where("exclude"), mend="Take it out of one of the two."
             )
         taken[column] = key

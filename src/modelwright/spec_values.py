@@ -57,7 +57,7 @@ def parse_budget(value: object) -> float:
         seconds = hours * 3600 + minutes * 60 + rest
     # Also refuses NaN and infinity: "no clock" is asked for with trials.
     if not 1.0 <= seconds <= 366 * 86400:
-        raise SpecError(f"a budget of {value!r} is not between one second and one year.", mend=mend)
+        raise SpecError(f"A budget of {value!r} is not between one second and one year.", mend=mend)
     return seconds
 
 
@@ -159,7 +159,7 @@ def _types(value: object) -> dict[str, str]:
     for column, kind in value.items():
         if kind not in TYPES:
             raise SpecError(
-                f"type {kind!r} of column {column!r} is not one of {', '.join(TYPES)}.", mend=nearest(str(kind), TYPES)
+                f"Type {kind!r} of column {column!r} is not one of {', '.join(TYPES)}.", mend=nearest(str(kind), TYPES)
             )
     return {str(column): str(kind) for column, kind in value.items()}
 

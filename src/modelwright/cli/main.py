@@ -1,0 +1,320 @@
+"""The commands.
+
+Nothing heavier than Typer is imported before a command runs, so that ``modelwright --help`` answers at once; a test
+holds it to that.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwright.cli.failure import INTERRUPTED, report_failure, usage_error
+from modelwright.version import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: The budget counts from here: imports are part of it.
+_STARTED = time.monotonic()
+#: Columns of output that goes to a file or a pipe.
+_PIPE_WIDTH = 120
+_OPTIONS_OF_SPEC = {"missing_values": "--missing-value", "types": "--type", "data": "DATA"}
+
+app = typer.Typer(
+    name="modelwright",
+    help="A table in, a trained and honestly scored model out.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    # Plain help pages: the rich ones cost half of the 0.3 s that a help page may take.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Data = Annotated[str | None, typer.Argument(help="File, folder, glob or URL of the rows to learn from.", metavar="DATA")]
+Target = Annotated[str | None, typer.Option("--target", "-t", help="Column to predict; without one, rows are clustered.")]
+Home = Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")]
+Query = Annotated[str | None, typer.Option(help="SQL, when the rows come from a database URL.")]
+
+
+@app.command()
+def train(
+    data: Data = None,
+    target: Target = None,
+    task: Annotated[str | None, typer.Option(help="binary, multiclass, regression or clustering.  [default: inferred]")] = None,
+    metric: Annotated[str | None, typer.Option(help="What the search improves.  [default: the usual one of the task]")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", "-b", help="Time for everything, such as 60s, 5m or 2h.  [default: 5m]")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Stop after this many trials; alone, no clock is set.")] = None,
+    algorithms: Annotated[str | None, typer.Option("--algorithms", "-a", help="Names to choose from, comma separated.")] = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time", metavar="COLUMN", help="When a row happened; the latest rows are sealed.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(metavar="COLUMN", help="Equal values stay on one side of the split.")] = None,
+    weight: Annotated[str | None, typer.Option(metavar="COLUMN", help="Row weights.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Class of a binary target that counts as positive.")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="COLUMNS", help="Columns to leave out; comma separated.")] = None,
+    evaluation: Annotated[
+        str | None, typer.Option(help="Share of rows to seal, a table of its own, or none.  [default: 0.2]")
+    ] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", metavar="COLUMN=TYPE", help="Correct an inferred type.")] = None,
+    missing_values: Annotated[
+        list[str] | None, typer.Option("--missing-value", metavar="[COLUMN=]VALUE", help='A cell value that means "missing".')
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same run.  [default: 0]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.  [default: from the data]")] = None,
+    home: Home = None,
+    query: Query = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events and result as JSON lines.")] = False,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Train a model and score it on rows that nothing has seen.
+
+    What is not given here is taken from modelwright.toml in the working folder.
+    """
+    from modelwright.api import train_spec
+    from modelwright.cli.progress import choose_progress
+    from modelwright.errors import SpecError
+    from modelwright.spec import FILE_NAME, resolve_spec
+
+    overrides = {
+        "data": data, "target": target, "task": task, "metric": metric, "budget": budget, "trials": trials,
+        "algorithms": algorithms, "time": time_column, "group": group, "weight": weight, "positive": positive,
+        "exclude": _split(exclude), "evaluation": evaluation, "types": _types(types),
+        "missing_values": _missing_values(missing_values), "seed": seed, "name": name, "home": home, "query": query,
+    }  # fmt: skip
+    file = Path(FILE_NAME)
+    spec = resolve_spec(file if file.is_file() else None, overrides, naming=_option)
+    if spec.data is None:
+        raise SpecError(
+            "There is no table to learn from.",
+            where="DATA",
+            mend=f"Give one: modelwright train rows.csv, or `data` in {FILE_NAME}.",
+        )
+    with choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
+        run = train_spec(spec, on_event=progress, started=_STARTED)
+    _print_result(run.record, run.folder, quiet=quiet, as_json=as_json)
+    if open_report:
+        import webbrowser
+
+        webbrowser.open(run.report.resolve().as_uri())
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Model folder, run folder, or the identifier or name of a run.")],
+    data: Annotated[str, typer.Argument(help="File, folder, glob or URL of the rows to score.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .csv, .tsv, .parquet, .jsonl or .arrow.")],
+    query: Query = None,
+    home: Home = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
+) -> None:
+    """Score new rows with a trained model.
+
+    The file gets a row for each row of DATA in the same order, with the columns "prediction" and, for classes,
+    "proba_<class>".
+    """
+    from modelwright.cli.scored import check_output, scored_frame, write_table
+
+    check_output(output)
+    from modelwright.api import load
+    from modelwright.spec import DEFAULT_HOME
+    from modelwright.tables.read import read
+
+    loaded = load(model, home=home or DEFAULT_HOME)
+    frame = read(data, query=query).frame
+    scored = scored_frame(loaded, frame)
+    write_table(scored, output)
+    if not quiet:
+        typer.echo(f"{scored.height:,} rows scored: {output} ({', '.join(scored.columns)})")
+
+
+@app.command()
+def init(
+    data: Annotated[str, typer.Argument(help="File, folder, glob or URL of the rows to learn from.")],
+    target: Target = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a commented modelwright.toml for a table."""
+    from modelwright.errors import SpecError
+    from modelwright.spec import FILE_NAME, resolve_spec, write_template
+    from modelwright.training.prepare import read_source
+
+    file = Path(FILE_NAME)
+    spec = resolve_spec(None, {"data": data, "target": target}, naming=_option)
+    if file.exists() and not force:
+        raise SpecError(f"{FILE_NAME} exists already and was left as it is.", mend="Edit it, or replace it with --force.")
+    source = read_source(spec)
+    write_template(file, spec, force=force)
+    typer.echo(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns; {source.task}.")
+    typer.echo(f"Wrote {file}. Look through it, then run: {_program()} train")
+
+
+@app.command()
+def algorithms(
+    name: Annotated[str | None, typer.Argument(help="Tell everything about this one.")] = None,
+) -> None:
+    """List the algorithms, or describe one: what it minimises, what can be tuned, when to use it."""
+    from modelwright.cli.describe import algorithm_list, algorithm_page
+    from modelwright.learners import registry
+
+    console = _console()
+    if name is None:
+        console.print(algorithm_list([(registry.get(each).algorithm, registry.available(each)) for each in registry.names()]))
+        console.print(f"\nMore about one: {_program()} algorithms lightgbm", highlight=False)
+        return
+    for part in algorithm_page(registry.get(name).algorithm, registry.available(name)):
+        console.print(part, highlight=False)
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="Run folder, or the identifier or name of a run.")],
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Show the summary of a finished run."""
+    from modelwright.api import open_run
+    from modelwright.spec import DEFAULT_HOME
+
+    found = open_run(run, home=home or DEFAULT_HOME)
+    _print_result(found.record, found.folder, quiet=False, as_json=as_json)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _version_and_leave(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version_and_leave, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A table in, a trained and honestly scored model out."""
+
+
+def _option(key: str) -> str:
+    """How the command line spells a key of the spec."""
+    return _OPTIONS_OF_SPEC.get(key, f"--{key}")
+
+
+def _split(values: list[str] | None) -> list[str] | None:
+    """Names given once with commas, or several times."""
+    return [name.strip() for value in values for name in value.split(",") if name.strip()] if values else None
+
+
+def _types(values: list[str] | None) -> dict[str, str] | None:
+    from modelwright.errors import SpecError
+
+    pairs = {}
+    for value in values or []:
+        # The last "=": a column name may hold one, a type does not.
+        column, equals, kind = value.rpartition("=")
+        if not equals:
+            raise SpecError(f"{value!r} is not COLUMN=TYPE.", where="--type", mend="Write it as zip=category.")
+        pairs[column] = kind
+    return pairs or None
+
+
+def _missing_values(values: list[str] | None) -> Any:
+    """Values for all columns, or by column when each one names a column."""
+    from modelwright.errors import SpecError
+
+    if not values:
+        return None
+    by_column: dict[str, list[str | float]] = {}
+    for value in values:
+        column, _, cell = value.rpartition("=")
+        by_column.setdefault(column, []).append(_cell(cell))
+    if "" not in by_column:
+        return by_column
+    if len(by_column) > 1:
+        raise SpecError(
+            "Values for all columns and for single ones cannot be mixed.",
+            where="--missing-value",
+            mend="Name a column in each, or in none.",
+        )
+    return by_column[""]
+
+
+def _cell(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+
+
+def _program() -> str:
+    """How this program was called, so that the commands we print work when pasted."""
+    import shutil
+
+    if shutil.which("modelwright"):
+        return "modelwright"
+    called = Path(sys.argv[0])
+    if called.name != "modelwright":
+        return "modelwright"
+    absolute = called.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+
+
+def _print_result(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> None:
+    from modelwright.cli.render import print_summary, quiet_lines, result_json
+
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(result_json(record, folder)).decode())
+    elif quiet:
+        typer.echo("\n".join(quiet_lines(record, folder)))
+    else:
+        print_summary(_console(), record, folder, program=_program())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Exit codes: 0 done, 1 failed although the input was fine, 2 the input or an option is wrong, 130 interrupted.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(args=given, prog_name="modelwright", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except typer.TyperException as error:
+        code = report_failure(usage_error(error), as_json="--json" in given)
+    except BrokenPipeError:
+        # The reader of a pipe has gone; there is nobody left to tell.
+        sys.stderr.close()
+        code = 1
+    except Exception as error:
+        code = report_failure(error, as_json="--json" in given)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""A finished run as text: functions of the run record and its folder."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelwright.reports.format import NOTHING, count, duration, metric_title, number
+from modelwright.reports.leaderboard import leaderboard
+from modelwright.spec import DEFAULT_HOME
+from modelwright.training.record import Interval, RunRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+_SEVERITIES = {"critical": "bold red", "warning": "yellow", "info": "dim"}
+_MOST_FINDINGS = 8
+_MOST_ROWS = 15
+
+
+def leaderboard_table(record: RunRecord, most: int = _MOST_ROWS) -> Table:
+    """The leaderboard of the report, cut to what fits a terminal; algorithms that failed or are missing come last."""
+    from rich.table import Table
+    from rich.text import Text
+
+    board = leaderboard(record)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "algorithm", metric_title(record.metric), "fit", "predict/row", "size", "weight"):
+        table.add_column(name, justify="left" if name == "algorithm" else "right", no_wrap=True)
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    for line in board.lines[:most]:
+        ranked = line.rank != NOTHING
+        remark = "baseline" if line.baseline else "" if ranked else "on a subset"
+        name = Text(line.algorithm, style="bold" if line.weight else "")
+        table.add_row(line.rank, name, line.score, line.fit, line.predict, line.size, line.weight, Text(remark, style="dim"))
+    if (hidden := len(board.lines) - most) > 0:
+        table.add_row("", Text(f"{hidden} more in the report", style="dim"))
+    told: set[tuple[str, str]] = set()
+    for line in board.failures:
+        error = line.error.splitlines()[0]
+        # One algorithm often fails many times for one reason.
+        if (line.algorithm, error) in told:
+            continue
+        told.add((line.algorithm, error))
+        table.add_row("", Text(line.algorithm, style="dim"), *[""] * 5, Text(f"{line.state}: {error}", style="dim"))
+    return table
+
+
+def interval_text(interval: Interval) -> str:
+    """An estimate with its interval.
+
+    Examples
+    --------
+    >>> interval_text(Interval(0.8471, 0.8262, 0.868))
+    '0.8471 (95 % interval 0.8262 to 0.8680)'
+    """
+    return f"{number(interval.value)} (95 % interval {number(interval.low)} to {number(interval.high)})"
+
+
+def score_sentences(record: RunRecord) -> list[str]:
+    """The sealed score and how it compares with the baseline; without one, why there is none."""
+    title = metric_title(record.metric)
+    if record.evaluation is None:
+        why = {
+            "none": "all rows were used for training, as asked (evaluation none)",
+        }.get(record.plan.split_rule, "no row was sealed")
+        sentences = [f"There is no sealed score: {why}."]
+        if record.validation_score is not None:
+            sentences.append(
+                f"The validation score is {title} {number(record.validation_score)}; "
+                "the models were chosen by it, so expect a little worse on new rows."
+            )
+        return sentences
+    evaluation = record.evaluation
+    opened = "opened once" if evaluation.opened == 1 else f"opened {evaluation.opened} times"
+    score = f"{title} {interval_text(evaluation.score)} on {count(evaluation.n_rows)} sealed rows, {opened}."
+    sentences = [score]
+    if evaluation.comparison is not None:
+        sentences.append(evaluation.comparison.sentence)
+    others = [
+        f"{metric_title(name)} {number(value.value)}" for name, value in evaluation.others.items() if name != record.metric
+    ]
+    if others:
+        sentences.append("Also: " + ", ".join(others) + ".")
+    return sentences
+
+
+def finding_lines(record: RunRecord, most: int = _MOST_FINDINGS) -> list[tuple[str, str]]:
+    """(severity, text) of the findings, critical ones first, at most ``most`` of them and a line about the rest."""
+    order = list(_SEVERITIES)
+    findings = sorted(record.findings, key=lambda finding: order.index(finding.severity))
+    lines = [
+        (finding.severity, finding.message + (f" {finding.mend}" if finding.mend else ""))
+        for finding in findings
+        if finding.severity != "info"
+    ][:most]
+    if rest := len(findings) - len(lines):
+        lines.append(("info", f"{rest} more in the report." if lines else f"{rest} remarks, see the report."))
+    return lines
+
+
+def next_commands(record: RunRecord, folder: Path, *, program: str = "modelwright") -> list[tuple[str, str]]:
+    """Three (command, meaning) pairs that work as they stand."""
+    run = shlex.quote(folder.name if _is_in_home(folder) else str(shown_path(folder)))
+    source = record.source if record.source and Path(record.source).is_file() else "new.csv"
+    data = shlex.quote(str(record.spec.get("data") or source))
+    target = f" --target {shlex.quote(record.target)}" if record.target else ""
+    return [
+        (f"{program} predict {run} {shlex.quote(source)} -o scored.csv", "score rows with this model"),
+        (f"{program} show {run}", "see this summary again"),
+        (f"{program} init {data}{target}", "write modelwright.toml, to change and keep the settings"),
+    ]
+
+
+def _is_in_home(folder: Path) -> bool:
+    """Whether the run is found by its name alone from the working folder."""
+    return folder.resolve().parent == (Path(DEFAULT_HOME) / "runs").resolve()
+
+
+def shown_path(path: Path) -> Path:
+    """The path as seen from the working folder, where it lies below it."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def run_summary(record: RunRecord, folder: Path, *, program: str = "modelwright") -> list[RenderableType]:
+    """What is printed at the end of a training, and by ``modelwright show``."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    def heading(text: str) -> Text:
+        return Text(f"\n{text}", style="bold cyan")
+
+    def indented(*parts: RenderableType) -> list[RenderableType]:
+        return [Padding(part, (0, 0, 0, 2)) for part in parts]
+
+    what = f"predicts {record.target} ({record.task})" if record.target else "finds clusters"
+    rows = f"{count(record.n_rows)} rows, {count(record.n_columns)} columns"
+    spent = duration(record.wall_s) + (f" of {duration(record.budget_s)}" if record.budget_s is not None else "")
+    out: list[RenderableType] = [
+        heading(f"Run {record.id}"),
+        *indented(Text(f"{what} from {rows}; {len(record.trials)} trials in {spent}.")),
+    ]
+    if record.plan.split_sentence:
+        out += indented(Text(record.plan.split_sentence))
+    if record.interrupted:
+        out += indented(Text("The search was stopped early; the model is the best of what was done.", style="yellow"))
+    out.append(heading("Leaderboard, on validation rows"))
+    out += indented(leaderboard_table(record))
+    out.append(heading("Score"))
+    first, *rest = score_sentences(record)
+    out += indented(Text(first, style="bold green" if record.evaluation else "yellow"), *map(Text, rest))
+    if lines := finding_lines(record):
+        out.append(heading("Findings"))
+        table = Table.grid(padding=(0, 2))
+        for severity, text in lines:
+            table.add_row(Text(severity, style=_SEVERITIES[severity]), Text(text))
+        out += indented(table)
+    out.append(heading("Where it is"))
+    places = Table.grid(padding=(0, 2))
+    for name, place in (("report", folder / "report.html"), ("model", folder / "model")):
+        places.add_row(name, Text(str(shown_path(place)), overflow="fold"))
+    out += indented(places)
+    out.append(heading("Next"))
+    for command, meaning in next_commands(record, folder, program=program):
+        out += indented(Text(command, style="bold", overflow="fold"), Text(f"  {meaning}", style="dim"))
+    return out
+
+
+def print_summary(console: Console, record: RunRecord, folder: Path, *, program: str = "modelwright") -> None:
+    """Print `run_summary`."""
+    for part in run_summary(record, folder, program=program):
+        console.print(part, highlight=False)
+
+
+def quiet_lines(record: RunRecord, folder: Path) -> list[str]:
+    """The result alone, a line each: score, comparison, critical findings, report and model."""
+    critical = [f"critical: {text}" for severity, text in finding_lines(record) if severity == "critical"]
+    places = [f"report: {shown_path(folder / 'report.html')}", f"model: {shown_path(folder / 'model')}"]
+    return score_sentences(record)[:2] + critical + places
+
+
+def result_json(record: RunRecord, folder: Path) -> dict[str, Any]:
+    """The result for machines; the run record itself stands in ``run.json`` of the folder."""
+    board = leaderboard(record)
+    trials = {trial.number: trial for trial in record.trials}
+    evaluation = None
+    if record.evaluation is not None:
+        evaluation = msgspec.to_builtins(msgspec.structs.replace(record.evaluation, plots={}))
+    return {
+        "type": "Result",
+        "run": record.id,
+        "folder": str(folder.resolve()),
+        "report": str((folder / "report.html").resolve()),
+        "model": str((folder / "model").resolve()),
+        "task": record.task,
+        "target": record.target,
+        "metric": record.metric,
+        "greater_is_better": record.greater_is_better,
+        "validation_score": record.validation_score,
+        "evaluation": evaluation,
+        "leaderboard": [
+            {
+                "trial": trial.number,
+                "algorithm": trial.algorithm,
+                "state": trial.state,
+                "stage": trial.stage,
+                "score": trial.score,
+                "fit_s": trial.fit_s,
+                "predict_us_per_row": trial.predict_us_per_row,
+                "size_bytes": trial.size_bytes,
+                "peak_memory_mb": trial.peak_memory_mb,
+                "baseline": trial.baseline,
+                "error": trial.error,
+            }
+            for trial in (trials[line.number] for line in [*board.lines, *board.failures])
+        ],
+        "findings": msgspec.to_builtins(record.findings),
+        "notes": record.notes,
+        "wall_s": record.wall_s,
+        "budget_s": record.budget_s,
+        "interrupted": record.interrupted,
+    }

@@ -1,0 +1,93 @@
+"""Writing predictions beside nothing else: one file, complete or absent."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelwright.errors import InvalidInputError, StorageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from modelwright.artifacts.model import Model
+
+#: File ending -> how a frame is written.
+_WRITERS: dict[str, Callable[[Any, Path], Any]] = {
+    ".csv": lambda frame, path: frame.write_csv(path),
+    ".tsv": lambda frame, path: frame.write_csv(path, separator="\t"),
+    ".parquet": lambda frame, path: frame.write_parquet(path),
+    ".jsonl": lambda frame, path: frame.write_ndjson(path),
+    ".arrow": lambda frame, path: frame.write_ipc(path),
+    ".feather": lambda frame, path: frame.write_ipc(path),
+}
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file that could not be written, before any work is done.
+
+    Raises
+    ------
+    InvalidInputError
+        If the ending names no known format or the folder does not exist.
+    """
+    if path.suffix.lower() not in _WRITERS:
+        raise InvalidInputError(
+            f"{path.suffix or 'no ending'!r} names no format that can be written.",
+            where=str(path),
+            mend=f"Use {', '.join(_WRITERS)}.",
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "This is a folder." if path.is_dir() else f"The folder {str(path.parent)!r} does not exist."
+        raise InvalidInputError(what, where=str(path), mend="Give the path of a file in an existing folder.")
+
+
+def scored_frame(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
+    """Predictions for the rows of a frame, in their order.
+
+    Returns
+    -------
+    DataFrame
+        ``prediction``, and for classes one ``proba_<class>`` column each, in the order of ``model.classes_``.
+    """
+    import polars as pl
+
+    if model.task in ("regression", "clustering"):
+        return pl.DataFrame({"prediction": model.predict(frame)})
+    proba = model.predict_proba(frame)
+    columns: dict[str, Any] = {"prediction": model.label(proba).tolist()}
+    columns |= {f"proba_{name}": proba[:, k] for k, name in enumerate(model.classes_.tolist())}
+    return pl.DataFrame(columns)
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> None:
+    """Write beside the place and rename in, so that a reader never meets half a file.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    try:
+        # In the same folder, because a rename is only atomic within one file system.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        draft = Path(name)
+        try:
+            _WRITERS[path.suffix.lower()](frame, draft)
+            # mkstemp makes files for the owner alone; a result has the rights of any new file.
+            umask = os.umask(0)
+            os.umask(umask)
+            draft.chmod(0o666 & ~umask)
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The file cannot be written: {error.strerror or error}.",
+            where=str(path),
+            mend="Free space, or choose another place.",
+        ) from error
