@@ -1,0 +1,98 @@
+"""Which algorithms exist, by name.
+
+The table names classes without importing them; a class is imported when it is asked for. Modules of learners
+import their libraries inside functions, so asking for a class is cheap and works without its extra.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from modelwright.errors import SpecError
+from modelwright.learners.base import Learner, Params
+from modelwright.tables.schema import Task
+
+#: Algorithm name -> "module:class", in the order in which ``modelwright algorithms`` lists them.
+LEARNERS: dict[str, str] = {
+    "constant": "modelwright.learners.baseline:Constant",
+    "shallow_tree": "modelwright.learners.baseline:ShallowTree",
+    "simple_linear": "modelwright.learners.baseline:SimpleLinear",
+    "median_split": "modelwright.learners.baseline:MedianSplit",
+    "linear": "modelwright.learners.linear:Linear",
+    "svm": "modelwright.learners.svm:SupportVectorMachine",
+    "random_forest": "modelwright.learners.forest:RandomForest",
+    "extra_trees": "modelwright.learners.forest:ExtraTrees",
+    "lightgbm": "modelwright.learners.lightgbm:LightGBM",
+    "catboost": "modelwright.learners.catboost:CatBoost",
+    "xgboost": "modelwright.learners.xgboost:XGBoost",
+    "network": "modelwright.learners.network:Network",
+    "kmeans": "modelwright.learners.kmeans:KMeans",
+    "minibatch_kmeans": "modelwright.learners.kmeans:MiniBatchKMeans",
+}
+
+
+def names(task: Task | None = None, baseline: bool | None = None) -> list[str]:
+    """Names of the algorithms, installed or not.
+
+    Parameters
+    ----------
+    task : {"binary", "multiclass", "regression", "clustering"}, optional
+        Only those that serve this task.
+    baseline : bool, optional
+        Only baselines (True) or none of them (False).
+    """
+    found = list(LEARNERS)
+    if task is not None:
+        found = [name for name in found if task in get(name).algorithm.tasks]
+    if baseline is not None:
+        found = [name for name in found if get(name).algorithm.baseline == baseline]
+    return found
+
+
+def get(name: str) -> type[Learner]:
+    """The class of an algorithm.
+
+    Raises
+    ------
+    SpecError
+        If no algorithm has this name; the nearest one is named.
+    """
+    if name not in LEARNERS:
+        near = get_close_matches(name, LEARNERS, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Valid names: {', '.join(LEARNERS)}."
+        raise SpecError(f"{name!r} is not an algorithm.", where="algorithms", mend=hint)
+    module, _, attribute = LEARNERS[name].partition(":")
+    learner: type[Learner] = getattr(import_module(module), attribute)
+    return learner
+
+
+def available(name: str) -> str:
+    """An empty string if the algorithm can run here, else the command that installs what it lacks."""
+    algorithm = get(name).algorithm
+    if not algorithm.requires or find_spec(algorithm.requires.partition(".")[0]) is not None:
+        return ""
+    return f"pip install 'modelwright[{algorithm.extra}]'" if algorithm.extra else f"pip install {algorithm.requires}"
+
+
+def create(name: str, params: Params | None = None, *, task: Task, n_classes: int = 0, seed: int = 0) -> Learner:
+    """A learner ready to fit.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, the algorithm does not serve the task, or a hyperparameter is wrong.
+    """
+    learner = get(name)
+    if task not in learner.algorithm.tasks:
+        raise SpecError(
+            f"{name!r} does not serve {task}.", where="algorithms", mend=f"Choose one of: {', '.join(names(task))}."
+        )
+    return learner(params, task=task, n_classes=n_classes, seed=seed)
+
+
+def load(name: str, folder: Path) -> Learner:
+    """A fitted learner from the folder it was saved in."""
+    return get(name).load(folder)
