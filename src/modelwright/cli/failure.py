@@ -25,7 +25,7 @@ def usage_error(error: Any) -> InvalidInputError:
     if option:
         near = get_close_matches(option, possibilities or [], n=1, cutoff=0.0)
         mend = f"Did you mean {near[0]!r}?" if near else "See the options with --help."
-        return InvalidInputError(f"there is no option {option!r}.", mend=mend)
+        return InvalidInputError(f"There is no option {option!r}.", mend=mend)
     return InvalidInputError(error.format_message().rstrip("."), mend="See --help.")
 
 
@@ -35,14 +35,14 @@ def translated(error: BaseException) -> ModelwrightError:
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(
-            "the disk is full; nothing half-written was kept.",
+            "The disk is full; nothing half-written was kept.",
             where=str(error.filename or ""),
             mend="Free some space, or choose another folder with --home.",
         )
     if isinstance(error, MemoryError):
-        return ModelwrightError("the memory of this machine does not suffice.", mend="Train on fewer rows or columns.")
+        return ModelwrightError("The memory of this machine does not suffice.", mend="Train on fewer rows or columns.")
     return ModelwrightError(
-        f"this should not have happened: {type(error).__name__}: {error}",
+        f"This should not have happened: {type(error).__name__}: {error}",
         mend=f"Run it again with {DEBUG_VARIABLE}=1 to see the traceback, and please report it.",
     )
 

@@ -28,7 +28,6 @@ _OPTIONS_OF_SPEC = {"missing_values": "--missing-value", "types": "--type", "dat
 app = typer.Typer(
     name="modelwright",
     help="A table in, a trained and honestly scored model out.",
-    no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     # Plain help pages: the rich ones cost half of the 0.3 s that a help page may take.
@@ -98,7 +97,7 @@ def train(
         raise SpecError(
             "There is no table to learn from.",
             where="DATA",
-            mend=f"Give one: modelwright train rows.csv, or `data` in {FILE_NAME}.",
+            mend=f"Give one: modelwright train rows.csv (or data = in {FILE_NAME}).",
         )
     with choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
         run = train_spec(spec, on_event=progress, started=_STARTED)
@@ -163,7 +162,10 @@ def init(
 def algorithms(
     name: Annotated[str | None, typer.Argument(help="Tell everything about this one.")] = None,
 ) -> None:
-    """List the algorithms, or describe one: what it minimises, what can be tuned, when to use it."""
+    """List the algorithms, or describe one.
+
+    The description says what it minimises, what it trains, what can be tuned, and when to use it.
+    """
     from modelwright.cli.describe import algorithm_list, algorithm_page
     from modelwright.learners import registry
 
@@ -300,7 +302,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exit codes: 0 done, 1 failed although the input was fine, 2 the input or an option is wrong, 130 interrupted.
     """
-    given = sys.argv[1:] if arguments is None else arguments
+    given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(args=given, prog_name="modelwright", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

@@ -29,8 +29,8 @@ def leaderboard_table(record: RunRecord, most: int = _MOST_ROWS) -> Table:
 
     board = leaderboard(record)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "algorithm", metric_title(record.metric), "fit", "predict/row", "size", "weight"):
-        table.add_column(name, justify="left" if name == "algorithm" else "right", no_wrap=True)
+    for column in ("", "algorithm", metric_title(record.metric), "fit", "predict/row", "size", "weight"):
+        table.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=True)
     table.add_column("", overflow="ellipsis", no_wrap=True)
     for line in board.lines[:most]:
         ranked = line.rank != NOTHING
@@ -93,7 +93,7 @@ def finding_lines(record: RunRecord, most: int = _MOST_FINDINGS) -> list[tuple[s
     """(severity, text) of the findings, critical ones first, at most ``most`` of them and a line about the rest."""
     order = list(_SEVERITIES)
     findings = sorted(record.findings, key=lambda finding: order.index(finding.severity))
-    lines = [
+    lines: list[tuple[str, str]] = [
         (finding.severity, finding.message + (f" {finding.mend}" if finding.mend else ""))
         for finding in findings
         if finding.severity != "info"

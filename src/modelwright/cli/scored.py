@@ -36,7 +36,7 @@ def check_output(path: Path) -> None:
     """
     if path.suffix.lower() not in _WRITERS:
         raise InvalidInputError(
-            f"{path.suffix or 'no ending'!r} names no format that can be written.",
+            f"{path.suffix or 'no ending'!r} is no format that can be written.",
             where=str(path),
             mend=f"Use {', '.join(_WRITERS)}.",
         )
