@@ -11,7 +11,8 @@ import numpy as np
 from modelwright.errors import MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
-from modelwright.learners.boosting import SUPERVISED, BoostedTrees, Rows, Watch
+from modelwright.learners.boosting import BoostedTrees, Watch
+from modelwright.learners.target import SUPERVISED, Rows, by_task
 
 
 def _library() -> Any:
@@ -20,10 +21,6 @@ def _library() -> Any:
     except ImportError as error:
         raise MissingExtraError("catboost", "boost") from error
     return catboost
-
-
-def _by_task(classification: Any, regression: Any) -> dict[str, Any]:
-    return {"binary": classification, "multiclass": classification, "regression": regression}
 
 
 class CatBoost(BoostedTrees):
@@ -49,17 +46,15 @@ class CatBoost(BoostedTrees):
             Hyperparameter(
                 "n_estimators", "int", 1000, "boosting rounds; the cap where validation rows stop earlier", 1, 10_000, True
             ),
-            Hyperparameter(
-                "learning_rate", "float", _by_task(0.08, 0.09), "share of each tree that is added", 0.005, 0.3, True
-            ),
-            Hyperparameter("depth", "int", _by_task(7, 9), "depth of a tree (2**depth leaves)", 2, 10),
+            Hyperparameter("learning_rate", "float", by_task(0.08, 0.09), "share of each tree that is added", 0.005, 0.3, True),
+            Hyperparameter("depth", "int", by_task(7, 9), "depth of a tree (2**depth leaves)", 2, 10),
             Hyperparameter("subsample", "float", 0.9, "share of the rows drawn for each tree", 0.4, 1.0),
             Hyperparameter("colsample_bylevel", "float", 1.0, "share of the columns drawn for each level", 0.3, 1.0),
             Hyperparameter("l2_leaf_reg", "float", 1e-5, "L2 penalty on leaf values", 1e-5, 10.0, True),
-            Hyperparameter("random_strength", "float", _by_task(0.8, 0.0), "noise added to the scores of splits", 0.0, 2.0),
+            Hyperparameter("random_strength", "float", by_task(0.8, 0.0), "noise added to the scores of splits", 0.0, 2.0),
             Hyperparameter("leaf_estimation_iterations", "int", 1, "Newton steps per leaf", 1, 20, True),
             Hyperparameter(
-                "one_hot_max_size", "int", _by_task(15, 20), "levels up to which one is split from the rest", 2, 100, True
+                "one_hot_max_size", "int", by_task(15, 20), "levels up to which one is split from the rest", 2, 100, True
             ),
             Hyperparameter("max_ctr_complexity", "int", 4, "categories combined in one statistic", 1, 5),
             Hyperparameter("model_size_reg", "float", 0.5, "penalty on statistics that need large tables", 0.1, 1.5, True),
@@ -74,7 +69,7 @@ class CatBoost(BoostedTrees):
     )
 
     def _settings(self) -> dict[str, Any]:
-        classification = "Logloss" if self._n_present == 2 else "MultiClass"
+        classification = "Logloss" if self._coding.n_present == 2 else "MultiClass"
         settings = {name: value for name, value in self.params.items() if name != "n_estimators"}
         return settings | {
             "iterations": self.params["n_estimators"],
@@ -117,7 +112,7 @@ class CatBoost(BoostedTrees):
     def _predict_raw(self, X: Matrix) -> np.ndarray:
         kind = "RawFormulaVal" if self.task == "regression" else "Probability"
         raw = np.asarray(self._model.predict(_columns(X), prediction_type=kind, thread_count=1))
-        return raw[:, 1] if self.task != "regression" and self._n_present == 2 else raw
+        return raw[:, 1] if self.task != "regression" and self._coding.n_present == 2 else raw
 
     def _dump(self) -> bytes:
         return self._content

@@ -9,12 +9,8 @@ import numpy as np
 
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
-from modelwright.learners.boosting import SUPERVISED, BoostedTrees, Rows, Watch, joined
-
-
-def _by_task(classification: Any, regression: Any) -> dict[str, Any]:
-    return {"binary": classification, "multiclass": classification, "regression": regression}
-
+from modelwright.learners.boosting import BoostedTrees, Watch, joined
+from modelwright.learners.target import SUPERVISED, Rows, by_task
 
 #: Rounds in a row without a split that helps, after which no later round is expected to find one. One such round
 #: proves nothing where rows and columns are drawn anew each time.
@@ -44,14 +40,12 @@ class LightGBM(BoostedTrees):
             Hyperparameter(
                 "n_estimators", "int", 1000, "boosting rounds; the cap where validation rows stop earlier", 1, 10_000, True
             ),
+            Hyperparameter("learning_rate", "float", by_task(0.04, 0.05), "share of each tree that is added", 0.005, 0.2, True),
+            Hyperparameter("num_leaves", "int", by_task(50, 100), "leaves of a tree", 2, 256, True),
             Hyperparameter(
-                "learning_rate", "float", _by_task(0.04, 0.05), "share of each tree that is added", 0.005, 0.2, True
+                "min_data_in_leaf", "int", by_task(40, 3), "rows a leaf must hold (at most 5 % of the rows)", 1, 100, True
             ),
-            Hyperparameter("num_leaves", "int", _by_task(50, 100), "leaves of a tree", 2, 256, True),
-            Hyperparameter(
-                "min_data_in_leaf", "int", _by_task(40, 3), "rows a leaf must hold (at most 5 % of the rows)", 1, 100, True
-            ),
-            Hyperparameter("bagging_fraction", "float", _by_task(0.75, 0.7), "share of the rows drawn for each tree", 0.4, 1.0),
+            Hyperparameter("bagging_fraction", "float", by_task(0.75, 0.7), "share of the rows drawn for each tree", 0.4, 1.0),
             Hyperparameter("feature_fraction", "float", 1.0, "share of the columns drawn for each tree", 0.2, 1.0),
             Hyperparameter("lambda_l1", "float", 0.0, "L1 penalty on leaf values", 0.0, 2.0),
             Hyperparameter("lambda_l2", "float", 0.0, "L2 penalty on leaf values", 0.0, 4.0),
@@ -78,10 +72,10 @@ class LightGBM(BoostedTrees):
         settings["min_data_per_group"] = max(2, min(settings["min_data_per_group"], largest_leaf))
         if self.task == "regression":
             settings |= {"objective": "regression", "metric": "rmse"}
-        elif self._n_present == 2:
+        elif self._coding.n_present == 2:
             settings |= {"objective": "binary", "metric": "binary_logloss"}
         else:
-            settings |= {"objective": "multiclass", "metric": "multi_logloss", "num_class": self._n_present}
+            settings |= {"objective": "multiclass", "metric": "multi_logloss", "num_class": self._coding.n_present}
         # Row-wise histograms win on narrow tables; the two give the same trees only up to rounding, so the choice
         # must follow from the shape alone, not from LightGBM's timing of both.
         layout = {"force_row_wise": True} if n_columns <= 200 else {"force_col_wise": True}

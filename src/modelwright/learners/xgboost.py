@@ -9,7 +9,8 @@ import numpy as np
 from modelwright.errors import MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
-from modelwright.learners.boosting import SUPERVISED, BoostedTrees, Rows, Watch, joined
+from modelwright.learners.boosting import BoostedTrees, Watch, joined
+from modelwright.learners.target import SUPERVISED, Rows, by_task
 
 
 def _library() -> Any:
@@ -18,10 +19,6 @@ def _library() -> Any:
     except ImportError as error:
         raise MissingExtraError("xgboost", "boost") from error
     return xgboost
-
-
-def _by_task(classification: Any, regression: Any) -> dict[str, Any]:
-    return {"binary": classification, "multiclass": classification, "regression": regression}
 
 
 class XGBoost(BoostedTrees):
@@ -46,16 +43,14 @@ class XGBoost(BoostedTrees):
             Hyperparameter(
                 "n_estimators", "int", 1000, "boosting rounds; the cap where validation rows stop earlier", 1, 10_000, True
             ),
+            Hyperparameter("learning_rate", "float", by_task(0.08, 0.05), "share of each tree that is added", 0.005, 0.2, True),
+            Hyperparameter("max_depth", "int", by_task(6, 9), "depth of a tree", 3, 12),
             Hyperparameter(
-                "learning_rate", "float", _by_task(0.08, 0.05), "share of each tree that is added", 0.005, 0.2, True
+                "min_child_weight", "float", by_task(5e-6, 2.0), "sum of second derivatives a leaf must hold", 1e-6, 20.0, True
             ),
-            Hyperparameter("max_depth", "int", _by_task(6, 9), "depth of a tree", 3, 12),
+            Hyperparameter("subsample", "float", by_task(0.65, 0.7), "share of the rows drawn for each tree", 0.4, 1.0),
             Hyperparameter(
-                "min_child_weight", "float", _by_task(5e-6, 2.0), "sum of second derivatives a leaf must hold", 1e-6, 20.0, True
-            ),
-            Hyperparameter("subsample", "float", _by_task(0.65, 0.7), "share of the rows drawn for each tree", 0.4, 1.0),
-            Hyperparameter(
-                "colsample_bylevel", "float", _by_task(0.9, 1.0), "share of the columns drawn for each level", 0.4, 1.0
+                "colsample_bylevel", "float", by_task(0.9, 1.0), "share of the columns drawn for each level", 0.4, 1.0
             ),
             Hyperparameter("colsample_bynode", "float", 1.0, "share of the columns drawn for each split", 0.4, 1.0),
             Hyperparameter("reg_alpha", "float", 0.0, "L1 penalty on leaf values", 0.0, 5.0),
@@ -78,10 +73,10 @@ class XGBoost(BoostedTrees):
             settings["max_leaves"] = 0
         if self.task == "regression":
             settings |= {"objective": "reg:squarederror", "eval_metric": "rmse"}
-        elif self._n_present == 2:
+        elif self._coding.n_present == 2:
             settings |= {"objective": "binary:logistic", "eval_metric": "logloss"}
         else:
-            settings |= {"objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": self._n_present}
+            settings |= {"objective": "multi:softprob", "eval_metric": "mlogloss", "num_class": self._coding.n_present}
         return settings | {"tree_method": "hist", "max_bin": 256, "seed": self.seed, "nthread": 1, "verbosity": 0}
 
     def _train(self, rows: Rows, watched: Rows | None, watch: Watch) -> None:

@@ -1,0 +1,149 @@
+"""From the task's target to what a supervised library learns, and back.
+
+Notation: n rows, K classes of the task, k classes present in the training rows.
+
+Used by boosted trees and the network, which all want classes without gaps, a target of mean 0 and spread 1, and
+at least something to learn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from modelwright.errors import DataError
+from modelwright.features.matrix import Matrix
+from modelwright.learners.base import Validation
+from modelwright.learners.fitting import all_classes, mean_one
+from modelwright.tables.schema import Task
+
+#: The tasks that have a target.
+SUPERVISED: tuple[Task, ...] = ("binary", "multiclass", "regression")
+
+CONSTANT_NOTE = "The target or every column is constant: the model is a constant."
+
+
+def by_task(classification: Any, regression: Any) -> dict[str, Any]:
+    """A default that differs by task."""
+    return {"binary": classification, "multiclass": classification, "regression": regression}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows ready for a library: target numbered 0..k-1 or standardised, no row of weight zero."""
+
+    X: Matrix
+    target: np.ndarray
+    weight: np.ndarray | None
+
+
+class Coding(msgspec.Struct, frozen=True):
+    """How the target was turned into what the library learns.
+
+    ``classes`` are the classes present, ascending (classification); ``centre`` and ``spread`` the mean and
+    standard deviation, ``low`` and ``high`` the range (regression). ``constant`` is the whole model where there is
+    nothing to learn: one number, or K probabilities.
+    """
+
+    n_rows: int
+    n_classes: int
+    classes: list[int] = []
+    centre: float = 0.0
+    spread: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+    constant: list[float] | None = None
+
+    @property
+    def n_present(self) -> int:
+        """Number of classes that the library tells apart; 0 for regression."""
+        return len(self.classes)
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Class numbers 0..k-1, or the standardised target; float32, which is how the libraries keep both."""
+        if self.classes:
+            return np.searchsorted(np.asarray(self.classes), y).astype(np.float32)
+        return ((y - self.centre) / self.spread).astype(np.float32)
+
+    def decode(self, raw: np.ndarray | None, n_rows: int) -> np.ndarray:
+        """Predictions in the task's own terms.
+
+        ``raw`` is the standardised value (n,), the probability of the second class present (n,), or of each class
+        present (n, k); it is not read where the model is a constant.
+        """
+        if self.constant is not None:
+            return np.full(n_rows, self.constant[0]) if not self.classes else np.tile(self.constant, (n_rows, 1))
+        raw = np.asarray(raw, dtype=np.float64)
+        if not self.classes:
+            return raw * self.spread + self.centre
+        proba = np.column_stack([1.0 - raw, raw]) if raw.ndim == 1 else raw
+        proba = proba / proba.sum(axis=1, keepdims=True)
+        return all_classes(proba, np.asarray(self.classes), self.n_classes, self.n_rows)
+
+
+def code_rows(X: Matrix, y: np.ndarray, weight: np.ndarray | None, task: Task, n_classes: int) -> tuple[Coding, Rows]:
+    """Find the coding of training rows and apply it; weights are scaled to mean 1.
+
+    Raises
+    ------
+    DataError
+        If every weight is zero.
+    """
+    X, y, weight = _positive_weight(X, y, weight)
+    if weight is not None:
+        weight = mean_one(weight, X.n_rows)
+    coding = _regression(y, weight) if task == "regression" else _classification(y, weight, n_classes, constant=not _varies(X))
+    if task == "regression" and not _varies(X):
+        coding = msgspec.structs.replace(coding, constant=[coding.centre])
+    return coding, Rows(X, coding.encode(y), weight)
+
+
+def code_validation(coding: Coding, validation: Validation) -> Rows | None:
+    """Validation rows in the same coding; None if none is left.
+
+    A row whose class training never saw is left out: its loss says nothing about when to stop.
+    """
+    X, y, weight = _positive_weight(validation.X, validation.y, validation.weight)
+    if coding.classes:
+        known = np.flatnonzero(np.isin(y, coding.classes))
+        if len(known) < len(y):
+            X, y, weight = X.take(known), y[known], None if weight is None else weight[known]
+    return Rows(X, coding.encode(y), weight) if X.n_rows else None
+
+
+def _regression(y: np.ndarray, weight: np.ndarray | None) -> Coding:
+    centre = float(np.average(y, weights=weight))
+    spread = float(np.sqrt(np.average((y - centre) ** 2, weights=weight)))
+    # Below this the spread is rounding of the mean, not variation.
+    flat = spread <= 1e-12 * abs(centre)
+    coding = Coding(len(y), 0, centre=centre, spread=1.0 if flat else spread, low=float(y.min()), high=float(y.max()))
+    return msgspec.structs.replace(coding, constant=[centre]) if flat else coding
+
+
+def _classification(y: np.ndarray, weight: np.ndarray | None, n_classes: int, *, constant: bool) -> Coding:
+    present = np.unique(y).astype(np.int64)
+    coding = Coding(len(y), n_classes, classes=present.tolist())
+    if len(present) > 1 and not constant:
+        return coding
+    counts = np.bincount(y.astype(np.int64), weights=weight, minlength=n_classes)[present]
+    shares = all_classes((counts / counts.sum())[None], present, n_classes, len(y))
+    return msgspec.structs.replace(coding, constant=shares[0].tolist())
+
+
+def _positive_weight(X: Matrix, y: np.ndarray, weight: np.ndarray | None) -> tuple[Matrix, np.ndarray, np.ndarray | None]:
+    """Leave out rows of weight zero, which may hold classes that no other row has."""
+    if weight is None or (weight > 0).all():
+        return X, y, weight
+    kept = np.flatnonzero(weight > 0)
+    if not len(kept):
+        raise DataError("Every row has weight 0.", where="weight", mend="Give at least one row a positive weight.")
+    return X.take(kept), y[kept], weight[kept]
+
+
+def _varies(X: Matrix) -> bool:
+    """Whether any column takes two values (missing counts as one)."""
+    numbers = (np.any((c != c[0]) & ~(np.isnan(c) & np.isnan(c[0]))) for c in X.numeric.T)
+    return any(numbers) or any(np.any(c != c[0]) for c in X.codes.T)
