@@ -93,8 +93,9 @@ class Executor:
                 if line:
                     yield position, msgspec.json.decode(line, type=Done)
                 else:
+                    reason = worker.how_it_ended()
                     self._replace(worker)
-                    yield position, Done(error=f"the worker process died ({worker.how_it_ended()})", ended="died")
+                    yield position, Done(error=f"the worker process died ({reason})", ended="died")
             for worker, position in list(running.items()):
                 job = jobs[position]
                 if (
@@ -155,7 +156,7 @@ class _Worker:
         return time.monotonic() - self._since
 
     def how_it_ended(self) -> str:
-        code = self._process.wait()
+        code = self._process.wait(timeout=10)
         return f"signal {-code}, perhaps out of memory" if code < 0 else f"exit code {code}"
 
     def kill(self) -> None:

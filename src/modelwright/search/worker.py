@@ -17,10 +17,12 @@ import time
 import traceback
 import warnings
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from modelwright.learners.base import Curve
 from modelwright.search.jobs import Done, Fit, Job, Prepare
 
 
@@ -71,7 +73,7 @@ def prepare(job: Prepare) -> Done:
     started = time.perf_counter()
     out = Path(job.out)
     schema = msgspec.json.decode(Path(job.schema).read_bytes(), type=Schema)
-    table = pl.read_ipc(job.table, memory_map=True)
+    table = pl.read_ipc(job.table)
     training_rows = np.load(job.training_rows)
     training = table[training_rows]
     encoder = Encoder.fit(training, schema, seed=job.seed)
@@ -113,20 +115,13 @@ def fit(job: Fit) -> Done:
     learner.save(folder)
     done = Done(
         seconds=seconds,
-        n_iterations=result.n_iterations,
+        n_iterations=None if result.n_iterations is None else int(result.n_iterations),
         stopped=result.stopped,
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         notes=result.notes,
     )
     if result.curve is not None:
-        curve = result.curve
-        done = msgspec.structs.replace(
-            done,
-            curve_loss=curve.loss,
-            curve_iterations=curve.iterations,
-            curve_training=curve.training,
-            curve_validation=curve.validation,
-        )
+        done = msgspec.structs.replace(done, **_curve(result.curve))
     if not job.validate:
         return done
     X_valid = Matrix.load(view / "valid")
@@ -154,6 +149,19 @@ def _score(job: Fit, learner: object, X_valid: object, prediction: np.ndarray, v
     if not np.isfinite(value):
         raise FloatingPointError(f"{metric.name} on the validation rows is {value}")
     return float(value)
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    """The curve as plain finite numbers; JSON knows no NaN."""
+    columns = [curve.iterations, curve.training, curve.validation] if curve.validation else [curve.iterations, curve.training]
+    points = [tuple(map(float, point)) for point in zip(*columns, strict=True)]
+    points = [point for point in points if np.isfinite(point).all()]
+    return {
+        "curve_loss": curve.loss,
+        "curve_iterations": [int(point[0]) for point in points],
+        "curve_training": [point[1] for point in points],
+        "curve_validation": [point[2] for point in points] if curve.validation else [],
+    }
 
 
 def _load(path: Path) -> np.ndarray | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 #: Packages whose version can change a result.
 PACKAGES = (
-    "modelwright", "numpy", "scipy", "scikit-learn", "polars", "lightgbm", "catboost", "xgboost-cpu", "xgboost", "torch", "optuna",
+    "modelwright", "numpy", "scipy", "scikit-learn", "polars", "lightgbm",
+    "catboost", "xgboost-cpu", "xgboost", "torch", "optuna",
 )  # fmt: skip
 
 

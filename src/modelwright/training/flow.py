@@ -26,10 +26,11 @@ import polars as pl
 from modelwright.artifacts.bundle import write_bundle
 from modelwright.artifacts.model import Model
 from modelwright.audit import audit
-from modelwright.errors import StorageError
+from modelwright.errors import StorageError, TrainingError
 from modelwright.events import Emit, Finished
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
+from modelwright.metrics.metric import Metric
 from modelwright.search.budget import Budget, probe_rows
 from modelwright.search.executor import Executor
 from modelwright.search.portfolio import portfolio
@@ -111,7 +112,7 @@ def train(
 def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, executor: Executor, now: datetime) -> RunRecord:
     with ledger.step("read", "reading the table"):
         source = read_source(spec)
-        metric = metrics.get(source.metric or metrics.default_metric(source.task), source.task)
+        metric = metrics.get(spec.metric, source.task) if spec.metric else metrics.default_metric(source.task)
         ledger.note(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns.", *source.notes)
     with ledger.step("split", "sealing the evaluation rows"):
         training = split_source(source, spec, folder.draft / "vault")
@@ -163,7 +164,7 @@ def _search(
     spec: Spec,
     source: Source,
     training: Training,
-    metric: metrics.Metric,
+    metric: Metric,
     work: Path,
     budget: Budget,
     ledger: Ledger,
@@ -180,7 +181,7 @@ def _search(
     else:
         ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
     n_features = len(training.schema.features)
-    allowed = set(spec.algorithms) or set(registry.names(source.task))
+    allowed = set(spec.algorithms) or set(registry.names(source.task, baseline=False))
     # Baselines go first: they are cheap, and without them no score says anything.
     search.baselines([name for name in registry.names(source.task, baseline=True)])
     entries = [entry for entry in portfolio(source.task, len(probe.training), n_features, spec.budget_s) if entry[0] in allowed]
@@ -223,9 +224,7 @@ def _prepare(search: Search, views: dict[str, Fold]) -> None:
     jobs = [search.views.job(name, fold.training, fold.validation) for name, fold in views.items()]
     for position, done in search.executor.run(jobs, deadline=search.search_deadline()):
         if done.error and not done.ended:
-            raise SpecError(
-                f"The features could not be encoded: {done.error}", where=list(views)[position], mend=done.detail[-1500:]
-            )
+            raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {list(views)[position]}")
 
 
 def _model(source: Source, training: Training, selection: Selection, final: FinalFit, metric: str, run: str) -> Model:
@@ -268,11 +267,9 @@ def _spare(budget: Budget) -> float:
 
 
 def _check_names(spec: Spec) -> None:
-    """Refuse unknown algorithms and metrics before anything is read."""
+    """Refuse unknown algorithms before anything is read."""
     for name in spec.algorithms:
         registry.get(name)
-    if spec.metric is not None:
-        metrics.known(spec.metric)
 
 
 def _name_of(spec: Spec) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from modelwright.artifacts.model import Model
-from modelwright.errors import DataError
 from modelwright.evaluation.sealed import diagnostics
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.intervals import Estimate, interval
@@ -19,7 +18,7 @@ from modelwright.metrics.paired import compare
 from modelwright.spec import Spec
 from modelwright.tables.conform import conform
 from modelwright.tables.roles import encode_target
-from modelwright.training.prepare import Source, Training
+from modelwright.training.prepare import Source, Training, declared_missing
 from modelwright.training.record import Comparison, Evaluation, Interval
 
 
@@ -44,7 +43,9 @@ def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> 
     frame, notes = conform(raw, training.schema, columns=model.columns_read(raw))
     y = None
     if spec.target is not None:
-        y = _codes(raw[spec.target], source)
+        y, _ = encode_target(
+            raw[spec.target], source.task, classes=source.classes or None, missing_values=declared_missing(spec, spec.target)
+        )
     time, order = None, None
     if spec.time and spec.time in raw.columns:
         order = raw[spec.time].arg_sort().to_numpy() if training.split.rule == "time" else None
@@ -72,17 +73,16 @@ def judge(
         return _judge_clusters(sealed, model, metric, prediction, baseline)
     y, labels = sealed.y, model.classes_.tolist()
     common = {"weight": sealed.weight, "groups": sealed.groups, "blocks": sealed.time, "seed": seed}
-    seen = _as_metric_reads(metric, prediction, model.threshold)
     others = {}
     for name in metrics.companions(model.task):
         if name != metric.name:
             other = metrics.get(name, model.task)
-            others[name] = _interval(interval(other, y, _as_metric_reads(other, prediction, model.threshold), **common))
+            others[name] = _interval(interval(other, y, prediction, threshold=model.threshold, **common))
     comparison = None
     if baseline is not None:
         name, predict = baseline
-        base = _as_metric_reads(metric, predict(sealed.frame), None)
-        paired = compare(metric, y, seen, base, **common)
+        base = predict(sealed.frame)
+        paired = compare(metric, y, prediction, base, threshold=model.threshold, **common)
         comparison = _comparison(
             name,
             metric,
@@ -95,7 +95,7 @@ def judge(
     return Evaluation(
         metric=metric.name,
         n_rows=len(y),
-        score=_interval(interval(metric, y, seen, **common)),
+        score=_interval(interval(metric, y, prediction, threshold=model.threshold, **common)),
         others=others,
         comparison=comparison,
         plots=diagnostics(model.task, y, prediction, labels),
@@ -167,35 +167,6 @@ def _comparison(
             f"Not shown to be better than the {name} baseline: difference {difference.value:.4g} {metric.title} {certainty}."
         )
     return Comparison(name, base, difference, p_value, better, sentence)
-
-
-def _as_metric_reads(metric: Metric, prediction: np.ndarray, threshold: float | None) -> np.ndarray:
-    """Probabilities turned into class numbers for a metric that reads labels."""
-    if metric.reads != "label" or prediction.ndim == 1:
-        return prediction
-    if threshold is not None and prediction.shape[1] == 2:
-        return (prediction[:, 1] >= threshold).astype(np.int64)
-    return prediction.argmax(axis=1)
-
-
-def _codes(target: pl.Series, source: Source) -> np.ndarray:
-    """Targets of the evaluation rows in the numbering of the training classes."""
-    if source.task == "regression":
-        return encode_target(target, "regression")[0]
-    numbers = {str(label): number for number, label in enumerate(source.classes)}
-    codes = []
-    for label in target.to_list():
-        key = str(label)
-        if key not in numbers and isinstance(label, float) and label.is_integer():
-            key = str(int(label))
-        if key not in numbers:
-            raise DataError(
-                f"The class {label!r} of the evaluation rows does not occur in the training table.",
-                where=f"column {target.name!r} of the evaluation table",
-                mend="Remove those rows, or add rows of that class to the training table.",
-            )
-        codes.append(numbers[key])
-    return np.array(codes, dtype=np.int64)
 
 
 def _interval(estimate: Estimate) -> Interval:

@@ -35,7 +35,6 @@ class Source:
     description: str
     fingerprint: str
     task: Task
-    metric: str
     #: None for clustering.
     y: np.ndarray | None
     classes: list[Any]
@@ -81,22 +80,21 @@ def read_source(spec: Spec) -> Source:
             )
         require_rows(frame.height, spec.evaluation)
         notes.append("No target is named, so rows are grouped into clusters.")
-        return Source(
-            frame, table.source, digest, "clustering", spec.metric or "silhouette", None, [], _weights(frame, spec), notes
-        )
+        return Source(frame, table.source, digest, "clustering", None, [], _weights(frame, spec), notes)
     if spec.task == "clustering":
         raise SpecError("A clustering task has no target.", where="target", mend="Leave out --target, or exclude that column.")
-    rows = labelled_rows(frame[spec.target])
+    missing = declared_missing(spec, spec.target)
+    rows = labelled_rows(frame[spec.target], missing)
     if len(rows) < frame.height:
         notes.append(f"{frame.height - len(rows)} of {frame.height} rows have no value in {spec.target!r} and are left out.")
         frame = frame[rows]
     require_rows(frame.height, spec.evaluation)
     task, reason = infer_task(frame[spec.target], spec.task)
     notes.append(f"Task: {task} ({reason}).")
-    y, classes = encode_target(frame[spec.target], task, spec.positive)
+    y, classes = encode_target(frame[spec.target], task, spec.positive, missing_values=missing)
     if task == "binary":
         notes.append(f"The positive class is {classes[1]!r}.")
-    return Source(frame, table.source, digest, task, spec.metric or "", y, classes, _weights(frame, spec), notes)
+    return Source(frame, table.source, digest, task, y, classes, _weights(frame, spec), notes)
 
 
 def split_source(source: Source, spec: Spec, folder: Path) -> Training:
@@ -126,7 +124,8 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
         outside = read(spec.evaluation)
         if spec.target is not None:
             _require(spec.target, outside.frame, "target")
-            outside = replace(outside, frame=outside.frame[labelled_rows(outside.frame[spec.target])])
+            labelled = labelled_rows(outside.frame[spec.target], declared_missing(spec, spec.target))
+            outside = replace(outside, frame=outside.frame[labelled])
         split = Split(
             "external",
             everything,
@@ -152,11 +151,30 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
             "No column can be learned from.", where=source.description, mend=f"Columns were left out because: {reasons[:600]}."
         )
     check_finite(raw, schema)
+    if split.rule == "external":
+        _check_outside(outside.frame, schema, source, spec)
     conformed, messages = conform(raw, schema, columns=schema.features + schema.with_role("time"))
     notes += messages
     y = None if source.y is None else source.y[split.training]
     weight = None if source.weight is None else source.weight[split.training]
     return Training(conformed, raw, schema, y, weight, split, vault, notes)
+
+
+def declared_missing(spec: Spec, column: str) -> tuple[str | float, ...]:
+    """Cell values that the user declared to mean "missing" in a column."""
+    return spec.missing_values.get(column, ()) if isinstance(spec.missing_values, dict) else spec.missing_values
+
+
+def _check_outside(outside: pl.DataFrame, schema: Schema, source: Source, spec: Spec) -> None:
+    """Refuse an evaluation table that does not fit before any time is spent on training."""
+    conform(outside, schema)
+    if spec.target is not None:
+        encode_target(
+            outside[spec.target],
+            source.task,
+            classes=source.classes or None,
+            missing_values=declared_missing(spec, spec.target),
+        )
 
 
 def _require(name: str, frame: pl.DataFrame, option: str) -> None:
