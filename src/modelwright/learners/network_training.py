@@ -1,0 +1,321 @@
+"""Training of the network with torch: parameters, schedule, loss, epochs.
+
+Notation: t in [0, 1] is the share of the planned steps that are done.
+
+torch is imported inside functions only; it belongs to the extra ``network``.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from modelwright.errors import MissingExtraError
+from modelwright.learners.network_body import EMBEDDING_WIDTH, FREQUENCIES, Inputs, Weights, Wiring, embedded
+
+#: Ends of the four cycles of the schedule, as shares of the epochs.
+_CYCLES = (1 / 15, 3 / 15, 7 / 15)
+#: Values of one number's embedding, besides the number itself.
+_LEARNED = 3
+
+
+def torch_library() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("torch", "network") from error
+    return torch
+
+
+@contextmanager
+def one_deterministic_thread() -> Iterator[None]:
+    """One thread and deterministic kernels, put back as they were afterwards."""
+    torch = torch_library()
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    # Every tensor here is written before it is read; filling each with NaN first only costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of one training run."""
+
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    width: int
+    dropout: float
+    weight_decay: float
+    embedding_scale: float
+    loss: str
+    n_outputs: int
+    seed: int
+
+
+@dataclass
+class History:
+    """What happened epoch by epoch; ``best`` counts epochs from 1."""
+
+    best: int = 0
+    best_loss: float = float("inf")
+    training: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    stopped: str = "complete"
+
+
+def schedule(t: float) -> float:
+    """Share of the learning rate: four cosine cycles, each twice as long as the one before ("coslog4")."""
+    return 0.5 * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + 15.0 * t)))
+
+
+def fading(t: float) -> float:
+    """Share of dropout and weight decay: full for half the steps, then a cosine down to nothing."""
+    return 1.0 if t < 0.5 else 0.5 * (1.0 + math.cos(math.pi * (2.0 * t - 1.0)))
+
+
+class Network:
+    """The parameters, under their names in the file, and the forward pass with gradients."""
+
+    def __init__(self, inputs: Inputs, edges: np.ndarray, wiring: Wiring, recipe: Recipe, generator: Any) -> None:
+        torch = torch_library()
+        self.wiring = wiring
+        self.fixed: dict[str, Any] = {}
+        self.free: dict[str, Any] = {}
+
+        def normal(*shape: int) -> Any:
+            return torch.randn(*shape, generator=generator)
+
+        p = inputs.numbers.shape[1]
+        d = p + inputs.flags.shape[1] + EMBEDDING_WIDTH * inputs.levels.shape[1]
+        if wiring.number_embedding != "none" and p:
+            if wiring.number_embedding == "periodic":
+                self.free["numbers.frequency"] = 2.0 * math.pi * recipe.embedding_scale * normal(p, FREQUENCIES)
+                self.free["numbers.phase"] = math.pi * (2.0 * torch.rand(p, FREQUENCIES, generator=generator) - 1.0)
+            else:
+                # Bins narrower than this (repeated quantiles) act as steps.
+                self.fixed["numbers.start"] = torch.from_numpy(edges[:, :-1].copy())
+                self.fixed["numbers.slope"] = torch.from_numpy(1.0 / np.maximum(np.diff(edges, axis=1), 1e-3))
+            self.free["numbers.weight"] = normal(p, FREQUENCIES, _LEARNED) / math.sqrt(FREQUENCIES)
+            self.free["numbers.bias"] = torch.zeros(p, _LEARNED)
+            d += p * _LEARNED
+        for j, size in enumerate(embedded(wiring.cardinalities)):
+            self.free[f"levels.{j}"] = normal(size, EMBEDDING_WIDTH)
+        self.free["scale"] = torch.ones(d)
+        for layer in range(wiring.n_layers):
+            self.free[f"layer.{layer}.weight"] = normal(d, recipe.width)
+            self.free[f"layer.{layer}.bias"] = normal(recipe.width)
+            d = recipe.width
+        # A last layer of zeros starts from the same output for every row.
+        self.free["out.weight"] = torch.zeros(d, recipe.n_outputs)
+        self.free["out.bias"] = torch.zeros(recipe.n_outputs)
+        for value in self.free.values():
+            value.requires_grad_(True)
+
+    def forward(self, numbers: Any, flags: Any, levels: Any, dropout: float = 0.0, generator: Any = None) -> Any:
+        torch = torch_library()
+        free, fixed = self.free, self.fixed
+        parts = [numbers, flags]
+        if "numbers.weight" in free:
+            if self.wiring.number_embedding == "periodic":
+                hidden = torch.cos(numbers[:, :, None] * free["numbers.frequency"] + free["numbers.phase"])
+            else:
+                hidden = ((numbers[:, :, None] - fixed["numbers.start"]) * fixed["numbers.slope"]).clamp(0.0, 1.0)
+            learned = torch.matmul(hidden.transpose(0, 1), free["numbers.weight"]).transpose(0, 1) + free["numbers.bias"]
+            parts.append(learned.flatten(1))
+        parts += [torch.nn.functional.embedding(levels[:, j], free[f"levels.{j}"]) for j in range(levels.shape[1])]
+        h = torch.cat(parts, dim=1) * free["scale"]
+        activate = getattr(torch.nn.functional, self.wiring.activation)
+        for layer in range(self.wiring.n_layers):
+            h = activate(h @ free[f"layer.{layer}.weight"] / math.sqrt(h.shape[1]) + free[f"layer.{layer}.bias"])
+            if dropout > 0.0:
+                kept = torch.empty_like(h).bernoulli_(1.0 - dropout, generator=generator)
+                h = h * kept / (1.0 - dropout)
+        return h @ free["out.weight"] / math.sqrt(h.shape[1]) + free["out.bias"]
+
+    def groups(self, recipe: Recipe) -> list[dict[str, Any]]:
+        """Parameters by the factor on their learning rate (RealMLP): biases and embeddings of numbers learn slowly,
+        the scale of the inputs fast; only matrices decay."""
+        factors: dict[tuple[float, float], list[Any]] = {}
+        for name, value in self.free.items():
+            factor = 6.0 if name == "scale" else 0.1 if name.endswith("bias") or name.startswith("numbers.") else 1.0
+            decay = recipe.weight_decay if name.endswith("weight") else 0.0
+            factors.setdefault((factor, decay), []).append(value)
+        return [{"params": values, "factor": factor, "decay": decay} for (factor, decay), values in factors.items()]
+
+    def weights(self, inputs: Inputs) -> Weights:
+        """Weights for `network_body.forward`: scale and widths folded into the matrices.
+
+        A column without variation in training (a level never seen) taught its weights nothing; they become 0, and
+        the embedding of such a level the mean of the others.
+        """
+        w = {name: value.detach().numpy().copy() for name, value in {**self.free, **self.fixed}.items()}
+        for j in range(inputs.levels.shape[1]):
+            table = w[f"levels.{j}"]
+            counts = np.bincount(inputs.levels[:, j], minlength=len(table))
+            table[counts == 0] = np.average(table, axis=0, weights=counts)
+        scale = w.pop("scale")
+        p, f = inputs.numbers.shape[1], inputs.flags.shape[1]
+        scale[p : p + f][~inputs.flags.any(axis=0)] = 0.0
+        w["layer.0.weight"] = w["layer.0.weight"] * scale[:, None]
+        for name in (*(f"layer.{layer}.weight" for layer in range(self.wiring.n_layers)), "out.weight"):
+            w[name] = (w[name] / math.sqrt(len(w[name]))).astype(np.float32)
+        return w
+
+
+def batch_size(wanted: int, n_rows: int) -> int:
+    """At least 16 steps an epoch, or few rows would hardly move the weights; never under 32 rows."""
+    return min(wanted, max(32, 1 << (max(1, n_rows // 16).bit_length() - 1)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tensors of training or validation rows."""
+
+    numbers: Any
+    flags: Any
+    levels: Any
+    target: Any
+    weight: Any
+
+    @classmethod
+    def of(cls, inputs: Inputs, target: np.ndarray, weight: np.ndarray | None, *, classification: bool) -> Part:
+        torch = torch_library()
+        return cls(
+            torch.from_numpy(inputs.numbers),
+            torch.from_numpy(inputs.flags),
+            torch.from_numpy(inputs.levels),
+            torch.from_numpy(target.astype(np.int64) if classification else target),
+            None if weight is None else torch.from_numpy(weight.astype(np.float32)),
+        )
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.target)
+
+    def rows(self, index: Any) -> Part:
+        weight = None if self.weight is None else self.weight[index]
+        return Part(self.numbers[index], self.flags[index], self.levels[index], self.target[index], weight)
+
+
+def row_losses(name: str, output: Any, target: Any) -> Any:
+    """Loss of each row, shape (n,)."""
+    torch = torch_library()
+    functional = torch.nn.functional
+    if name in ("mse", "huber", "mae"):
+        loss = {"mse": functional.mse_loss, "huber": functional.huber_loss, "mae": functional.l1_loss}[name]
+        return loss(output[:, 0], target, reduction="none")
+    if name == "smoothed_cross_entropy":
+        return functional.cross_entropy(output, target, reduction="none", label_smoothing=0.1)
+    losses = functional.cross_entropy(output, target, reduction="none")
+    # Focal: rows already right count less; the exponent 2 is its authors' (Lin et al. 2017).
+    return losses if name == "cross_entropy" else losses * (1.0 - torch.exp(-losses)) ** 2
+
+
+def _mean(losses: Any, weight: Any) -> Any:
+    return losses.mean() if weight is None else (losses * weight).sum() / weight.sum()
+
+
+class Trainer:
+    """One network, its optimizer and its place in the schedule."""
+
+    def __init__(self, network: Network, recipe: Recipe, generator: Any) -> None:
+        torch = torch_library()
+        self.network, self.recipe, self.generator = network, recipe, generator
+        self.optimizer = torch.optim.AdamW(network.groups(recipe), lr=0.0, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+
+    def step(self, part: Part, t: float) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * group["factor"] * schedule(t)
+            group["weight_decay"] = group["decay"] * fading(t)
+        self.optimizer.zero_grad()
+        output = self.network.forward(part.numbers, part.flags, part.levels, self.recipe.dropout * fading(t), self.generator)
+        loss = _mean(row_losses(self.recipe.loss, output, part.target), part.weight)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def epoch(self, part: Part, epoch: int, deadline: float) -> float | None:
+        """Mean training loss of one pass, or None if the clock ended it."""
+        torch = torch_library()
+        order = torch.randperm(part.n_rows, generator=self.generator)
+        batches = torch.split(order, batch_size(self.recipe.batch_size, part.n_rows))
+        total = 0.0
+        for i, batch in enumerate(batches):
+            if time.perf_counter() >= deadline and (epoch > 0 or i > 0):
+                return None
+            # The middle of the step: t = 0 and t = 1 have no learning rate.
+            t = (epoch + (i + 0.5) / len(batches)) / self.recipe.n_epochs
+            total += self.step(part.rows(batch), t) * len(batch)
+        return total / part.n_rows
+
+    def validate(self, part: Part) -> float:
+        """Log-loss or RMSE of the standardised target, whatever loss trains."""
+        torch = torch_library()
+        losses = []
+        with torch.no_grad():
+            for batch in torch.split(torch.arange(part.n_rows), 4096):
+                some = part.rows(batch)
+                output = self.network.forward(some.numbers, some.flags, some.levels)
+                plain = "mse" if self.recipe.loss in ("mse", "huber", "mae") else "cross_entropy"
+                losses.append(row_losses(plain, output, some.target))
+            value = float(_mean(torch.cat(losses), part.weight))
+        return math.sqrt(value) if part.target.is_floating_point() else value
+
+
+def seconds_per_epoch(trainer: Trainer, part: Part, n_watched: int) -> float:
+    """Cost of an epoch, from a few steps of a trainer that is then thrown away."""
+    size = batch_size(trainer.recipe.batch_size, part.n_rows)
+    some = part.rows(slice(0, size))
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        trainer.step(some, 0.01)
+        seconds.append(time.perf_counter() - start)
+    # The first steps allocate; a validation row costs about a third of a training row (no gradient).
+    return min(seconds[1:]) * (part.n_rows + n_watched / 3) / size
+
+
+def train(trainer: Trainer, training: Part, validation: Part | None, deadline: float) -> History:
+    """Run the planned epochs; with validation rows the network ends up as it was after its best epoch.
+
+    At the end of a cycle the learning rate is down. If a whole cycle brought no better epoch than the cycles
+    before, the next one, twice as long, overfits more: training ends.
+    """
+    history = History()
+    n_epochs = trainer.recipe.n_epochs
+    cycle_ends = [round(share * n_epochs) for share in _CYCLES]
+    kept: dict[str, Any] = {}
+    for epoch in range(n_epochs):
+        loss = trainer.epoch(training, epoch, deadline)
+        if loss is None:
+            history.stopped = "time"
+            break
+        history.training.append(loss)
+        if validation is None:
+            history.best = epoch + 1
+            continue
+        history.validation.append(trainer.validate(validation))
+        if history.validation[-1] < history.best_loss:
+            history.best, history.best_loss = epoch + 1, history.validation[-1]
+            kept = {name: value.detach().clone() for name, value in trainer.network.free.items()}
+        if epoch + 1 in cycle_ends[1:] and history.best <= max(e for e in (0, *cycle_ends) if e < epoch + 1):
+            history.stopped = "early"
+            break
+    for name, value in kept.items():
+        trainer.network.free[name].data.copy_(value)
+    return history
