@@ -93,11 +93,10 @@ def finding_lines(record: RunRecord, most: int = _MOST_FINDINGS) -> list[tuple[s
     """(severity, text) of the findings, critical ones first, at most ``most`` of them and a line about the rest."""
     order = list(_SEVERITIES)
     findings = sorted(record.findings, key=lambda finding: order.index(finding.severity))
-    lines: list[tuple[str, str]] = [
-        (finding.severity, finding.message + (f" {finding.mend}" if finding.mend else ""))
-        for finding in findings
-        if finding.severity != "info"
-    ][:most]
+    lines: list[tuple[str, str]] = []
+    for finding in findings:
+        if finding.severity != "info" and len(lines) < most:
+            lines.append((finding.severity, f"{finding.message} {finding.mend}".strip()))
     if rest := len(findings) - len(lines):
         lines.append(("info", f"{rest} more in the report." if lines else f"{rest} remarks, see the report."))
     return lines
