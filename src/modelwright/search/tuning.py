@@ -79,7 +79,8 @@ def _distribution(h: Hyperparameter, default: Any) -> optuna.distributions.BaseD
 
     if h.kind == "choice":
         return d.CategoricalDistribution(h.choices)
-    assert h.low is not None and h.high is not None, f"{h.name} has no range"
+    assert h.low is not None, f"{h.name} has no lower bound"
+    assert h.high is not None, f"{h.name} has no upper bound"
     # A default outside the searched range (0 for a log-scaled penalty) is legal to fit but not to model.
     if h.kind == "int":
         return d.IntDistribution(int(h.low), int(h.high), log=h.log)

@@ -66,8 +66,8 @@ def _warm_up() -> None:
 def prepare(job: Prepare) -> Done:
     """Encode the rows of a view; the encoder sees its training rows only."""
     import polars as pl
-    from modelwright.features.encoder import Encoder
 
+    from modelwright.features.encoder import Encoder
     from modelwright.tables.schema import Schema
 
     started = time.perf_counter()
