@@ -51,7 +51,7 @@ class Schema(msgspec.Struct, frozen=True):
 
     @property
     def features(self) -> tuple[Column, ...]:
-        """Columns that the model reads: features, text, and a time column (its date parts are features)."""
+        """Columns that the model needs; calendar parts of a time column are read besides when it is there."""
         return tuple(c for c in self.columns if c.role in ("feature", "text"))
 
     def __getitem__(self, name: str) -> Column:

@@ -39,6 +39,7 @@ from modelwright.search.views import Views
 from modelwright.spec import Spec
 from modelwright.splits.folds import folds as make_folds
 from modelwright.splits.folds import n_folds_for, subset
+from modelwright.splits.order import time_values
 from modelwright.splits.partition import Fold
 from modelwright.splits.units import duplicate_units, group_units
 from modelwright.store.folders import RunFolder, new_run_id
@@ -200,20 +201,20 @@ def _folds(spec: Spec, source: Source, training: Training, budget: Budget) -> tu
     """Validation folds, the probe, and whether the probe is the first fold itself."""
     n, seed = training.frame.height, spec.seed
     ordered = spec.time is not None
-    rank = training.raw[spec.time].rank("dense").fill_null(0).to_numpy() if spec.time else None
+    when = time_values(training.raw[spec.time]) if spec.time else None
     if spec.group:
         units = group_units(training.raw[spec.group])
     else:
         units = duplicate_units(training.raw, [c.name for c in training.schema.features])
     folds = make_folds(
-        n, y=training.y, task=source.task, units=units, time_rank=rank, n_folds=n_folds_for(n, ordered), seed=seed
+        n, y=training.y, task=source.task, units=units, time_rank=when, n_folds=n_folds_for(n, ordered), seed=seed
     )
     first = folds[0]
     size = probe_rows(len(first.training), len(training.schema.features), spec.budget_s)
     if size >= len(first.training):
         return folds, first, True
     chosen = [
-        rows[subset(rows, training.y, source.task, wanted, seed, time_rank=rank)]
+        rows[subset(rows, training.y, source.task, wanted, seed, time_rank=when)]
         for rows, wanted in ((first.training, size), (first.validation, MAX_PROBE_VALIDATION))
     ]
     return folds, Fold(np.sort(chosen[0]), np.sort(chosen[1])), False

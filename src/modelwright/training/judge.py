@@ -16,6 +16,7 @@ from modelwright.metrics.intervals import Estimate, interval
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.paired import compare
 from modelwright.spec import Spec
+from modelwright.splits.order import time_values
 from modelwright.tables.conform import conform
 from modelwright.tables.roles import encode_target
 from modelwright.training.prepare import Source, Training, declared_missing
@@ -48,7 +49,7 @@ def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> 
         )
     time, order = None, None
     if spec.time and spec.time in raw.columns:
-        order = raw[spec.time].arg_sort().to_numpy() if training.split.rule == "time" else None
+        order = np.argsort(time_values(raw[spec.time]), kind="stable") if training.split.rule == "time" else None
         time = np.arange(raw.height) if order is not None else None
     groups = raw[spec.group].rank("dense").fill_null(0).to_numpy().astype(np.int64) if spec.group in raw.columns else None
     weight = raw[spec.weight].cast(pl.Float64).to_numpy() if spec.weight and spec.weight in raw.columns else None

@@ -118,6 +118,7 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
             share=spec.evaluation,
             seed=spec.seed,
             features=features,
+            classes=source.classes,
         )
         vault = Vault.seal(folder, frame[split.evaluation])
     else:
