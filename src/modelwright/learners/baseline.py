@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modelwright.errors import DataError
 from modelwright.features.dense import DenseCoder
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, FitResult, Hyperparameter, Learner, Validation
@@ -22,6 +23,7 @@ from modelwright.learners.fitting import (
     present_classes,
     quiet_fit,
     read_state,
+    required_target,
     unprefixed,
     weighted_rows,
     write_state,
@@ -58,8 +60,7 @@ class Constant(Learner):
         time_limit_s: float | None = None,
     ) -> FitResult:
         """Learn the mean or the class frequencies; see `Learner.fit`."""
-        if y is None:
-            raise ValueError("a constant prediction needs a target")
+        y = required_target(y, self.algorithm.name)
         row_weight = mean_one(weight, X.n_rows)
         if self.task == "regression":
             self.value_ = np.array([np.average(np.asarray(y, dtype=np.float64), weights=row_weight)])
@@ -118,8 +119,7 @@ class ShallowTree(Learner):
         """Grow the tree; see `Learner.fit`."""
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-        if y is None:
-            raise ValueError("a decision tree needs a target")
+        y = required_target(y, self.algorithm.name)
         rows = weighted_rows(weight, X.n_rows)
         X, y = (X.take(rows), np.asarray(y)[rows]) if len(rows) < X.n_rows else (X, y)
         row_weight = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
@@ -298,7 +298,7 @@ def seasonal_naive(
     groups = np.zeros(len(time), dtype=np.int64) if group is None else np.asarray(group)
     groups_new = np.zeros(len(time_new), dtype=np.int64) if group_new is None else np.asarray(group_new)
     if len(y) == 0:
-        raise ValueError("seasonal_naive needs at least one training row")
+        raise DataError("There are no training rows.", where="seasonal_naive", mend="Give at least one row.")
     keys = {value: number for number, value in enumerate(dict.fromkeys(groups.tolist()))}
     series = np.array([keys[value] for value in groups.tolist()], dtype=np.int64)
     series_new = np.array([keys.get(value, -1) for value in groups_new.tolist()], dtype=np.int64)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from modelwright.errors import BundleError
+from modelwright.errors import BundleError, DataError
 from modelwright.learners.base import Learner
 from modelwright.tables.schema import Task
 
@@ -67,6 +67,15 @@ def weighted_rows(weight: np.ndarray | None, n_rows: int) -> np.ndarray:
     if weight is None or not np.any(np.asarray(weight) > 0):
         return np.arange(n_rows)
     return np.flatnonzero(np.asarray(weight) > 0)
+
+
+def required_target(y: np.ndarray | None, algorithm: str) -> np.ndarray:
+    """The target as an array; an error where a supervised algorithm was given none."""
+    if y is None:
+        raise DataError(
+            "A target is needed.", where=f"algorithm {algorithm!r}", mend="Give y, or choose a clustering algorithm."
+        )
+    return np.asarray(y)
 
 
 def present_classes(y: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.errors import TrainingError
 from modelwright.features.matrix import Matrix
 from modelwright.features.target_encoding import TargetEncoder
 from modelwright.learners.base import Algorithm, FitResult, Hyperparameter, Learner, Validation
@@ -18,6 +17,7 @@ from modelwright.learners.fitting import (
     present_classes,
     quiet_fit,
     read_state,
+    required_target,
     unprefixed,
     weighted_rows,
     write_state,
@@ -48,12 +48,14 @@ class Forest(Learner):
         time_limit_s: float | None = None,
     ) -> FitResult:
         """Grow trees until all are grown or the time is up; see `Learner.fit`. Validation rows are not read."""
-        if y is None:
-            raise TrainingError("a forest needs a target", where=f"algorithm {self.algorithm.name!r}")
+        y = required_target(y, self.algorithm.name)
         deadline = Deadline(time_limit_s)
         rows = weighted_rows(weight, X.n_rows)
-        X, y = (X.take(rows), np.asarray(y)[rows]) if len(rows) < X.n_rows else (X, np.asarray(y))
+        X, y = (X.take(rows), np.asarray(y)[rows]) if len(rows) < X.n_rows else (X, y)
         row_weight = None if weight is None else np.asarray(weight, dtype=np.float64)[rows]
+        if row_weight is not None and np.ptp(row_weight) == 0:
+            # scikit-learn draws bootstrap rows by weight; equal weights would only change the draw.
+            row_weight = None
         self.n_rows_ = X.n_rows
         self.classes_ = np.zeros(0, dtype=np.int64) if self.task == "regression" else present_classes(y)
         notes: list[str] = []
@@ -178,7 +180,7 @@ _TRAINS = (
 def _hyperparameters(max_features: dict[str, float]) -> tuple[Hyperparameter, ...]:
     return (
         Hyperparameter(
-            "n_estimators", "int", 100, "Number of trees; more trees smooth the prediction.", low=20, high=500, log=True
+            "n_estimators", "int", 100, "Number of trees; more trees smooth the prediction.", low=1, high=500, log=True
         ),
         Hyperparameter(
             "max_features",

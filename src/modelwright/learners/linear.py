@@ -27,6 +27,7 @@ from modelwright.learners.fitting import (
     present_classes,
     quiet_fit,
     read_state,
+    required_target,
     unprefixed,
     weighted_rows,
     write_state,
@@ -60,8 +61,7 @@ class LinearModel(Learner):
         time_limit_s: float | None = None,
     ) -> FitResult:
         """Learn coefficients; see `Learner.fit`. Validation rows are not needed and not read."""
-        if y is None:
-            raise ValueError("a linear model needs a target")
+        y = required_target(y, self.algorithm.name)
         deadline = Deadline(time_limit_s)
         rows = weighted_rows(weight, X.n_rows)
         if len(rows) < X.n_rows:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.errors import TrainingError
 from modelwright.features.dense import DenseCoder
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, FitResult, Hyperparameter, Learner, Validation
@@ -28,6 +27,7 @@ from modelwright.learners.fitting import (
     present_classes,
     quiet_fit,
     read_state,
+    required_target,
     unprefixed,
     weighted_rows,
     write_state,
@@ -102,11 +102,10 @@ class SupportVectorMachine(Learner):
         time_limit_s: float | None = None,
     ) -> FitResult:
         """Solve the exact or the approximate problem; see `Learner.fit`. Validation rows are not read."""
-        if y is None:
-            raise TrainingError("a support vector machine needs a target", where="algorithm 'svm'")
+        y = required_target(y, self.algorithm.name)
         deadline = Deadline(time_limit_s)
         rows = weighted_rows(weight, X.n_rows)
-        X, y = (X.take(rows), np.asarray(y)[rows]) if len(rows) < X.n_rows else (X, np.asarray(y))
+        X, y = (X.take(rows), np.asarray(y)[rows]) if len(rows) < X.n_rows else (X, y)
         row_weight = mean_one(None if weight is None else np.asarray(weight)[rows], X.n_rows)
         self.n_rows_ = X.n_rows
         self.classes_ = np.zeros(0, dtype=np.int64) if self.task == "regression" else present_classes(y)
