@@ -6,7 +6,7 @@ with gaps into floats), NaN is null, -0.0 is 0.0, dates are datetimes, and categ
 without any value is of no type.
 
 The encoding is our own and hashed with SHA-256, because hashes of dataframe libraries change with their
-versions. Each column is hashed in blocks of 65,536 rows, so that a block stays in the processor's cache
+versions. Each column is hashed in blocks of 32,768 rows, so that a block stays in the processor's cache
 between its preparation and its hashing. SHA-256 was measured at 2.0 GB/s on one core with SHA instructions,
 BLAKE2b at 1.4 GB/s; `benchmarks/fingerprint_speed.py` measures the whole.
 
@@ -18,15 +18,17 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import sys
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
-BLOCK_ROWS = 65_536
+BLOCK_ROWS = 32_768
 _PREFIX = "mw1"
 #: Length that marks a null among the byte lengths of a text block; a block's text is far shorter.
 _NULL_LENGTH = 0xFFFFFFFF
+_NULL_LENGTH_SHORT = 0xFF
 
 
 class _Hash(Protocol):
@@ -125,11 +127,12 @@ def _hash_datetimes(series: pl.Series, hasher: _Hash) -> str:
 
 def _hash_integers(series: pl.Series, hasher: _Hash) -> None:
     """Integers as float64, followed by those that float64 cannot hold, in decimal digits."""
+    scratch = np.empty(min(len(series), BLOCK_ROWS))
     inexact: list[tuple[int, int]] = []
     for start in range(0, len(series), BLOCK_ROWS):
         block = series.slice(start, BLOCK_ROWS)
+        _hash_block(block.cast(pl.Float64), hasher, scratch)
         low, high = block.min(), block.max()
-        _hash_block(block.cast(pl.Float64), hasher)
         if low is not None and (low < -(2**53) or high > 2**53):  # type: ignore[operator]
             inexact += [
                 (start + row, value)
@@ -142,39 +145,44 @@ def _hash_integers(series: pl.Series, hasher: _Hash) -> None:
 
 def _hash_floats(series: pl.Series, hasher: _Hash) -> bool:
     """Floats; False if NaN and null are all there is."""
-    any_value = False
-    for start in range(0, len(series), BLOCK_ROWS):
-        block = series.slice(start, BLOCK_ROWS)
-        any_value |= _hash_block(block, hasher)
-    return any_value
+    scratch = np.empty(min(len(series), BLOCK_ROWS))
+    held = [
+        _hash_block(series.slice(start, BLOCK_ROWS), hasher, scratch) for start in range(0, len(series), BLOCK_ROWS)
+    ]
+    return any(held)
 
 
-def _hash_block(block: pl.Series, hasher: _Hash) -> bool:
+def _hash_block(block: pl.Series, hasher: _Hash, scratch: np.ndarray) -> bool:
     """One block of Float64 cells; False if none of them holds a value."""
-    if block.null_count():
-        values = block.fill_null(np.nan).to_numpy()
-    else:
-        values = block.to_numpy()
-    # Adding zero turns -0.0 into 0.0, and copies, which leaves the caller's memory alone.
-    values = values + 0.0
+    # One buffer for all blocks: asking the system for new pages each time took longer than hashing them.
+    values = scratch[: len(block)]
+    filled = block.fill_null(np.nan) if block.null_count() else block
+    # Adding zero turns -0.0 into 0.0.
+    np.add(filled.to_numpy(), 0.0, out=values)
     missing = np.isnan(values)
-    if missing.any():
+    any_missing = bool(missing.any())
+    hasher.update(b"\x01" if any_missing else b"\x00")
+    if any_missing:
         values[missing] = 0.0
-        hasher.update(b"\x01")
-        hasher.update(np.packbits(missing).tobytes())
-    else:
-        hasher.update(b"\x00")
-    hasher.update(values.astype("<f8", copy=False).data)
-    return not missing.all()
+        hasher.update(np.packbits(missing).data)
+    hasher.update((values if sys.byteorder == "little" else values.astype("<f8")).data)
+    return not any_missing or not missing.all()
 
 
 def _hash_text(series: pl.Series, hasher: _Hash) -> None:
-    """Byte lengths, then the bytes end to end; the lengths keep ("ab", "c") apart from ("a", "bc")."""
+    """Byte lengths, then the bytes end to end; the lengths keep ("ab", "c") apart from ("a", "bc").
+
+    The largest length stands for null. Lengths take one byte each in a block whose texts are all shorter.
+    """
     is_text = series.dtype == pl.String
     for start in range(0, len(series), BLOCK_ROWS):
         block = series.slice(start, BLOCK_ROWS)
-        lengths = (block.str.len_bytes() if is_text else block.bin.size()).cast(pl.UInt32)
-        hasher.update(lengths.fill_null(_NULL_LENGTH).to_numpy().astype("<u4", copy=False).data)
+        lengths = block.str.len_bytes() if is_text else block.bin.size()
+        longest = lengths.max()
+        short = longest is None or longest < _NULL_LENGTH_SHORT  # type: ignore[operator]
+        marked = lengths.fill_null(_NULL_LENGTH_SHORT if short else _NULL_LENGTH).to_numpy()
+        hasher.update(b"\x01" if short else b"\x04")
+        hasher.update(marked.astype(np.uint8 if short else "<u4").data)
         if is_text:
             # Through Binary, because a Python string would be decoded and encoded again.
             hasher.update(block.str.join("", ignore_nulls=True).cast(pl.Binary).item())
