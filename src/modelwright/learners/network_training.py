@@ -19,8 +19,9 @@ import numpy as np
 from modelwright.errors import MissingExtraError
 from modelwright.learners.network_body import EMBEDDING_WIDTH, FREQUENCIES, Inputs, Weights, Wiring, embedded
 
-#: Ends of the four cycles of the schedule, as shares of the epochs.
-_CYCLES = (1 / 15, 3 / 15, 7 / 15)
+#: The schedule has at most this many cycles, and none shorter than this many epochs.
+_MAX_CYCLES = 4
+_SHORTEST_CYCLE = 4
 #: Values of one number's embedding, besides the number itself.
 _LEARNED = 3
 
@@ -78,9 +79,19 @@ class History:
     stopped: str = "complete"
 
 
-def schedule(t: float) -> float:
-    """Share of the learning rate: four cosine cycles, each twice as long as the one before ("coslog4")."""
-    return 0.5 * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + 15.0 * t)))
+def n_cycles(n_epochs: int) -> int:
+    """Number of cycles of the schedule; each is twice as long as the one before.
+
+    Training with validation rows most often finds its best epoch at the end of a cycle, where the learning rate is
+    down: of 64 epochs at 4, 13, 30 or 64. Planned for just so many epochs, the schedule has the same first cycles,
+    so that a final fit with the best number of epochs goes the way that was found best.
+    """
+    return min(_MAX_CYCLES, max(1, int(math.log2(n_epochs / _SHORTEST_CYCLE + 1.0))))
+
+
+def schedule(t: float, cycles: int) -> float:
+    """Share of the learning rate: cosine cycles in log time (RealMLP's "coslog4" where ``cycles`` is 4)."""
+    return 0.5 * (1.0 - math.cos(2.0 * math.pi * math.log2(1.0 + (2**cycles - 1) * t)))
 
 
 def fading(t: float) -> float:
@@ -236,11 +247,12 @@ class Trainer:
     def __init__(self, network: Network, recipe: Recipe, generator: Any) -> None:
         torch = torch_library()
         self.network, self.recipe, self.generator = network, recipe, generator
+        self.cycles = n_cycles(recipe.n_epochs)
         self.optimizer = torch.optim.AdamW(network.groups(recipe), lr=0.0, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
 
     def step(self, part: Part, t: float) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * group["factor"] * schedule(t)
+            group["lr"] = self.recipe.learning_rate * group["factor"] * schedule(t, self.cycles)
             group["weight_decay"] = group["decay"] * fading(t)
         self.optimizer.zero_grad()
         output = self.network.forward(part.numbers, part.flags, part.levels, self.recipe.dropout * fading(t), self.generator)
@@ -298,7 +310,8 @@ def train(trainer: Trainer, training: Part, validation: Part | None, deadline: f
     """
     history = History()
     n_epochs = trainer.recipe.n_epochs
-    cycle_ends = [round(share * n_epochs) for share in _CYCLES]
+    cycles = trainer.cycles
+    cycle_ends = [round((2**j - 1) / (2**cycles - 1) * n_epochs) for j in range(1, cycles)]
     kept: dict[str, Any] = {}
     for epoch in range(n_epochs):
         loss = trainer.epoch(training, epoch, deadline)

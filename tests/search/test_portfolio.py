@@ -1,0 +1,78 @@
+"""The portfolio: what is tried first at which size and budget."""
+
+import pytest
+
+from modelwright.learners import registry
+from modelwright.search.portfolio import fit_seconds, learning_rate, portfolio
+
+TASKS = ["binary", "multiclass", "regression", "clustering"]
+
+
+def names(entries):
+    return [name for name, _ in entries]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("n_rows", [10, 300, 5_000, 100_000, 5_000_000])
+@pytest.mark.parametrize("budget_s", [10.0, 60.0, 300.0, 1800.0, None])
+def test_every_entry_is_accepted_by_its_learner_and_occurs_once(task, n_rows, budget_s):
+    entries = portfolio(task, n_rows, 20, budget_s)
+
+    assert entries
+    for name, params in entries:
+        registry.create(name, params, task=task, n_classes=3 if task == "multiclass" else 2)
+    assert all(entries.count(entry) == 1 for entry in entries)
+
+
+def test_cheap_floor_comes_first_then_the_strongest_defaults():
+    assert names(portfolio("binary", 5_000, 20, 300.0))[:3] == ["linear", "lightgbm", "catboost"]
+
+
+def test_small_table_gets_every_family():
+    families = {"linear", "lightgbm", "catboost", "network", "extra_trees", "random_forest", "xgboost", "svm"}
+
+    assert set(names(portfolio("binary", 2_000, 20, 300.0))) == families
+
+
+def test_network_waits_behind_trees_when_it_would_take_a_large_share_of_the_budget():
+    assert names(portfolio("regression", 2_000, 20, 300.0)).index("network") == 4
+    assert names(portfolio("regression", 15_000, 20, 60.0))[-1] == "network"
+
+
+def test_hopeless_entries_are_left_out_of_a_short_budget():
+    few = names(portfolio("multiclass", 500_000, 40, 60.0))
+
+    assert not {"svm", "catboost", "network"} & set(few)
+    assert {"linear", "lightgbm"} <= set(few)
+
+
+def test_without_a_budget_only_the_quadratic_algorithm_is_left_out():
+    many = names(portfolio("binary", 500_000, 40, None))
+
+    assert "svm" not in many
+    assert {"catboost", "network"} <= set(many)
+
+
+def test_learning_rate_falls_with_the_budget():
+    assert [learning_rate(b) for b in (60.0, 300.0, 1800.0, None)] == [0.1, 0.05, 0.03, 0.05]
+
+
+def test_leaves_can_be_filled_by_the_rows():
+    for n_rows in (40, 200, 1_000):
+        for name, params in portfolio("binary", n_rows, 10, 60.0):
+            if name == "lightgbm":
+                assert params["num_leaves"] <= max(4, n_rows // (2 * params["min_data_in_leaf"]))
+
+
+def test_cost_grows_with_rows_and_columns():
+    for algorithm in ("catboost", "network", "svm"):
+        small = fit_seconds(algorithm, "binary", 1_000, 10)
+        assert small < fit_seconds(algorithm, "binary", 10_000, 10) < fit_seconds(algorithm, "binary", 10_000, 100)
+
+
+def test_cluster_numbers_leave_five_rows_a_cluster():
+    assert portfolio("clustering", 22, 3, 60.0) == [("kmeans", {"n_clusters": k}) for k in (2, 3, 4)]
+
+
+def test_many_rows_are_clustered_in_mini_batches():
+    assert set(names(portfolio("clustering", 100_000, 3, 60.0))) == {"minibatch_kmeans"}
