@@ -83,7 +83,7 @@ class Executor:
             for worker in self._workers:
                 if waiting and worker not in running:
                     running[worker] = waiting.pop(0)
-                    worker.send(jobs[running[worker]])
+                    worker.send(_in_time(jobs[running[worker]], deadline))
             for worker, line in self._collect():
                 if worker not in running:
                     if worker in self._workers:  # it died while idle
@@ -119,6 +119,14 @@ class Executor:
     def _replace(self, worker: _Worker) -> None:
         worker.kill()
         self._workers[self._workers.index(worker)] = self._start()
+
+
+def _in_time(job: Job, deadline: float | None) -> Job:
+    """The job with a time limit that leaves room to save and predict before the deadline."""
+    if deadline is None or not isinstance(job, Fit):
+        return job
+    left = max(0.3, 0.85 * (deadline - time.monotonic()) - 0.2)
+    return msgspec.structs.replace(job, time_limit_s=left if job.time_limit_s is None else min(left, job.time_limit_s))
 
 
 class _Worker:

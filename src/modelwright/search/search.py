@@ -138,7 +138,8 @@ class Search:
         tuners: dict[str, Tuner] = {}
         proposed = 0
         while room > 0 and families and not self.executor.stop.is_set():
-            affordable = [f for f in families if self._median_probe_s(f) < until(deadline)]
+            # A family whose fits are dear would use up the time of the others.
+            affordable = [f for f in families if self._median_probe_s(f) < until(deadline) / 4]
             if not affordable:
                 return
             batch: list[Candidate] = []
@@ -159,17 +160,21 @@ class Search:
 
     def validate(self) -> None:
         """Fit the best candidates on every fold of the complete training rows, best first, while time lasts."""
-        deadline = self.search_deadline()
-        chosen, spent = [], 0.0
-        for candidate in self._promising():
-            cost = sum(
-                self._predicted_s(candidate, fold) for fold in range(len(self.problem.folds)) if fold not in candidate.folds
-            )
-            if chosen and spent + cost > until(deadline) * self.executor.n_workers * 0.9:
-                continue
-            chosen.append(candidate)
-            spent += cost
-        self._validate(chosen, deadline)
+        while not self.executor.stop.is_set():
+            deadline = self.search_deadline()
+            chosen: list[Candidate] = []
+            spent = 0.0
+            for candidate in self._promising():
+                missing = [fold for fold in range(len(self.problem.folds)) if fold not in candidate.folds]
+                cost = sum(self._predicted_s(candidate, fold) for fold in missing)
+                first = not chosen and not self.validated()
+                if missing and (first or spent + cost < until(deadline) * self.executor.n_workers * 0.9):
+                    chosen.append(candidate)
+                    spent += cost
+            if not chosen:
+                return
+            # In time for a second look: what the first ones really cost decides how many follow.
+            self._validate(chosen if deadline is None else chosen[: max(2, self.executor.n_workers)], deadline)
 
     def validate_baselines(self) -> None:
         """Baselines are cheap and always scored like the candidates they are compared with."""

@@ -7,6 +7,7 @@ It ends itself when its standard input closes, so that a killed parent leaves no
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import resource
@@ -106,6 +107,9 @@ def fit(job: Fit) -> Done:
         y_valid = _load(view / "y_valid.npy")
         assert y_valid is not None
         validation = Validation(Matrix.load(view / "valid"), y_valid, _load(view / "weight_valid.npy"))
+    description = registry.get(job.algorithm).algorithm
+    if description.requires:
+        importlib.import_module(description.requires)  # seconds for torch; not to be counted as time of the fit
     learner = registry.create(job.algorithm, job.params, task=job.task, n_classes=job.n_classes, seed=job.seed)
     started = time.perf_counter()
     result = learner.fit(X, y, weight=weight, validation=validation, time_limit_s=job.time_limit_s)

@@ -31,7 +31,7 @@ from modelwright.events import Emit, Finished
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
-from modelwright.search.budget import Budget, probe_rows
+from modelwright.search.budget import Budget, probe_rows, until
 from modelwright.search.executor import Executor
 from modelwright.search.portfolio import portfolio
 from modelwright.search.search import Candidate, Problem, Search
@@ -55,6 +55,8 @@ from modelwright.training.selection import Selection, choose_members
 
 #: Rows of one fold on which candidates are scored in the probe; more would only cost time.
 MAX_PROBE_VALIDATION = 10_000
+#: Further rounds of tuning and validating while time is left.
+MAX_ROUNDS = 3
 
 
 def train(
@@ -194,6 +196,12 @@ def _search(
     if spec.time and source.task == "regression":
         naive.NaiveForecast(training, spec.time, spec.group).add_to(search)
     search.validate()
+    for _ in range(MAX_ROUNDS):
+        # Small tables leave time after one round; more of it buys more proposals.
+        if budget.total_s is None or until(search.search_deadline()) < 0.15 * budget.total_s or executor.stop.is_set():
+            break
+        search.tune()
+        search.validate()
     return search
 
 
