@@ -30,7 +30,9 @@ def frames() -> dict[str, tuple[pl.DataFrame, float]]:
     gaps = floats.select(pl.when(pl.all() > -1).then(pl.all()))
     integers = pl.DataFrame({f"i{i}": rng.integers(0, 10**6, ROWS) for i in range(5)})
     words = pl.DataFrame({"word": pl.Series(rng.integers(0, 1000, ROWS)).cast(pl.String) + "_category"})
-    sentences = pl.DataFrame({"text": words["word"].str.head(3) + " is a sentence of some sixty letters, as reviews have them é"})
+    sentences = pl.DataFrame(
+        {"text": words["word"].str.head(3) + " is a sentence of some sixty letters, as reviews have them é"}
+    )
     number_mb = 5 * ROWS * 8 / 1e6
     made = {"floats": (floats, number_mb), "floats with nulls": (gaps, number_mb), "integers": (integers, number_mb)}
     for name, frame in (("short text", words), ("sentences", sentences)):

@@ -48,7 +48,20 @@ def postgres_url() -> Iterator[str]:
     password.write_text("s3cret")
     password.chmod(0o644)
     data = str(folder / "data")
-    run(str(binaries / "initdb"), "-D", data, "-U", "reader", "-A", "scram-sha-256", "--pwfile", str(password), "-N", "-E", "UTF8")
+    run(
+        str(binaries / "initdb"),
+        "-D",
+        data,
+        "-U",
+        "reader",
+        "-A",
+        "scram-sha-256",
+        "--pwfile",
+        str(password),
+        "-N",
+        "-E",
+        "UTF8",
+    )
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='{folder}' -c fsync=off"
     run(str(binaries / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
     try:

@@ -79,9 +79,13 @@ def _engine(url: str, shown: str) -> Any:
     except ImportError as error:
         if parsed.get_backend_name() == "postgresql" and parsed.get_driver_name() == "psycopg":
             raise MissingExtraError("psycopg", "postgres") from error
-        raise DataError(f"The database driver {error.name} is not installed.", where=shown, mend=f"pip install {error.name}") from error
+        raise DataError(
+            f"The database driver {error.name} is not installed.", where=shown, mend=f"pip install {error.name}"
+        ) from error
     except sa.exc.NoSuchModuleError as error:
-        raise DataError("No driver for this kind of database is installed.", where=shown, mend="Install its SQLAlchemy dialect.") from error
+        raise DataError(
+            "No driver for this kind of database is installed.", where=shown, mend="Install its SQLAlchemy dialect."
+        ) from error
 
 
 def _check_sqlite_file(database: str | None, shown: str) -> None:

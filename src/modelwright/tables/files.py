@@ -99,7 +99,9 @@ def _missing(path: Path, source: str) -> DataError:
     near = get_close_matches(path.name.lower(), lowered, n=3, cutoff=0.6)
     if near:
         return DataError("There is no such file.", where=source, mend=f"Did you mean {' or '.join(lowered[n] for n in near)}?")
-    return DataError("There is no such file.", where=source, mend=f"Its folder {str(folder)!r} holds no file of a similar name.")
+    return DataError(
+        "There is no such file.", where=source, mend=f"Its folder {str(folder)!r} holds no file of a similar name."
+    )
 
 
 def _readable(entries: list[str], source: str) -> list[str]:
@@ -121,10 +123,14 @@ def _remote(address: str, source: str) -> tuple[list[str], Callable[[str], bytes
         system, path = fsspec.core.url_to_fs(address)
     except ImportError as error:
         package = error.name or str(error)
-        raise DataError(f"The store needs a package that is not installed: {package}.", where=source, mend=f"{error}") from error
+        raise DataError(
+            f"The store needs a package that is not installed: {package}.", where=source, mend=f"{error}"
+        ) from error
     except ValueError as error:
         scheme = address.partition("://")[0]
-        raise DataError(f"The scheme {scheme!r} is not known.", where=source, mend="Give a path, or a URL of a store or database.") from error
+        raise DataError(
+            f"The scheme {scheme!r} is not known.", where=source, mend="Give a path, or a URL of a store or database."
+        ) from error
     return _list_remote(system, path, address, source), system.cat_file
 
 
@@ -162,7 +168,8 @@ def _combine(parts: list[Part], source: str) -> pl.DataFrame:
         # As text first: whether a column is a number is decided over all files at once.
         whole = pl.concat([part.frame.select(first.frame.columns) for part in parts])
         return normalise(
-            infer_numbers(whole, decimal_comma=all(part.delimiter != "," for part in parts)) if whole.height else whole, source=source
+            infer_numbers(whole, decimal_comma=all(part.delimiter != "," for part in parts)) if whole.height else whole,
+            source=source,
         )
     filled = [Part(part.name, normalise(part.frame, source=part.name)) for part in parts if part.frame.height]
     if not filled:

@@ -63,7 +63,8 @@ def fingerprint(frame: pl.DataFrame) -> str:
             encoded = text.encode()
             whole.update(struct.pack("<Q", len(encoded)))
             whole.update(encoded)
-        whole.update(column.digest())
+        # Blocks of NaN were hashed before it was known that nothing else follows.
+        whole.update((hashlib.sha256() if tag == "empty" else column).digest())
     return f"{_PREFIX}:{whole.hexdigest()}"
 
 
@@ -146,9 +147,7 @@ def _hash_integers(series: pl.Series, hasher: _Hash) -> None:
 def _hash_floats(series: pl.Series, hasher: _Hash) -> bool:
     """Floats; False if NaN and null are all there is."""
     scratch = np.empty(min(len(series), BLOCK_ROWS))
-    held = [
-        _hash_block(series.slice(start, BLOCK_ROWS), hasher, scratch) for start in range(0, len(series), BLOCK_ROWS)
-    ]
+    held = [_hash_block(series.slice(start, BLOCK_ROWS), hasher, scratch) for start in range(0, len(series), BLOCK_ROWS)]
     return any(held)
 
 

@@ -66,7 +66,9 @@ def unknown_extension(name: str, *, source: str) -> DataError:
         mend = "Save the sheet as CSV."
     else:
         mend = f"Known extensions: {', '.join(EXTENSIONS)}, each also with .gz or .zst."
-    return DataError(f"The extension {suffix!r} is not known." if suffix else "The file has no extension.", where=source, mend=mend)
+    return DataError(
+        f"The extension {suffix!r} is not known." if suffix else "The file has no extension.", where=source, mend=mend
+    )
 
 
 def read_part(raw: bytes, format_: Format, *, source: str) -> Part:
@@ -178,7 +180,9 @@ def _python_json(text: str, *, source: str) -> object:
     if text[0] != "[":
         records = []
         try:
-            for number, line in enumerate(text.split("\n"), start=1):
+            number = 0
+            for line in text.split("\n"):
+                number += 1
                 if line.strip():
                     records.append(json.loads(line))
         except json.JSONDecodeError as error:
