@@ -1,1 +1,88 @@
+"""The audit: what is noticed about training rows before anything is fitted.
 
+Each check is one module with one function ``check(context) -> list[Finding]``; a new one is added to `CHECKS`.
+A check reads training rows only and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from modelwright.audit import (
+    class_balance,
+    date_order,
+    duplicate_rows,
+    empty_columns,
+    few_rows,
+    high_cardinality,
+    identifiers,
+    missingness,
+    mixed_types,
+    sentinels,
+    target_proxy,
+)
+from modelwright.audit.context import Context
+from modelwright.audit.finding import Finding
+from modelwright.tables.schema import Schema, Task
+
+Check = Callable[[Context], list[Finding]]
+
+#: All checks; findings of equal severity are reported in this order.
+CHECKS: tuple[Check, ...] = (
+    target_proxy.check,
+    missingness.check,
+    few_rows.check,
+    class_balance.check,
+    duplicate_rows.check,
+    date_order.check,
+    mixed_types.check,
+    sentinels.check,
+    high_cardinality.check,
+    identifiers.check,
+    empty_columns.check,
+)
+
+_SEVERITIES = ("critical", "warning", "info")
+
+
+def audit(
+    frame: pl.DataFrame,
+    schema: Schema,
+    y: np.ndarray | None,
+    task: Task,
+    *,
+    rows: np.ndarray | None = None,
+    classes: Sequence[Any] = (),
+) -> list[Finding]:
+    """Look over training rows.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        Training rows as read (not conformed).
+    schema : Schema
+        Learned from these rows.
+    y : ndarray of shape (n,) or None
+        Encoded target: float64 for regression, class numbers otherwise; None for clustering.
+    task : {"binary", "multiclass", "regression", "clustering"}
+    rows : ndarray of shape (n,), optional
+        Number of each row in the table as read; by default 0..n-1.
+    classes : sequence, optional
+        Labels of the classes, for messages.
+
+    Returns
+    -------
+    list of Finding
+        The most severe first.
+    """
+    numbers = np.arange(frame.height) if rows is None else np.asarray(rows)
+    context = Context(frame, schema, y, task, numbers, tuple(classes))
+    findings = [finding for check in CHECKS for finding in check(context)]
+    return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
+
+
+__all__ = ["CHECKS", "Check", "Context", "Finding", "audit"]

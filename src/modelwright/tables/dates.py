@@ -40,6 +40,10 @@ _ORDERED = tuple(
     for time in _TIMES
 )
 
+#: Part of the reason of a column whose order of day and month could not be settled; the audit looks for it.
+UNDECIDED = "month first by default: no cell tells whether the day or the month comes first"
+MIXED = "written in both orders"
+
 _LOOKS_LIKE_DATE = re.compile(
     r"^(?:[A-Za-z]{3,9},?\s+)?(?:\d{1,4}[-/. ]\s?(?:\d{1,2}|[A-Za-z]{3,9})(?:[-/., :]|$)|\d{8}(?:[T ]?\d{4,6}Z?)?$"
     r"|[A-Za-z]{3,9}[-. ]\s?\d{1,4}(?:\b|,)|\d{1,2}\.? ?[A-Za-z]{3,9}[-. ,])"
@@ -166,7 +170,7 @@ def _day_or_month_first(pair: tuple[str, ...], cells: pl.Series) -> tuple[tuple[
         first = pair if only_day >= only_month else (month_format, day_format)
         word = "day" if only_day >= only_month else "month"
         text = (
-            f"{only_day} cells can only be day first and {only_month} only month first: both are read, and cells that "
+            f"{MIXED}: {only_day} cells can only be day first and {only_month} only month first; cells that "
             f"allow either are read {word} first"
         )
         return tuple(first), "mixed", text
@@ -179,7 +183,7 @@ def _day_or_month_first(pair: tuple[str, ...], cells: pl.Series) -> tuple[tuple[
         return (day_format,), "sorted", "day first: no number is above 12, but read so the rows are in time order"
     if month_sorted >= _SORTED and day_sorted < _SORTED:
         return (month_format,), "sorted", "month first: no number is above 12, but read so the rows are in time order"
-    return (month_format,), "default", "month first by default: no cell tells whether the day or the month comes first"
+    return (month_format,), "default", UNDECIDED
 
 
 def _share_in_order(dates: pl.Series) -> float:
@@ -187,7 +191,7 @@ def _share_in_order(dates: pl.Series) -> float:
     steps = dates.drop_nulls().diff().drop_nulls().dt.total_seconds()
     if not steps.len():
         return 0.0
-    return max(float((steps >= 0).mean() or 0.0), float((steps <= 0).mean() or 0.0))
+    return max(int((steps >= 0).sum()), int((steps <= 0).sum())) / steps.len()
 
 
 def _strptime(text: pl.Series, fmt: str) -> pl.Series:

@@ -7,19 +7,32 @@ them, except that of two classes the positive one comes second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 
 from modelwright.errors import DataError, SpecError
-from modelwright.tables.cells import TRUE_WORDS, label_of, label_text, stripped, without_declared
+from modelwright.tables.cells import FALSE_WORDS, TRUE_WORDS, label_of, label_text, stripped, without_declared
 from modelwright.tables.names import nearest, words
 from modelwright.tables.numeric import find_numbers, read_numbers
 from modelwright.tables.schema import Task
 
 #: Words that name the class of interest, beside the spellings of true.
 _POSITIVE_WORDS = frozenset(TRUE_WORDS) | {"positive", "pos", "present", "case", "event"}
+#: Words that name the class that is not of interest.
+_NEGATIVE_WORDS = frozenset(FALSE_WORDS) | {
+    "negative",
+    "neg",
+    "absent",
+    "control",
+    "normal",
+    "healthy",
+    "benign",
+    "none",
+    "never",
+}
+_NEGATIONS = ("un", "in", "im", "non", "not", "no", "dis")
 _LABEL_WORDS = frozenset({"class", "label", "labels", "category", "species", "type", "kind", "cluster", "code", "digit"})
 #: More text classes than this, mostly without repeats, are no classes.
 _MAX_UNREPEATED = 100
@@ -259,7 +272,7 @@ def _encode_numbers(values: pl.Series, where: str) -> np.ndarray:
 
 
 def _sorted_classes(values: pl.Series) -> list[Any]:
-    return cast("list[Any]", values.unique().sort().to_list())
+    return values.unique().sort().to_list()
 
 
 def _positive_last(classes: list[Any], positive: Any, where: str) -> list[Any]:
@@ -281,8 +294,16 @@ def _positive_last(classes: list[Any], positive: Any, where: str) -> list[Any]:
                 raise DataError(f"positive = {positive!r} is not one of its classes.", where=where, mend=mend)
             return classes if lowered.index(wanted.lower()) == 1 else classes[::-1]
         return classes if spelled.index(wanted) == 1 else classes[::-1]
-    usual = [label_of(value).lower() in _POSITIVE_WORDS for value in classes]
-    return classes[::-1] if usual == [True, False] else classes
+    first, second = (label_of(value).lower() for value in classes)
+    if any(second in (prefix + first, f"{prefix} {first}", f"{prefix}-{first}", f"{prefix}_{first}") for prefix in _NEGATIONS):
+        return classes[::-1]
+    return classes[::-1] if _of_interest(label_of(classes[0])) > _of_interest(label_of(classes[1])) else classes
+
+
+def _of_interest(label: str) -> int:
+    """1 for the usual words of the positive class, -1 for those of the other, 0 for all other words."""
+    word = label.lower()
+    return int(word in _POSITIVE_WORDS) - int(word in _NEGATIVE_WORDS)
 
 
 def _encode_known(values: pl.Series, classes: Sequence[Any], where: str) -> np.ndarray:

@@ -1,0 +1,98 @@
+"""What every check looks at: training rows as read, their schema, and the encoded target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from modelwright.tables.conform import conform
+from modelwright.tables.schema import Column, Schema, Task
+
+#: Rows of the sample on which distributions are looked at; counts of gaps and duplicates use all rows.
+SAMPLE_ROWS = 50_000
+#: Cells of the sample on which columns are compared with the target, and the rows it has at most and at least.
+_TARGET_CELLS = 600_000
+_TARGET_ROWS = 20_000
+_MIN_TARGET_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Context:
+    """Input of every check.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        Training rows as read.
+    schema : Schema
+    y : ndarray of shape (n,) or None
+        Encoded target; None for clustering.
+    task : {"binary", "multiclass", "regression", "clustering"}
+    rows : ndarray of shape (n,)
+        Number of each row in the table as read.
+    classes : tuple
+        Labels of the classes, for messages; empty if unknown.
+    """
+
+    frame: pl.DataFrame
+    schema: Schema
+    y: np.ndarray | None
+    task: Task
+    rows: np.ndarray
+    classes: tuple[Any, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        return self.frame.height
+
+    @property
+    def present(self) -> tuple[Column, ...]:
+        """Features that the frame holds."""
+        return tuple(column for column in self.schema.features if column.name in self.frame.columns)
+
+    @cached_property
+    def sample(self) -> np.ndarray:
+        """Positions of at most `SAMPLE_ROWS` rows, ascending."""
+        return _draw(self.n_rows, SAMPLE_ROWS)
+
+    @cached_property
+    def sampled(self) -> pl.DataFrame:
+        """Raw cells of the sample."""
+        return self.frame if len(self.sample) == self.n_rows else self.frame[self.sample]
+
+    @cached_property
+    def read(self) -> tuple[pl.DataFrame, list[str]]:
+        """Conformed features of the sample, and the messages of reading them."""
+        return conform(self.sampled, self.schema, columns=self.present)
+
+    @cached_property
+    def target_sample(self) -> np.ndarray:
+        """Positions inside the sample of the rows that are compared with the target."""
+        limit = min(_TARGET_ROWS, max(_MIN_TARGET_ROWS, _TARGET_CELLS // max(1, len(self.present))))
+        return _draw(len(self.sample), limit)
+
+    def features_and_target(self) -> tuple[pl.DataFrame, np.ndarray]:
+        """Conformed features and target of the rows that columns are compared with the target on."""
+        if self.y is None:
+            raise ValueError("clustering has no target")
+        features = self.read[0][self.target_sample]
+        return features, self.y[self.sample][self.target_sample]
+
+    def label(self, code: int) -> str:
+        """The label of a class in words."""
+        return repr(self.classes[code]) if code < len(self.classes) else f"number {code}"
+
+    def numbers_of(self, positions: np.ndarray) -> tuple[int, ...]:
+        """Row numbers in the table as read, the first ten."""
+        return tuple(int(row) for row in self.rows[positions[:10]])
+
+
+def _draw(n: int, limit: int) -> np.ndarray:
+    """All positions, or a fixed random part: an audit must say the same thing twice."""
+    if n <= limit:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, size=limit, replace=False))
