@@ -62,11 +62,37 @@ def _trials(metric_sign: float, level: float, unit: float) -> list[Trial]:
         trial(4, "extra_trees", 1.4, size_bytes=48_000_000),
         trial(5, "lightgbm", 0.8, stage="probe", fold_scores=[], n_rows=2000),
         trial(6, "xgboost", 1.1, stage="tune", fold_scores=[], n_rows=2000),
-        trial(7, "network", 0.0, state="unavailable", score=None, fold_scores=[], fit_s=0.0, predict_us_per_row=0.0, size_bytes=0,
-              error="torch is not installed. Install it with: pip install 'modelwright[network]'"),
-        trial(8, "svm", 0.0, state="failed", score=None, fold_scores=[], error="ValueError: kernel matrix\nholds infinities at row 12"),
-        trial(9, "knn", 0.0, state="abandoned", score=None, fold_scores=[], error="Left out after 2 folds: cannot reach the best three."),
-    ]  # fmt: skip
+        trial(
+            7,
+            "network",
+            0.0,
+            state="unavailable",
+            score=None,
+            fold_scores=[],
+            fit_s=0.0,
+            predict_us_per_row=0.0,
+            size_bytes=0,
+            error="torch is not installed. Install it with: pip install 'modelwright[network]'",
+        ),
+        trial(
+            8,
+            "svm",
+            0.0,
+            state="failed",
+            score=None,
+            fold_scores=[],
+            error="ValueError: kernel matrix\nholds infinities at row 12",
+        ),
+        trial(
+            9,
+            "knn",
+            0.0,
+            state="abandoned",
+            score=None,
+            fold_scores=[],
+            error="Left out after 2 folds: cannot reach the best three.",
+        ),
+    ]
 
 
 def _environment() -> dict[str, Any]:
@@ -108,8 +134,18 @@ def _churn_columns() -> tuple[Column, ...]:
     )
 
 
-def _base(task: Any, metric: str, greater: bool, columns: tuple[Column, ...], target: str | None, classes: list[Any], trials: list[Trial],
-          evaluation: Evaluation | None, curves: list[CurveRecord], **more: Any) -> RunRecord:  # fmt: skip
+def _base(
+    task: Any,
+    metric: str,
+    greater: bool,
+    columns: tuple[Column, ...],
+    target: str | None,
+    classes: list[Any],
+    trials: list[Trial],
+    evaluation: Evaluation | None,
+    curves: list[CurveRecord],
+    **more: Any,
+) -> RunRecord:
     members = [
         MemberRecord(
             3, "catboost", {"learning_rate": 0.0471, "depth": 6, "l2_leaf_reg": 3.0}, 312, 0.62, 17, 5634, True, 15.1, 1_240_000
@@ -128,10 +164,19 @@ def _base(task: Any, metric: str, greater: bool, columns: tuple[Column, ...], ta
         ),
     ]
     plan = Plan(
-        schema=Schema(columns), task=task, metric=metric, classes=classes, split_rule="stratified",
+        schema=Schema(columns),
+        task=task,
+        metric=metric,
+        classes=classes,
+        split_rule="stratified",
         split_sentence="One row in five was sealed at random, with the same share of each class.",
-        n_folds=5, probe_rows=2000, seed=0, members=members, temperature=1.08, threshold=0.3712 if task == "binary" else None,
-    )  # fmt: skip
+        n_folds=5,
+        probe_rows=2000,
+        seed=0,
+        members=members,
+        temperature=1.08,
+        threshold=0.3712 if task == "binary" else None,
+    )
     features = [c.name for c in columns if c.role == "feature"]
     shares = [0.6**i * 0.4 for i in range(len(features))]
     settings: dict[str, Any] = {
@@ -139,7 +184,14 @@ def _base(task: Any, metric: str, greater: bool, columns: tuple[Column, ...], ta
         "name": "churn",
         "created": "2025-03-11T14:25:01Z",
         "modelwright": "0.1.0",
-        "spec": {"source": "examples/data/telco_churn.csv", "target": target, "metric": metric, "time_s": 60.0, "evaluation": "split", "seed": 0},
+        "spec": {
+            "data": "examples/data/telco_churn.csv",
+            "target": target,
+            "metric": metric,
+            "budget_s": 60.0,
+            "evaluation": 0.2,
+            "seed": 0,
+        },
         "source": "examples/data/telco_churn.csv",
         "fingerprint": "blake2b:4f1c2aa07d3be19902c1d9e35c6f8ab1",
         "n_rows": 7043,
@@ -149,22 +201,52 @@ def _base(task: Any, metric: str, greater: bool, columns: tuple[Column, ...], ta
         "notes": ["Column 'customerID' is an identifier and was left out.", "Positive class is 'Yes', the rarer one."],
         "validation_score": trials[min(3, len(trials) - 1)].score,
         "importance": list(zip(features, shares, strict=True)),
-        "timings_s": {"read": 0.12, "audit": 0.9, "split": 0.05, "baseline": 1.1, "search": 41.2, "fit": 9.8, "evaluate": 1.4, "package": 0.6},
+        "timings_s": {
+            "read": 0.12,
+            "audit": 0.9,
+            "split": 0.05,
+            "baseline": 1.1,
+            "search": 41.2,
+            "fit": 9.8,
+            "evaluate": 1.4,
+            "package": 0.6,
+        },
         "wall_s": 55.4,
         "budget_s": 60.0,
         "peak_memory_mb": 612.4,
         "environment": _environment(),
         "model": {"size_bytes": 2_110_000, "predict_us_per_row": 34.1, "n_members": 2},
         "findings": [
-            Finding("identifier", "info", "Column 'customerID' has a different value in every row.", ("customerID",), (), {"distinct": 7043}),
-            Finding("missing_cells", "warning", "Column 'TotalCharges' is blank in 11 rows.", ("TotalCharges",), (488, 753, 936),
-                    {"missing_share": 0.00156, "rows": 11}, "Fill them in the source, or leave it: the model learns that they are missing."),
+            Finding(
+                "identifier",
+                "info",
+                "Column 'customerID' has a different value in every row.",
+                ("customerID",),
+                (),
+                {"distinct": 7043},
+            ),
+            Finding(
+                "missing_cells",
+                "warning",
+                "Column 'TotalCharges' is blank in 11 rows.",
+                ("TotalCharges",),
+                (488, 753, 936),
+                {"missing_share": 0.00156, "rows": 11},
+                "Fill them in the source, or leave it: the model learns that they are missing.",
+            ),
         ],
-    }  # fmt: skip
+    }
     return RunRecord(
-        task=task, target=target, metric=metric, greater_is_better=greater, plan=plan, trials=trials, evaluation=evaluation, curves=curves,
+        task=task,
+        target=target,
+        metric=metric,
+        greater_is_better=greater,
+        plan=plan,
+        trials=trials,
+        evaluation=evaluation,
+        curves=curves,
         **{**settings, **more},
-    )  # fmt: skip
+    )
 
 
 def _interval(value: float, half: float) -> Interval:
@@ -187,16 +269,24 @@ def binary_record() -> RunRecord:
             "f1": _interval(0.631, 0.034),
         },
         comparison=Comparison(
-            baseline="baseline_linear", baseline_score=_interval(0.8342, 0.0221), difference=Interval(0.0121, 0.0043, 0.0199), p_value=0.0021,
-            better=True, sentence="The model beats the linear baseline by 0.0121 ROC AUC (0.0043 to 0.0199, p = 0.002) on 1,409 sealed rows.",
+            baseline="baseline_linear",
+            baseline_score=_interval(0.8342, 0.0221),
+            difference=Interval(0.0121, 0.0043, 0.0199),
+            p_value=0.0021,
+            better=True,
+            sentence="The model beats the linear baseline by 0.0121 ROC AUC (0.0043 to 0.0199, p = 0.002) on 1,409 sealed rows.",
         ),
         plots={
             "roc": {"fpr": grid.tolist(), "tpr": (grid**0.28).tolist()},
             "pr": {"recall": grid.tolist(), "precision": (0.92 - 0.65 * grid**2.2).tolist()},
-            "calibration": {"predicted": bins.tolist(), "observed": (bins * 0.96 + 0.01).tolist(), "count": [420, 260, 170, 130, 110, 98, 84, 66, 48, 23]},
+            "calibration": {
+                "predicted": bins.tolist(),
+                "observed": (bins * 0.96 + 0.01).tolist(),
+                "count": [420, 260, 170, 130, 110, 98, 84, 66, 48, 23],
+            },
             "confusion": {"labels": ["No", "Yes"], "counts": [[871, 164], [109, 265]]},
         },
-    )  # fmt: skip
+    )
     curves = [
         c
         for t, name in ((2, "lightgbm"), (3, "catboost"), (6, "xgboost"))
@@ -223,16 +313,40 @@ def multiclass_record() -> RunRecord:
         n_rows=4000,
         score=_interval(0.10412, 0.009),
         others={"accuracy": _interval(0.9712, 0.0052), "macro_f1": _interval(0.9709, 0.0054)},
-        comparison=Comparison("baseline_linear", _interval(0.7811, 0.018), _interval(0.677, 0.017), 0.0001, True,
-                              "The model beats the linear baseline by 0.677 log loss on 4,000 sealed rows."),
+        comparison=Comparison(
+            "baseline_linear",
+            _interval(0.7811, 0.018),
+            _interval(0.677, 0.017),
+            0.0001,
+            True,
+            "The model beats the linear baseline by 0.677 log loss on 4,000 sealed rows.",
+        ),
         plots={
             "confusion": {"labels": letters, "counts": counts.tolist()},
-            "calibration": {"predicted": bins.tolist(), "observed": (bins - 0.03).tolist(), "count": [40, 44, 60, 90, 160, 300, 700, 2606]},
+            "calibration": {
+                "predicted": bins.tolist(),
+                "observed": (bins - 0.03).tolist(),
+                "count": [40, 44, 60, 90, 160, 300, 700, 2606],
+            },
         },
-    )  # fmt: skip
+    )
     trials = _trials(-1.0, 0.1098, 0.004)
-    return _base("multiclass", "log_loss", False, columns, "letter", letters, trials, evaluation, _curves(2, "lightgbm", "log_loss", 0.4),
-                 name="letters", n_rows=20_000, n_training=16_000, n_evaluation=4000, findings=[])  # fmt: skip
+    return _base(
+        "multiclass",
+        "log_loss",
+        False,
+        columns,
+        "letter",
+        letters,
+        trials,
+        evaluation,
+        _curves(2, "lightgbm", "log_loss", 0.4),
+        name="letters",
+        n_rows=20_000,
+        n_training=16_000,
+        n_evaluation=4000,
+        findings=[],
+    )
 
 
 def regression_record() -> RunRecord:
@@ -255,14 +369,41 @@ def regression_record() -> RunRecord:
         score=_interval(38_412.73, 2914.2),
         others={"mae": _interval(24_811.2, 1410.0), "r2": _interval(0.8123, 0.031), "mape": _interval(0.0981, 0.004)},
         opened=3,
-        comparison=Comparison("baseline_linear", _interval(38_120.4, 2850.3), Interval(-292.3, -1710.0, 1125.4), 0.66, False,
-                              "The model is not better than the linear baseline: the difference in RMSE of −292 may be chance (−1,710 to 1,125)."),
+        comparison=Comparison(
+            "baseline_linear",
+            _interval(38_120.4, 2850.3),
+            Interval(-292.3, -1710.0, 1125.4),
+            0.66,
+            False,
+            "The model is not better than the linear baseline: the difference in RMSE of −292 may be chance (−1,710 to 1,125).",
+        ),
         plots={"residuals": {"predicted": predicted.tolist(), "actual": actual.tolist()}},
-    )  # fmt: skip
-    leak = Finding("target_leak", "critical", "Column 'price_per_m2' gives the target away: alone it explains 99.1 % of it.", ("price_per_m2",), (),
-                   {"r2_alone": 0.9912, "rows": 7200}, "Leave it out with ignore = [\"price_per_m2\"], unless it is known before the sale.")  # fmt: skip
-    return _base("regression", "rmse", False, columns, "price", [], _trials(-1.0, 37_900.0, 320.0), evaluation, _curves(3, "catboost", "rmse", 60_000.0),
-                 name="house prices", n_rows=9000, n_training=7200, n_evaluation=1800, findings=[leak])  # fmt: skip
+    )
+    leak = Finding(
+        "target_leak",
+        "critical",
+        "Column 'price_per_m2' gives the target away: alone it explains 99.1 % of it.",
+        ("price_per_m2",),
+        (),
+        {"r2_alone": 0.9912, "rows": 7200},
+        'Leave it out with exclude = ["price_per_m2"], unless it is known before the sale.',
+    )
+    return _base(
+        "regression",
+        "rmse",
+        False,
+        columns,
+        "price",
+        [],
+        _trials(-1.0, 37_900.0, 320.0),
+        evaluation,
+        _curves(3, "catboost", "rmse", 60_000.0),
+        name="house prices",
+        n_rows=9000,
+        n_training=7200,
+        n_evaluation=1800,
+        findings=[leak],
+    )
 
 
 def clustering_record() -> RunRecord:
@@ -270,14 +411,39 @@ def clustering_record() -> RunRecord:
     rng = np.random.default_rng(7)
     cluster = rng.integers(0, 5, size=900)
     evaluation = Evaluation(
-        metric="silhouette", n_rows=900, score=_interval(0.4127, 0.018), others={"davies_bouldin": _interval(0.91, 0.05)}, comparison=None,
-        plots={"clusters": {"x": (rng.normal(size=900) + 3 * (cluster % 3)).tolist(), "y": (rng.normal(size=900) + 4 * (cluster // 3)).tolist(),
-                            "cluster": cluster.tolist()}},
-    )  # fmt: skip
+        metric="silhouette",
+        n_rows=900,
+        score=_interval(0.4127, 0.018),
+        others={"davies_bouldin": _interval(0.91, 0.05)},
+        comparison=None,
+        plots={
+            "clusters": {
+                "x": (rng.normal(size=900) + 3 * (cluster % 3)).tolist(),
+                "y": (rng.normal(size=900) + 4 * (cluster // 3)).tolist(),
+                "cluster": cluster.tolist(),
+            }
+        },
+    )
     columns = tuple(Column(f"spend_{i}", "number", "feature", "decimal numbers") for i in range(6))
     trials = [Trial(0, "kmeans", {"n_clusters": 5}, "complete", "validate", 0.4102, [], 3600, 14, 0.4, 1.1, 9000, 120.0)]
-    return _base("clustering", "silhouette", True, columns, None, [], [*trials, *_trials(1.0, 0.39, 0.01)[2:4]], evaluation, [],
-                 name="customer groups", n_rows=4500, n_training=3600, n_evaluation=900, findings=[], importance=[], validation_score=0.4102)  # fmt: skip
+    return _base(
+        "clustering",
+        "silhouette",
+        True,
+        columns,
+        None,
+        [],
+        [*trials, *_trials(1.0, 0.39, 0.01)[2:4]],
+        evaluation,
+        [],
+        name="customer groups",
+        n_rows=4500,
+        n_training=3600,
+        n_evaluation=900,
+        findings=[],
+        importance=[],
+        validation_score=0.4102,
+    )
 
 
 def unsealed_record() -> RunRecord:
@@ -356,9 +522,23 @@ def empty_record() -> RunRecord:
     """Interrupted before anything was finished."""
     record = binary_record()
     return msgspec.structs.replace(
-        record, trials=[], curves=[], evaluation=None, validation_score=None, importance=[], interrupted=True, findings=[], notes=[], budget_s=None,
-        timings_s={}, environment={}, model={}, spec={}, plan=msgspec.structs.replace(record.plan, members=[]), source="<DataFrame>",
-    )  # fmt: skip
+        record,
+        trials=[],
+        curves=[],
+        evaluation=None,
+        validation_score=None,
+        importance=[],
+        interrupted=True,
+        findings=[],
+        notes=[],
+        budget_s=None,
+        timings_s={},
+        environment={},
+        model={},
+        spec={},
+        plan=msgspec.structs.replace(record.plan, members=[]),
+        source="<DataFrame>",
+    )
 
 
 RECORDS: dict[str, Callable[[], RunRecord]] = {

@@ -81,7 +81,7 @@ def inline(rows: Sequence[dict[str, Any]]) -> alt.Data:
     """Rows as the data of a chart, without a data frame library."""
     import altair as alt
 
-    return alt.Data(values=list(rows))
+    return alt.Data(values=list(rows))  # type: ignore[no-untyped-call]
 
 
 def finite_rows(**columns: Sequence[Any]) -> list[dict[str, Any]]:
@@ -113,22 +113,27 @@ def against_baseline(evaluation: Evaluation) -> Figure | None:
     if comparison is None:
         return None
     scores = {"this model": evaluation.score, f"baseline: {shortened(comparison.baseline, 28)}": comparison.baseline_score}
-    rows = [{"who": who, "value": i.value, "low": i.low, "high": i.high} for who, i in scores.items() if is_number(i.value)]
+    rows: list[dict[str, Any]] = [
+        {"who": who, "value": i.value, "low": i.low, "high": i.high} for who, i in scores.items() if is_number(i.value)
+    ]
     if len(rows) < 2:
         return None
     title = metric_title(evaluation.metric)
     ends = [v for row in rows for v in (row["low"], row["high"], row["value"]) if is_number(v)]
     base = alt.Chart(inline(rows)).encode(
-        y=alt.Y("who:N", sort=list(scores), title=None, axis=None),
+        y=alt.Y("who:N", sort=list(scores), title=None, axis=None, scale=alt.Scale(paddingOuter=0.3)),
         color=alt.Color("who:N", scale=alt.Scale(domain=list(scores), range=[BLUE, FAINT]), legend=None),
     )
     position = alt.X(
-        "low:Q", title=title, scale=alt.Scale(domain=padded(ends, 0.12), nice=False, zero=False), axis=alt.Axis(tickCount=4)
+        "low:Q",
+        title=title,
+        scale=alt.Scale(domain=padded(ends, 0.12), nice=False, zero=False),
+        axis=alt.Axis(tickCount=4, grid=False, domain=True, domainColor=GRID),
     )
     chart = (
         base.mark_rule(strokeWidth=3, opacity=0.45, strokeCap="round").encode(x=position, x2="high:Q")
         + base.mark_circle(size=110, opacity=1).encode(x="value:Q")
-        + base.mark_text(align="center", dy=-15, fontSize=12).encode(x="value:Q", text="who:N")
+        + base.mark_text(align="left", dy=-15, fontSize=12).encode(x=alt.value(0), text="who:N")
     )
     places = decimals_for([evaluation.score.value, comparison.baseline_score.value])
     spoken = "; ".join(
@@ -139,7 +144,7 @@ def against_baseline(evaluation: Evaluation) -> Figure | None:
         title="",
         caption="Dots are sealed scores, lines their 95 % intervals.",
         alternative=f"Sealed {title} with 95 % intervals: {spoken}.",
-        chart=finish(chart, height=160),
+        chart=finish(chart, height=150),
     )
 
 
@@ -147,17 +152,23 @@ def fold_scores(trials: Sequence[Trial], metric: str) -> Figure | None:
     """Validation score of every fold, one line an algorithm; trials come best first."""
     import altair as alt
 
+    best, everything = trials[0], trials
+    trials = _near_the_best(everything)
     names = [_unique(trial, trials) for trial in trials]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"who": name, "score": score, "kind": "baseline" if trial.baseline else "candidate"}
         for name, trial in zip(names, trials, strict=True)
         for score in (trial.fold_scores or [trial.score])
         if is_number(score)
     ]
-    means = [{"who": n, "score": t.score} for n, t in zip(names, trials, strict=True) if is_number(t.score)]
+    means: list[dict[str, Any]] = [
+        {"who": n, "score": t.score} for n, t in zip(names, trials, strict=True) if is_number(t.score)
+    ]
+    far = [f"{t.algorithm} ({number(t.score)})" for t in everything if t not in trials]
+    left_out = f" Too far off to be drawn: {', '.join(far)}." if far else ""
     if len(means) < 2:
         return None
-    domain = padded([row["score"] for row in rows])
+    domain = padded([float(row["score"]) for row in rows])
     y = alt.Y("who:N", sort=names, title=None, axis=alt.Axis(labelLimit=130, labelColor=INK, grid=True))
     x = alt.X(
         "score:Q",
@@ -169,19 +180,31 @@ def fold_scores(trials: Sequence[Trial], metric: str) -> Figure | None:
     chart = alt.Chart(inline(rows)).mark_circle(size=42, opacity=0.6).encode(y=y, x=x, color=colour) + alt.Chart(
         inline(means)
     ).mark_tick(thickness=2, size=16, color=INK).encode(y=y, x=x)
-    best = trials[0]
     return Figure(
         key="fold-scores",
         title="Score of each validation fold",
         caption=(
-            "One dot is one fold, the upright tick their mean; grey rows are baselines. Where the dots of two rows overlap widely, "
-            f"their order is not settled. Best mean: {number(best.score)} by {best.algorithm}."
+            "One dot is one fold, the upright tick their mean; grey rows are baselines. Where the dots of two rows overlap "
+            f"widely, their order is not settled.{left_out} Best mean: {number(best.score)} by {best.algorithm}."
         ),
         alternative=f"Mean validation {metric_title(metric)}: "
         + "; ".join(f"{m['who']} {number(m['score'])}" for m in means)
         + ".",
         chart=finish(chart, height=70 + 24 * len(means)),
     )
+
+
+def _near_the_best(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials that can share an axis: a constant baseline far off would squeeze all others into one spot."""
+    better = [t for t in trials if not t.baseline] or list(trials)
+    scores = [
+        s for t in better[: max(3, len(better) // 2)] for s in (t.fold_scores or [t.score]) if s is not None and is_number(s)
+    ]
+    best = trials[0].score
+    if best is None or not scores or max(scores) == min(scores):
+        return list(trials)
+    reach = 4 * (max(scores) - min(scores))
+    return [t for t in trials if t.score is not None and abs(t.score - best) <= reach]
 
 
 def _unique(trial: Trial, trials: Sequence[Trial]) -> str:
@@ -192,7 +215,7 @@ def _unique(trial: Trial, trials: Sequence[Trial]) -> str:
 
 def learning_curves(record: RunRecord) -> list[Figure]:
     """Training against validation loss, one figure for the best trial of each iterative algorithm."""
-    figures = []
+    figures: list[Figure] = []
     for curves in _best_curves(record)[:MAX_CURVES]:
         figure = _learning_curve(curves, len(figures))
         if figure is not None:

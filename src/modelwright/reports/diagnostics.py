@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from modelwright.reports.charts import (
@@ -57,7 +58,7 @@ def _known(record: RunRecord, *names: str) -> float | None:
     if evaluation is None:
         return None
     values = {evaluation.metric: evaluation.score, **evaluation.others}
-    return next((values[name].value for name in names if name in values), None)
+    return next((float(values[name].value) for name in names if name in values), None)
 
 
 def _positive(record: RunRecord) -> str:
@@ -67,7 +68,7 @@ def _positive(record: RunRecord) -> str:
 
 def _area(rows: list[dict[str, Any]], x: str, y: str) -> float:
     """Area under a curve by the trapezoidal rule."""
-    return sum(abs(b[x] - a[x]) * (a[y] + b[y]) / 2 for a, b in zip(rows, rows[1:], strict=False))
+    return float(sum(abs(b[x] - a[x]) * (a[y] + b[y]) / 2 for a, b in pairwise(rows)))
 
 
 def _unit(name: str, title: str) -> Any:
@@ -263,7 +264,8 @@ def _confusion(record: RunRecord, plot: Plot) -> list[Figure]:
         chart = chart + base.mark_text(fontSize=14 if k == 2 else 11).encode(text="text:N", color=shade)
     right = sum(row[i] for i, row in enumerate(table.counts))
     total = sum(map(sum, table.counts))
-    caption = f"Rows are the true classes, columns the predictions; the darker a cell, the larger its share of its row. {_confusion_words(record, table)}"
+    reading = "Rows are the true classes, columns the predictions; the darker a cell, the larger its share of its row."
+    caption = f"{reading} {_confusion_words(record, table)}"
     size = 90 + 20 * k if wide else HEIGHT if k <= 4 else 320
     return [
         Figure(
@@ -330,7 +332,10 @@ def _residuals(record: RunRecord, plot: Plot) -> list[Figure]:
         x=x, y=alt.Y("residual:Q", title="actual − predicted", scale=alt.Scale(nice=True), axis=error_axis)
     )
     median, tail = errors[len(errors) // 2], errors[min(len(errors) - 1, int(0.9 * len(errors)))]
-    seen = f"On the dashed line the prediction is exact. Half of the rows are off by at most {number(median)}, nine in ten by {number(tail)}.{few}"
+    seen = (
+        f"On the dashed line the prediction is exact. Half of the rows are off by at most {number(median)}, "
+        f"nine in ten by {number(tail)}.{few}"
+    )
     pattern = (
         f"Dots should lie evenly around zero; a bend or a funnel is something the model missed. Mean error: {number(bias)} "
         f"({'too low' if bias > 0 else 'too high'} on average)."
@@ -369,8 +374,8 @@ def _clusters(record: RunRecord, plot: Plot) -> list[Figure]:
         )
     )
     largest = ", ".join(f"{name} ({percent(n / len(rows))})" for name, n in sizes[:4])
-    caption = f"Sealed rows flattened to two directions; neighbours here may be far apart in the others. {len(domain)} clusters; largest: {largest}."
+    caption = (
+        "Sealed rows flattened to two directions; neighbours here may be far apart in the others. "
+        f"{len(domain)} clusters; largest: {largest}."
+    )
     return [Figure("clusters", "Clusters", caption, f"Scatter of {len(domain)} clusters. {caption}", finish(chart, height=320))]
-
-
-__all__ = ["ConfusionTable", "confusion_table", "evaluation_figures"]

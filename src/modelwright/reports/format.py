@@ -15,8 +15,8 @@ NOTHING = "–"
 #: Words of metric names that are not written as plain lower-case words.
 _ACRONYMS = {
     "auc": "AUC", "roc": "ROC", "pr": "PR", "rmse": "RMSE", "mae": "MAE", "mse": "MSE", "rmsle": "RMSLE", "msle": "MSLE",
-    "mape": "MAPE", "smape": "SMAPE", "r2": "R²", "f1": "F1", "ece": "ECE", "mcc": "MCC", "qwk": "QWK", "ovr": "OvR", "ovo": "OvO",
-    "brier": "Brier",
+    "mape": "MAPE", "smape": "SMAPE", "r2": "R²", "f1": "F1", "ece": "ECE", "mcc": "MCC", "qwk": "QWK",
+    "ovr": "OvR", "ovo": "OvO", "brier": "Brier",
 }  # fmt: skip
 
 
@@ -95,6 +95,8 @@ def duration(seconds: float | None) -> str:
     --------
     >>> duration(0.0000123), duration(0.5), duration(12.34), duration(200), duration(4000)
     ('12.3 µs', '500 ms', '12.3 s', '3 min 20 s', '1 h 07 min')
+    >>> duration(60), duration(7200)
+    ('1 min', '2 h')
     """
     if seconds is None or not is_number(seconds):
         return NOTHING
@@ -105,9 +107,14 @@ def duration(seconds: float | None) -> str:
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     if round(seconds) < 3600:
-        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+        return _two_units(round(seconds), "min", "s")
+    return _two_units(round(seconds / 60), "h", "min")
+
+
+def _two_units(amount: int, large: str, small: str) -> str:
+    """Sixtieths as two units, the small one left out where it is zero."""
+    whole, rest = divmod(amount, 60)
+    return f"{whole:,} {large} {rest:02d} {small}" if rest else f"{whole:,} {large}"
 
 
 def size(n_bytes: float | None) -> str:
@@ -147,6 +154,7 @@ def words(name: str) -> str:
     >>> words("fit_s"), words("peak_memory_mb"), words("n_rows")
     ('fit', 'peak memory', 'rows')
     """
+    name = {"cpu": "CPU", "cpus": "CPUs"}.get(name, name)
     for unit in ("_us_per_row", "_bytes", "_mb", "_gb", "_ms", "_s"):
         name = name.removesuffix(unit)
     return name.removeprefix("n_").replace("_", " ").strip()
@@ -157,8 +165,8 @@ def quantity(name: str, value: object) -> str:
 
     Examples
     --------
-    >>> quantity("size_bytes", 2000), quantity("fit_s", 0.25), quantity("depth", 6), quantity("classes", ["a", "b"])
-    ('2.0 kB', '250 ms', '6', 'a, b')
+    >>> quantity("size_bytes", 2000), quantity("fit_s", 0.25), quantity("rate", 0.05), quantity("classes", ["a", "b"])
+    ('2.0 kB', '250 ms', '0.05', 'a, b')
     """
     if value is None or value == "":
         return NOTHING
@@ -185,8 +193,13 @@ def _measured(name: str, value: float) -> str:
         return duration(value / 1e3)
     if name.endswith("_s"):
         return duration(value)
-    # Seeds, versions and years are identifiers, not amounts: no thousands comma.
-    return str(value) if isinstance(value, int) and ("seed" in name or value < 10_000) else number(value)
+    if name.endswith("share") and 0 <= value <= 1:
+        return percent(value)
+    if "seed" in name:
+        return str(value)
+    text = number(value)
+    # A setting of 0.05 was given as such: trailing zeros would claim a precision that nobody meant.
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def pairs(mapping: Mapping[str, Any]) -> list[tuple[str, str]]:

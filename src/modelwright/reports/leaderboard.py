@@ -95,7 +95,7 @@ def _line(trial: Trial, rank: str, decimals: int, weights: dict[int, float]) -> 
         size=size(trial.size_bytes) if trial.size_bytes else NOTHING,
         memory=size(trial.peak_memory_mb * 1e6) if trial.peak_memory_mb else NOTHING,
         state=trial.state,
-        weight=fixed(weights[trial.number], 2) if trial.number in weights else "",
+        weight=f"weight {fixed(weights[trial.number], 2)}" if trial.number in weights else "",
         baseline=trial.baseline,
         error=shortened(trial.error.strip(), MAX_ERROR) or "No reason was recorded.",
     )

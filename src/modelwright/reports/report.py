@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from modelwright.metrics.registry import METRICS
 from modelwright.reports.charts import Figure, against_baseline, fold_scores, learning_curves
 from modelwright.reports.commands import commands
 from modelwright.reports.diagnostics import confusion_table, evaluation_figures
@@ -42,6 +44,9 @@ MAX_IMPORTANCES = 25
 MAX_CONFUSIONS = 10
 #: A wider fold-score chart than this many rows repeats the table below it.
 MAX_FOLD_ROWS = 14
+_TASKS = {
+    "binary": "Binary classification", "multiclass": "Classification", "regression": "Regression", "clustering": "Clustering",
+}  # fmt: skip
 _SEVERITIES = ("critical", "warning", "info")
 
 
@@ -151,9 +156,11 @@ def _range(interval: Interval, decimals: int) -> str:
 def _headline(record: RunRecord) -> dict[str, Any]:
     """Verdict, the one number, and what it is compared with."""
     evaluation = record.evaluation
+    title = {"task": _TASKS[record.task], "created": _moment(record.created)}
     facts = [("Rows", count(record.n_rows)), ("Columns", count(record.n_columns)), ("Time used", _time_used(record))]
     if evaluation is None:
         return {
+            **title,
             "verdict": "none",
             "label": "No sealed score",
             "sentence": _why_no_evaluation(record),
@@ -163,7 +170,7 @@ def _headline(record: RunRecord) -> dict[str, Any]:
         }
     comparison = evaluation.comparison
     decimals = decimals_for([evaluation.score.value])
-    facts.insert(0, ("Validation", number(record.validation_score)))
+    facts.insert(0, (f"Validation {metric_title(record.metric)}", number(record.validation_score)))
     if comparison is not None:
         facts.insert(0, (f"Baseline ({comparison.baseline})", fixed(comparison.baseline_score.value, decimals)))
         verdict, label = (
@@ -174,6 +181,7 @@ def _headline(record: RunRecord) -> dict[str, Any]:
         verdict, label = "none", "Not compared"
         sentence = "The sealed rows were scored, but no baseline was compared on them."
     return {
+        **title,
         "verdict": verdict,
         "label": label,
         "sentence": sentence,
@@ -184,11 +192,20 @@ def _headline(record: RunRecord) -> dict[str, Any]:
     }
 
 
+def _moment(created: str) -> str:
+    """An ISO time to the minute; anything else as it is."""
+    try:
+        time = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{time:%Y-%m-%d %H:%M} {time.tzname() or ''}".strip()
+
+
 def _why_no_evaluation(record: RunRecord) -> str:
     if record.interrupted:
         reason = "The run was interrupted before the sealed rows were opened."
     elif record.spec.get("evaluation") == "none" or record.plan.split_rule == "none":
-        reason = 'No rows were sealed, as asked for (evaluation = "none"), so nothing here measures how the model does on unseen rows.'
+        reason = 'No rows were sealed, as asked for (evaluation = "none"), so nothing measures the model on unseen rows.'
     else:
         reason = "This run holds no sealed evaluation."
     if record.validation_score is None:
@@ -205,8 +222,10 @@ def _data(record: RunRecord) -> dict[str, Any]:
     columns = record.plan.schema.columns
     roles = Counter(column.role for column in columns)
     types = Counter(column.type for column in record.plan.schema.features)
-    kinds = ", ".join(f"{n} {kind}" for kind, n in types.most_common())
-    return {"columns": columns, "roles": roles.most_common(), "kinds": kinds}
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in types.most_common())
+    noun = "column" if sum(types.values()) == 1 else "columns"
+    names = [("features" if role == "feature" and n > 1 else role, n) for role, n in roles.most_common()]
+    return {"columns": columns, "roles": names, "kinds": f"{kinds} {noun}" if kinds else ""}
 
 
 def _split(record: RunRecord) -> dict[str, Any]:
@@ -244,7 +263,7 @@ def _sealed(record: RunRecord) -> dict[str, Any] | None:
         return None
     everything = {evaluation.metric: evaluation.score, **{k: v for k, v in evaluation.others.items() if k != evaluation.metric}}
     metrics = [
-        (metric_title(name), number(i.value), _range(i, decimals_for([i.value])), name == evaluation.metric)
+        (*_metric_words(name), number(i.value), _range(i, decimals_for([i.value])), name == evaluation.metric)
         for name, i in everything.items()
     ]
     table = confusion_table(record)
@@ -254,6 +273,12 @@ def _sealed(record: RunRecord) -> dict[str, Any] | None:
         "classes": table.classes() if table is not None else [],
         "confusions": table.confusions(MAX_CONFUSIONS) if table is not None and len(table.labels) > 2 else [],
     }
+
+
+def _metric_words(name: str) -> tuple[str, str]:
+    """Title of a metric, and which direction is better."""
+    metric = METRICS.get(name)
+    return (metric_title(name), "") if metric is None else (metric.title, "higher" if metric.greater_is_better else "lower")
 
 
 def _importance(record: RunRecord) -> dict[str, Any]:
