@@ -74,6 +74,11 @@ def test_blank_lines_are_no_rows_but_gaps_of_one_column_are(tmp_path: Path) -> N
 
 def test_stray_quotes_do_not_stop_reading(tmp_path: Path) -> None:
     assert read_text(tmp_path, 'a,b\n1,6" pipe\n2,x\n')["b"].to_list() == ['6" pipe', "x"]
+    assert read_text(tmp_path, 'a,b\n1,"x"y\n2,z\n')["b"].to_list() == ["xy", "z"]
+
+
+def test_an_unclosed_quote_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert refused_text(tmp_path, 'a,b\n1,2\n1,"x\n2,3\n4,5\n').where.endswith("line 3")
 
 
 def test_old_macintosh_line_ends_are_read(tmp_path: Path) -> None:
@@ -122,6 +127,12 @@ def test_ragged_rows_are_refused_with_their_line(tmp_path: Path) -> None:
     assert refused_text(tmp_path, "a,b\n1,2\n3\n").where.endswith("line 3")
     assert refused_text(tmp_path, 'a,b\n"x\ny",2\n3,4,5\n').where.endswith("line 4")
     assert "1 fields" in refused_text(tmp_path, 'a,b\n"1",2\n3\n').what
+
+
+def test_a_short_row_is_found_late_in_a_long_quoted_file(tmp_path: Path) -> None:
+    rows = '"x, ""y""",\n' * 150_000
+    assert read_text(tmp_path, f"a,b\n{rows}p,q\n").height == 150_001
+    assert refused_text(tmp_path, f"a,b\n{rows}short\n").where.endswith("line 150002")
 
 
 def test_repeated_names_are_refused_and_named(tmp_path: Path) -> None:
