@@ -9,6 +9,7 @@ setuptools. Exits with 1 above the goals.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,18 +33,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="modelwright-size-") as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder) / "bin" / "python")
-        install = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-compile",
-            "--constraint",
-            str(_ROOT / "constraints.txt"),
-            str(_ROOT),
-        ]
-        subprocess.run(install, check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "-c", str(_ROOT / "constraints.txt"), str(_ROOT)]
+        # What a user gets includes bytecode, also where this shell asks Python not to write any.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        subprocess.run(install, check=True, env=environment)
         listed = subprocess.run([python, "-c", _LIST_FILES], check=True, capture_output=True, text=True).stdout
         sizes: Counter[str] = Counter()
         for name, files in json.loads(listed).items():

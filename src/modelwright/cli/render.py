@@ -23,31 +23,39 @@ _MOST_ROWS = 15
 
 
 def leaderboard_table(record: RunRecord, most: int = _MOST_ROWS) -> Table:
-    """The leaderboard of the report, cut to what fits a terminal; algorithms that failed or are missing come last."""
+    """The leaderboard of the report, cut to what fits a terminal."""
     from rich.table import Table
     from rich.text import Text
 
     board = leaderboard(record)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    weights = {member.trial: member.weight for member in record.plan.members}
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for column in ("", "algorithm", metric_title(record.metric), "fit", "predict/row", "size", "weight"):
         table.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=True)
-    table.add_column("", overflow="ellipsis", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for line in board.lines[:most]:
-        ranked = line.rank != NOTHING
-        remark = "baseline" if line.baseline else "" if ranked else "on a subset"
-        name = Text(line.algorithm, style="bold" if line.weight else "")
-        table.add_row(line.rank, name, line.score, line.fit, line.predict, line.size, line.weight, Text(remark, style="dim"))
-    if (hidden := len(board.lines) - most) > 0:
-        table.add_row("", Text(f"{hidden} more in the report", style="dim"))
-    told: set[tuple[str, str]] = set()
-    for line in board.failures:
-        error = line.error.splitlines()[0]
-        # One algorithm often fails many times for one reason.
-        if (line.algorithm, error) in told:
-            continue
-        told.add((line.algorithm, error))
-        table.add_row("", Text(line.algorithm, style="dim"), *[""] * 5, Text(f"{line.state}: {error}", style="dim"))
+        remark = "baseline" if line.baseline else "on a subset" if line.rank == NOTHING else ""
+        weight = weights.get(line.number)
+        table.add_row(
+            line.rank,
+            Text(line.algorithm, style="bold" if weight else ""),
+            line.score,
+            line.fit,
+            line.predict,
+            line.size,
+            f"{weight:.2f}" if weight else "",
+            Text(remark, style="dim"),
+        )
     return table
+
+
+def leaderboard_remarks(record: RunRecord, most: int = _MOST_ROWS) -> list[str]:
+    """What the table leaves out: further trials, and the algorithms that failed or are not installed, each once."""
+    board = leaderboard(record)
+    remarks = [f"{len(board.lines) - most} more in the report."] if len(board.lines) > most else []
+    # One algorithm often fails many times for one reason.
+    remarks += dict.fromkeys(f"{line.algorithm} {line.state}: {line.error.splitlines()[0]}" for line in board.failures)
+    return remarks
 
 
 def interval_text(interval: Interval) -> str:
@@ -152,7 +160,7 @@ def run_summary(record: RunRecord, folder: Path, *, program: str = "modelwright"
     if record.interrupted:
         out += indented(Text("The search was stopped early; the model is the best of what was done.", style="yellow"))
     out.append(heading("Leaderboard, on validation rows"))
-    out += indented(leaderboard_table(record))
+    out += indented(leaderboard_table(record), *(Text(remark, style="dim") for remark in leaderboard_remarks(record)))
     out.append(heading("Score"))
     first, *rest = score_sentences(record)
     out += indented(Text(first, style="bold green" if record.evaluation else "yellow"), *map(Text, rest))

@@ -1,0 +1,177 @@
+"""What a finished run looks like in a terminal, from a hand-built record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from modelwright.audit.finding import Finding
+from modelwright.cli.render import finding_lines, next_commands, print_summary, quiet_lines, result_json, score_sentences
+from modelwright.tables.schema import Column, Schema
+from modelwright.training.record import Comparison, Evaluation, Interval, MemberRecord, Plan, RunRecord, Trial
+
+TRIALS = [
+    Trial(0, "constant", {}, "complete", "validate", 0.5, [0.5, 0.5], 800, fit_s=0.01, baseline=True),
+    Trial(1, "lightgbm", {}, "complete", "validate", 0.8471, [0.84, 0.85], 800, 120, 1.5, 12.0, 200_000, 150.0),
+    Trial(2, "linear", {}, "complete", "probe", 0.81, [0.81], 200, fit_s=0.2),
+    Trial(3, "svm", {}, "failed", "probe", error="ValueError: no convergence\nmore"),
+    Trial(4, "svm", {}, "failed", "probe", error="ValueError: no convergence\nmore"),
+    Trial(5, "network", {}, "unavailable", "", error="torch is not installed: pip install 'modelwright[network]'"),
+]
+COMPARISON = Comparison(
+    "constant", Interval(0.5, 0.5, 0.5), Interval(0.34, 0.31, 0.37), 0.0001, True, "Better than the constant baseline by 0.34."
+)
+EVALUATION = Evaluation(
+    "roc_auc",
+    200,
+    Interval(0.8402, 0.8112, 0.8691),
+    {"log_loss": Interval(0.412, 0.39, 0.44)},
+    COMPARISON,
+    plots={"roc": {"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}},
+)
+RECORD = RunRecord(
+    id="churn-20260102-030405",
+    name="churn",
+    created="2026-01-02T03:04:05+00:00",
+    modelwright="0.1.0",
+    spec={"data": "churn [1].csv"},
+    source="churn [1].csv",
+    fingerprint="abc",
+    n_rows=1000,
+    n_columns=21,
+    task="binary",
+    target="Churn",
+    metric="roc_auc",
+    greater_is_better=True,
+    plan=Plan(
+        schema=Schema((Column("Churn", "boolean", "target"),)),
+        task="binary",
+        metric="roc_auc",
+        classes=["No", "Yes"],
+        split_rule="stratified",
+        split_sentence="200 of 1,000 rows are sealed, with the same share of each class.",
+        n_folds=2,
+        probe_rows=200,
+        seed=0,
+        members=[MemberRecord(1, "lightgbm", {}, 120, 1.0, 0, 800, True)],
+    ),
+    n_training=800,
+    n_evaluation=200,
+    findings=[
+        Finding("few_rows", "info", "Only 1,000 rows."),
+        Finding("missing", "warning", "Column 'a' is 90 % missing.", mend="Exclude it."),
+        Finding("leak", "critical", "Column 'b' tells the target [almost] alone.", mend="Exclude b."),
+    ],
+    notes=["Task: binary."],
+    trials=TRIALS,
+    curves=[],
+    validation_score=0.8471,
+    evaluation=EVALUATION,
+    importance=[("tenure", 0.4)],
+    timings_s={"read": 0.1},
+    wall_s=58.2,
+    budget_s=60.0,
+    peak_memory_mb=400.0,
+    environment={},
+    model={},
+)
+
+
+def printed(record: RunRecord, folder: Path, width: int = 120) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"), color_system=None)  # noqa: SIM115
+    try:
+        print_summary(console, record, folder)
+    finally:
+        console.file.close()
+    return console.export_text()
+
+
+def test_summary_tells_score_interval_comparison_findings_and_places(tmp_path: Path) -> None:
+    text = printed(RECORD, tmp_path / "run")
+    for expected in (
+        "Run churn-20260102-030405",
+        "predicts Churn (binary) from 1,000 rows, 21 columns; 6 trials in 58.2 s of 1 min.",
+        "200 of 1,000 rows are sealed, with the same share of each class.",
+        "ROC AUC 0.8402 (95 % interval 0.8112 to 0.8691) on 200 sealed rows, opened once.",
+        "Better than the constant baseline by 0.34.",
+        "Also: log loss 0.4120.",
+        "Column 'b' tells the target [almost] alone. Exclude b.",
+        "report.html",
+        "modelwright show",
+    ):
+        assert expected in text, text
+
+
+def test_leaderboard_ranks_whole_scores_and_tells_failures_once(tmp_path: Path) -> None:
+    text = printed(RECORD, tmp_path)
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    ranks = {words[1]: words[0] for words in lines if len(words) > 2 and words[0] in ("1", "2", "–")}
+    assert ranks == {"lightgbm": "1", "constant": "2", "linear": "–"}
+    assert text.count("svm failed: ValueError: no convergence") == 1
+    assert "network unavailable: torch is not installed: pip install 'modelwright[network]'" in text
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_summary_stays_within_a_narrow_terminal(tmp_path: Path, width: int) -> None:
+    assert max(map(len, printed(RECORD, tmp_path, width).splitlines())) <= width
+
+
+def test_critical_findings_come_first_and_remarks_are_counted() -> None:
+    assert finding_lines(RECORD) == [
+        ("critical", "Column 'b' tells the target [almost] alone. Exclude b."),
+        ("warning", "Column 'a' is 90 % missing. Exclude it."),
+        ("info", "1 more in the report."),
+    ]
+
+
+def test_without_sealed_rows_the_result_says_that_no_sealed_score_exists() -> None:
+    plan = msgspec.structs.replace(RECORD.plan, split_rule="none")
+    record = msgspec.structs.replace(RECORD, evaluation=None, plan=plan)
+    first, second = score_sentences(record)
+    assert first == "There is no sealed score: all rows were used for training, as asked (evaluation none)."
+    assert "ROC AUC 0.8471" in second
+
+
+def test_interrupted_run_says_so(tmp_path: Path) -> None:
+    assert "stopped early" in printed(msgspec.structs.replace(RECORD, interrupted=True), tmp_path)
+
+
+def test_next_commands_quote_names_and_use_the_data_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".modelwright" / "runs" / RECORD.id
+    folder.mkdir(parents=True)
+    commands = [command for command, _ in next_commands(RECORD, folder)]
+    assert commands[0] == f"modelwright predict {RECORD.id} new.csv -o scored.csv"
+    (tmp_path / "churn [1].csv").touch()
+    commands = [command for command, _ in next_commands(RECORD, folder)]
+    assert commands == [
+        f"modelwright predict {RECORD.id} 'churn [1].csv' -o scored.csv",
+        f"modelwright show {RECORD.id}",
+        "modelwright init 'churn [1].csv' --target Churn",
+    ]
+
+
+def test_next_commands_outside_the_default_home_name_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "elsewhere" / "runs" / RECORD.id
+    folder.mkdir(parents=True)
+    assert next_commands(RECORD, folder)[1][0] == f"modelwright show elsewhere/runs/{RECORD.id}"
+
+
+def test_quiet_result_is_score_comparison_critical_findings_and_places(tmp_path: Path) -> None:
+    lines = quiet_lines(RECORD, tmp_path)
+    assert lines[0].startswith("ROC AUC 0.8402")
+    assert lines[1] == "Better than the constant baseline by 0.34."
+    assert lines[2].startswith("critical: Column 'b'")
+    assert [line.split(":")[0] for line in lines[3:]] == ["report", "model"]
+
+
+def test_machine_result_is_json_without_plots(tmp_path: Path) -> None:
+    result = msgspec.json.decode(msgspec.json.encode(result_json(RECORD, tmp_path)))
+    assert result["type"] == "Result"
+    assert result["evaluation"]["score"] == {"value": 0.8402, "low": 0.8112, "high": 0.8691}
+    assert result["evaluation"]["plots"] == {}
+    assert [row["algorithm"] for row in result["leaderboard"]][:2] == ["lightgbm", "constant"]
