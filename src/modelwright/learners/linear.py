@@ -38,7 +38,9 @@ from modelwright.learners.rowwise import row_products, sigmoid, softmax, sparse_
 #: Regression predictions stay within the training range widened by this share of it on both sides.
 _WIDENING = 0.5
 #: Multiply-adds that an iterative solver may spend before it is stopped.
-_WORK = 2e10
+_WORK = 1e11
+#: Iterations that it may do however large the table is.
+_FEWEST_ITERATIONS = 30
 
 
 class LinearModel(Learner):
@@ -100,7 +102,7 @@ class LinearModel(Learner):
                 model = Ridge(alpha=alpha, solver=solver, max_iter=500)
             else:
                 # scikit-learn divides the loss by n, so the penalty is divided likewise.
-                max_iter = int(np.clip(_WORK / (n * d), 50, 2000))
+                max_iter = int(np.clip(_WORK / (n * d), _FEWEST_ITERATIONS, 2000))
                 gram = not sparse.issparse(inputs) and n > d and d <= 1000
                 model = ElasticNet(alpha=alpha / n, l1_ratio=l1_ratio, max_iter=max_iter, tol=1e-4, precompute=gram)
             model.fit(inputs, (y - centre) / scale, sample_weight=row_weight)
@@ -124,7 +126,7 @@ class LinearModel(Learner):
         if len(self.classes_) == 1:
             self.coefficients_, self.intercept_ = np.zeros((d, 1)), np.zeros(1)
             return FitResult(notes=[*notes, "One class only."])
-        max_iter = int(np.clip(_WORK / (4.0 * n * max(d, 1) * n_outputs), 30, 1000))
+        max_iter = int(np.clip(_WORK / (4.0 * n * max(d, 1) * n_outputs), _FEWEST_ITERATIONS, 1000))
         targets = np.searchsorted(self.classes_, y)
         found = fit_logistic(
             inputs,

@@ -212,7 +212,7 @@ class SupportVectorMachine(Learner):
         else:
             targets = np.searchsorted(self.classes_, y)
             outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
-            max_iter = int(np.clip(2e10 / (4.0 * features.size * outputs), 30, 500))
+            max_iter = int(np.clip(1e11 / (4.0 * features.size * outputs), 30, 500))
             found = fit_logistic(
                 features, targets, len(self.classes_), row_weight, alpha=alpha, max_iter=max_iter, deadline=deadline
             )

@@ -400,10 +400,10 @@ def stops_in_time(case: Case, folder: Path) -> None:
     # The first fit in a process imports the library, which the limit cannot shorten.
     case.fitted(*example(case.task, 40))
     started = time.monotonic()
-    result = _fit(learner, X, y, time_limit_s=0.5)
+    result = _fit(learner, X, y, time_limit_s=0.3)
     elapsed_s = time.monotonic() - started
-    assert elapsed_s < 5.0, f"a limit of 0.5 s took {elapsed_s:.1f} s"
-    assert result.stopped in ("time", "early") or elapsed_s < 1.5, "the limit was not noticed"
+    assert elapsed_s < 5.0, f"a limit of 0.3 s took {elapsed_s:.1f} s"
+    assert result.stopped in ("time", "early") or elapsed_s < 1.3, "the limit was not noticed"
     _assert_predictions(case, learner.predict(X), X.n_rows)
 
 
