@@ -183,19 +183,11 @@ class Network(Learner):
     def predict(self, X: Matrix) -> np.ndarray:
         if self._coding.constant is not None:
             return self._coding.decode(None, X.n_rows)
-        output = self._output(X)
+        output = forward(self._weights, self._wiring, X).astype(np.float64)
         if self.task == "regression":
             return np.clip(self._coding.decode(output[:, 0], X.n_rows), self._coding.low, self._coding.high)
         output -= output.max(axis=1, keepdims=True)
         return self._coding.decode(np.exp(output), X.n_rows)
-
-    def _output(self, X: Matrix) -> np.ndarray:
-        if X.n_rows < 256:  # too little work for BLAS to share out; looking up its thread pools costs a millisecond
-            return forward(self._weights, self._wiring, X).astype(np.float64)
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(limits=1):
-            return forward(self._weights, self._wiring, X).astype(np.float64)
 
     def save(self, folder: Path) -> None:
         meta = _Meta(self.task, self.n_classes, self.seed, self.params, self._coding, self._wiring)

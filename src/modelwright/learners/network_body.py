@@ -9,6 +9,8 @@ same forward pass with gradients; a test keeps the two equal.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -96,15 +98,34 @@ def embedded(cardinalities: list[int]) -> list[int]:
 
 
 def forward(weights: Weights, wiring: Wiring, X: Matrix) -> np.ndarray:
-    """Output of the last layer, shape (n, k), float32, a few thousand rows at a time."""
+    """Output of the last layer, shape (n, k), float32, with one thread.
+
+    BLAS sums a row in another order when it is multiplied together with others, depending on its place among them.
+    Here every row is a product of its own, a (1, d) matrix in a stack of n, so that its output does not depend on
+    the batch. With 256 x 256 weights that costs 2.7 us a row and layer, against 1.8 us in blocks of 16 rows.
+    """
     outputs = []
-    for start in range(0, max(1, X.n_rows), _CHUNK_ROWS):
-        chunk = Matrix(X.numeric[start : start + _CHUNK_ROWS], X.codes[start : start + _CHUNK_ROWS], None, X.layout)
-        h = _first_input(weights, wiring, read_rows(chunk, weights, wiring.cardinalities))
-        for layer in range(wiring.n_layers):
-            h = _activate(h @ weights[f"layer.{layer}.weight"] + weights[f"layer.{layer}.bias"], wiring.activation)
-        outputs.append(h @ weights["out.weight"] + weights["out.bias"])
+    with _thread_pools().limit(limits=1):
+        for start in range(0, max(1, X.n_rows), _CHUNK_ROWS):
+            chunk = Matrix(X.numeric[start : start + _CHUNK_ROWS], X.codes[start : start + _CHUNK_ROWS], None, X.layout)
+            h = _first_input(weights, wiring, read_rows(chunk, weights, wiring.cardinalities))
+            for layer in range(wiring.n_layers):
+                h = _activate(_product(h, weights[f"layer.{layer}.weight"]) + weights[f"layer.{layer}.bias"], wiring.activation)
+            outputs.append(_product(h, weights["out.weight"]) + weights["out.bias"])
     return np.concatenate(outputs)
+
+
+@cache
+def _thread_pools() -> Any:
+    """Found once per process: the search for thread pools takes milliseconds, more than one row's prediction."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _product(h: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """``h @ weight``, row by row."""
+    return np.matmul(h[..., None, :], weight)[..., 0, :]
 
 
 def _first_input(weights: Weights, wiring: Wiring, rows: Inputs) -> np.ndarray:
@@ -115,8 +136,8 @@ def _first_input(weights: Weights, wiring: Wiring, rows: Inputs) -> np.ndarray:
             hidden = np.cos(z[:, :, None] * weights["numbers.frequency"] + weights["numbers.phase"])
         else:
             hidden = np.clip((z[:, :, None] - weights["numbers.start"]) * weights["numbers.slope"], 0.0, 1.0)
-        learned = np.matmul(hidden.transpose(1, 0, 2), weights["numbers.weight"]).transpose(1, 0, 2) + weights["numbers.bias"]
-        parts.append(learned.reshape(len(z), -1))
+        learned = _product(hidden, weights["numbers.weight"]) + weights["numbers.bias"]
+        parts.append(learned.reshape(len(z), weights["numbers.bias"].size))
     parts += [weights[f"levels.{j}"][rows.levels[:, j]] for j in range(rows.levels.shape[1])]
     return np.concatenate(parts, axis=1)
 
