@@ -29,8 +29,8 @@ addEventListener("load", () => {
   const found = [...document.querySelectorAll("iframe")].map(frame => {
     const page = frame.contentDocument, view = page.documentElement;
     const boxed = e => e.closest(".scroll, .scrolls, pre");
-    const out = [...page.body.querySelectorAll("*")].filter(e => !boxed(e.parentElement) && e.getBoundingClientRect().right > view.clientWidth + 1
-      && !e.closest("svg") && !e.closest(".unseen"));
+    const out = [...page.body.querySelectorAll("*")].filter(e => !boxed(e.parentElement) && !e.closest("svg, .unseen")
+      && e.getBoundingClientRect().right > view.clientWidth + 1);
     return {
       name: frame.dataset.name, asked: frame.width, seen: view.clientWidth, needed: view.scrollWidth,
       outside: out.map(e => e.tagName + "." + e.className).slice(0, 5),

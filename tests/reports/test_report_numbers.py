@@ -9,7 +9,7 @@ import pytest
 
 from modelwright.reports.charts import fold_scores, learning_curves, thinned
 from modelwright.reports.commands import commands
-from modelwright.reports.diagnostics import ConfusionTable
+from modelwright.reports.diagnostics import ConfusionTable, confusion_table, evaluation_figures
 from modelwright.reports.format import (
     count,
     decimals_for,
@@ -164,6 +164,29 @@ def test_confusion_tables_give_recall_precision_and_mistakes() -> None:
     assert table.confusions(5) == [("a", "b", 2, 0.2), ("b", "a", 1, 0.1)]
 
 
+def test_classes_taken_together_get_neither_recall_nor_accuracy(records: dict[str, RunRecord]) -> None:
+    record = records["multiclass"]
+    assert record.evaluation is not None
+    plots = {"confusion": {"labels": ["A", "B", "other"], "counts": [[8, 2, 0], [0, 9, 1], [0, 0, 900]]}}
+    lumped = msgspec.structs.replace(record, evaluation=msgspec.structs.replace(record.evaluation, plots=plots))
+    table = confusion_table(lumped)
+    assert table is not None
+    assert [label for label, *_ in table.classes()] == ["A", "B"]
+    caption = evaluation_figures(lumped)[0].caption
+    assert "The 2 most frequent of 26 classes; “other” is the rest. Of all rows, 97.1 % are right." in caption
+
+
+def test_residuals_of_a_part_of_the_rows_are_told_of_that_part(records: dict[str, RunRecord]) -> None:
+    record = records["regression"]
+    assert record.evaluation is not None
+    plots = {"residuals": {"predicted": [1.0, 2.0, 3.0, 4.0], "actual": [1.5, 2.0, 3.0, 6.0]}}
+    part = msgspec.structs.replace(record, evaluation=msgspec.structs.replace(record.evaluation, plots=plots))
+    caption = evaluation_figures(part)[0].caption
+    assert "Half of the 4 rows looked at are off by at most 0.5000" in caption
+    assert "4 of 1,800 rows are drawn." in caption
+    assert "Half of the rows are off" in evaluation_figures(record)[0].caption
+
+
 def test_thinning_keeps_the_ends() -> None:
     rows = thinned(list(range(1000)), 11)
     assert (rows[0], rows[-1], len(rows)) == (0, 999, 11)
@@ -184,8 +207,9 @@ def test_commands_repeat_every_option_of_the_spec(records: dict[str, RunRecord])
     }
     lines = dict(commands(msgspec.structs.replace(records["binary"], spec=spec)))
     assert lines["Train again"] == (
-        "modelwright train rows.csv --target Churn --task binary --metric roc_auc --seed 0 --budget 60s --algorithms lightgbm,catboost "
-        "--exclude 'a b' --exclude c --evaluation 0.3 --type 'zip code=category' --missing-value age=-1 --home elsewhere"
+        "modelwright train rows.csv --target Churn --task binary --metric roc_auc --seed 0 --budget 60s "
+        "--algorithms lightgbm,catboost --exclude 'a b' --exclude c --evaluation 0.3 "
+        "--type 'zip code=category' --missing-value age=-1 --home elsewhere"
     )
     assert (
         lines["Predict new rows"] == "modelwright predict elsewhere/runs/20250311-142501-churn-7f3a/model new.csv -o scored.csv"

@@ -158,8 +158,7 @@ def fold_scores(trials: Sequence[Trial], metric: str) -> Figure | None:
     rows: list[dict[str, Any]] = [
         {"who": name, "score": score, "kind": "baseline" if trial.baseline else "candidate"}
         for name, trial in zip(names, trials, strict=True)
-        for score in (trial.fold_scores or [trial.score])
-        if is_number(score)
+        for score in _scores(trial)
     ]
     means: list[dict[str, Any]] = [
         {"who": n, "score": t.score} for n, t in zip(names, trials, strict=True) if is_number(t.score)
@@ -194,12 +193,16 @@ def fold_scores(trials: Sequence[Trial], metric: str) -> Figure | None:
     )
 
 
+def _scores(trial: Trial) -> list[float]:
+    """Its fold scores, or its one score."""
+    scores: list[float | None] = [*trial.fold_scores] or [trial.score]
+    return [s for s in scores if s is not None and is_number(s)]
+
+
 def _near_the_best(trials: Sequence[Trial]) -> list[Trial]:
     """Trials that can share an axis: a constant baseline far off would squeeze all others into one spot."""
     better = [t for t in trials if not t.baseline] or list(trials)
-    scores = [
-        s for t in better[: max(3, len(better) // 2)] for s in (t.fold_scores or [t.score]) if s is not None and is_number(s)
-    ]
+    scores = [score for trial in better[: max(3, len(better) // 2)] for score in _scores(trial)]
     best = trials[0].score
     if best is None or not scores or max(scores) == min(scores):
         return list(trials)

@@ -166,10 +166,11 @@ def _calibration(record: RunRecord, plot: Plot) -> list[Figure]:
     total = sum(row["rows"] for row in rows)
     if not rows or not total:
         return []
+    several = record.task == "multiclass"
+    horizontal = "probability of the chosen class" if several else "predicted probability"
+    vertical = "share that was right" if several else "observed frequency"
     gap = sum(row["rows"] * abs(row["predicted"] - row["observed"]) for row in rows) / total
-    base = alt.Chart(inline(rows)).encode(
-        x=_unit("predicted", "predicted probability"), y=_unit("observed", "observed frequency")
-    )
+    base = alt.Chart(inline(rows)).encode(x=_unit("predicted", horizontal), y=_unit("observed", vertical))
     chart = (
         _reference("predicted", "observed", ((0, 0), (1, 1)))
         + base.mark_line(color=BLUE, strokeWidth=1.2, opacity=0.6)
@@ -198,13 +199,16 @@ class ConfusionTable:
 
     labels: tuple[str, ...]
     counts: tuple[tuple[float, ...], ...]
+    #: Whether the last label stands for several classes together (evaluation.plots does so above twelve).
+    lumped: bool = False
 
     def classes(self) -> list[tuple[str, float, float | None, float | None]]:
-        """Label, rows, recall and precision of each class."""
+        """Label, rows, recall and precision of each class; classes taken together have neither."""
         columns = [sum(row[j] for row in self.counts) for j in range(len(self.labels))]
         return [
             (label, sum(row), row[i] / sum(row) if sum(row) else None, row[i] / columns[i] if columns[i] else None)
             for i, (label, row) in enumerate(zip(self.labels, self.counts, strict=True))
+            if not (self.lumped and i == len(self.labels) - 1)
         ]
 
     def confusions(self, limit: int) -> list[tuple[str, str, float, float]]:
@@ -227,7 +231,7 @@ def confusion_table(record: RunRecord) -> ConfusionTable | None:
     counts = tuple(tuple(float(n) if is_number(n) else 0.0 for n in row) for row in plot["counts"])
     if len(counts) != len(labels) or any(len(row) != len(labels) for row in counts):
         return None
-    return ConfusionTable(labels, counts)
+    return ConfusionTable(labels, counts, lumped=len(labels) < len(record.plan.classes))
 
 
 def _confusion(record: RunRecord, plot: Plot) -> list[Figure]:
@@ -262,17 +266,16 @@ def _confusion(record: RunRecord, plot: Plot) -> list[Figure]:
     if k <= MAX_COUNTED_CLASSES:
         shade = alt.condition("datum.share > 0.45", alt.value("#fffffe"), alt.value("#1a2028"))
         chart = chart + base.mark_text(fontSize=14 if k == 2 else 11).encode(text="text:N", color=shade)
-    right = sum(row[i] for i, row in enumerate(table.counts))
-    total = sum(map(sum, table.counts))
     reading = "Rows are the true classes, columns the predictions; the darker a cell, the larger its share of its row."
-    caption = f"{reading} {_confusion_words(record, table)}"
+    words = _confusion_words(record, table)
+    caption = f"{reading} {words}"
     size = 90 + 20 * k if wide else HEIGHT if k <= 4 else 320
     return [
         Figure(
             "confusion",
             "Confusion matrix",
             caption,
-            f"Confusion matrix of {k} classes: {count(right)} of {count(total)} rows are on the diagonal.",
+            f"Confusion matrix of {k} classes. {words}",
             finish(chart, width=max(340, size), height=size) if wide else finish(chart, height=size),
             scrolls=wide,
         )
@@ -295,12 +298,18 @@ def _escaped(character: str) -> str:
 
 def _confusion_words(record: RunRecord, table: ConfusionTable) -> str:
     classes = table.classes()
-    if len(classes) == 2:
+    if record.task == "binary" and len(classes) == 2:
         label, n, recall, precision = classes[1]
         threshold = record.plan.threshold
         at = f"At the threshold {number(threshold)}, " if threshold is not None else ""
         start = f"{at}{count(table.counts[1][1])} of {count(n)} rows of “{shortened(label, 30)}” are found"
         return f"{start} (recall {percent(recall)}), and {percent(precision)} of those flagged are right (precision)."
+    if table.lumped:
+        # On the diagonal of the last label, one of its classes may have been taken for another.
+        n_shown, n_classes = len(table.labels) - 1, len(record.plan.classes)
+        shown = f"The {n_shown} most frequent of {count(n_classes)} classes; “{table.labels[-1]}” is the rest."
+        accuracy = _known(record, "accuracy")
+        return f"{shown} Of all rows, {percent(accuracy)} are right." if accuracy is not None else shown
     total = sum(map(sum, table.counts))
     right = sum(row[i] for i, row in enumerate(table.counts))
     return f"{count(right)} of {count(total)} rows are right ({percent(right / total if total else None)})."
@@ -317,7 +326,10 @@ def _residuals(record: RunRecord, plot: Plot) -> list[Figure]:
     errors = sorted(abs(row["residual"]) for row in rows)
     bias = sum(row["residual"] for row in rows) / len(rows)
     shown = thinned(rows, MAX_POINTS)
-    few = f" {count(len(shown))} of {count(len(rows))} points are drawn." if len(shown) < len(rows) else ""
+    n_all = max(len(rows), record.evaluation.n_rows if record.evaluation is not None else 0)
+    few = f" {count(len(shown))} of {count(n_all)} rows are drawn." if len(shown) < n_all else ""
+    # The record may hold a part of the rows; what is measured on the part is said of the part.
+    some = "rows" if len(rows) == n_all else f"{count(len(rows))} rows looked at"
     low, high = padded([row[part] for row in rows for part in ("predicted", "actual")], 0.03)
     axis = alt.Axis(tickCount=4, format="~s" if max(abs(low), abs(high)) >= 10_000 else "~g")
     span = alt.Scale(domain=[low, high], nice=False, zero=False)
@@ -333,11 +345,12 @@ def _residuals(record: RunRecord, plot: Plot) -> list[Figure]:
     )
     median, tail = errors[len(errors) // 2], errors[min(len(errors) - 1, int(0.9 * len(errors)))]
     seen = (
-        f"On the dashed line the prediction is exact. Half of the rows are off by at most {number(median)}, "
+        f"On the dashed line the prediction is exact. Half of the {some} are off by at most {number(median)}, "
         f"nine in ten by {number(tail)}.{few}"
     )
     pattern = (
-        f"Dots should lie evenly around zero; a bend or a funnel is something the model missed. Mean error: {number(bias)} "
+        "Dots should lie evenly around zero; a bend or a funnel is something the model missed. "
+        f"Mean error of the {some}: {number(bias)} "
         f"({'too low' if bias > 0 else 'too high'} on average)."
     )
     return [
