@@ -27,12 +27,12 @@ def indicators(y: np.ndarray, *, classification: bool) -> np.ndarray:
         Two classes give one row.
     """
     if not classification:
-        return rankdata(y)[np.newaxis]
+        return np.asarray(rankdata(y))[np.newaxis]
     codes, counts = np.unique(y, return_counts=True)
     if len(codes) <= 2:
-        return (y == codes[-1]).astype(np.float64)[np.newaxis]
+        return np.asarray(y == codes[-1], dtype=np.float64)[np.newaxis]
     kept = codes[np.argsort(-counts, kind="stable")[:_MAX_CLASSES]]
-    return (y[np.newaxis] == kept[:, np.newaxis]).astype(np.float64)
+    return np.asarray(y[np.newaxis] == kept[:, np.newaxis], dtype=np.float64)
 
 
 def order_effect(x: np.ndarray, targets: np.ndarray, *, classification: bool) -> float:
@@ -80,7 +80,7 @@ def noise(targets: np.ndarray, *, classification: bool) -> float:
     """Standard deviation of the effect of a column that has none (Hanley, McNeil; 1/sqrt(n-1) for Spearman)."""
     n = targets.shape[1]
     if not classification:
-        return 1.0 / np.sqrt(max(1, n - 1))
+        return float(1.0 / np.sqrt(max(1, n - 1)))
     positives = targets.sum(axis=1)
     both = np.maximum(positives * (n - positives), 1.0)
     return float(np.mean(2.0 * np.sqrt((n + 1) / (12.0 * both))))

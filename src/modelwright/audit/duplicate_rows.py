@@ -19,17 +19,20 @@ def check(context: Context) -> list[Finding]:
     names = [column.name for column in context.present]
     if len(names) < _MIN_FEATURES or context.n_rows < 2:
         return []
-    frame = context.frame.select(names).head(_MAX_ROWS)
+    # Equal measurements of two patients or two days are no copies.
+    placing = [c.name for c in context.schema.with_role("time", "group") if c.name in context.frame.columns]
+    frame = context.frame.head(_MAX_ROWS)
     n = frame.height
-    keys = frame.hash_rows(seed=0).to_numpy()
+    keys = frame.select(names).hash_rows(seed=0).to_numpy()
+    whole = frame.select(names + placing).hash_rows(seed=0).to_numpy() if placing else keys
     findings = []
     if context.y is None:
-        repeated = _repeats(keys)
+        repeated = _repeats(whole)
     else:
         y = context.y[:n]
         _, labels = np.unique(y, return_inverse=True)
         # Features and target together; the golden ratio spreads label numbers over all 64 bits.
-        repeated = _repeats(keys ^ (labels.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)))
+        repeated = _repeats(whole ^ (labels.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)))
         conflicts = _conflicts(keys, labels) if context.task != "regression" else np.zeros(0, dtype=np.int64)
         if len(conflicts):
             findings.append(

@@ -8,15 +8,16 @@ from modelwright.audit.association import indicators, noise, order_effect
 from modelwright.audit.context import Context
 from modelwright.audit.finding import Finding, Severity
 
-_CRITICAL, _WARNING, _INFO = 0.985, 0.6, 0.3
+_BARS: tuple[tuple[float, Severity], ...] = ((0.985, "critical"), (0.6, "warning"), (0.3, "info"))
 _MIN_Z = 6.0
+_MIN_ROWS = 30
 #: A side (filled or missing) of one class only counts from this many rows, this share, and this improbability on.
 _MIN_PURE_ROWS, _MIN_PURE_SHARE, _MAX_PURE_LOG_P = 8, 0.01, np.log(1e-6)
 
 
 def check(context: Context) -> list[Finding]:
     """Columns whose gaps go with the target."""
-    if context.y is None or context.n_rows < 30:
+    if context.y is None or context.n_rows < _MIN_ROWS or not context.present:
         return []
     features, y = context.features_and_target()
     classification = context.task != "regression"
@@ -35,9 +36,7 @@ def check(context: Context) -> list[Finding]:
         pure = _pure_side(mask, y, len(seen)) if classification else None
         severity: Severity | None = None
         if effect > chance:
-            severity = (
-                "critical" if effect >= _CRITICAL else "warning" if effect >= _WARNING else "info" if effect >= _INFO else None
-            )
+            severity = next((name for bar, name in _BARS if effect >= bar), None)
         if pure is not None and severity != "critical":
             severity = "warning"
         if severity:
@@ -64,7 +63,8 @@ def _finding(
     shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     if pure is not None:
         side, code, count = pure
-        words = f"all {count} rows looked at where {shown} {'is missing' if side else 'is filled'} are of class {context.label(code)}"
+        state = "is missing" if side else "is filled"
+        words = f"all {count} rows looked at where {shown} {state} are of class {context.label(code)}"
     else:
         words = f"whether {shown} is filled goes with the target (effect {effect:.2f} of at most 1)"
     return Finding(

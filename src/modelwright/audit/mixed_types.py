@@ -38,12 +38,12 @@ def check(context: Context) -> list[Finding]:
             findings.append(
                 Finding(
                     check="mixed_types",
-                    severity="warning" if share >= 0.5 else "info",
+                    severity="info",
                     message=f"{name!r} is read as text with categories, but {100 * share:.0f} % of its cells are numbers; "
                     f"others are {', '.join(map(repr, examples))}.",
                     columns=(name,),
                     evidence={"share_numbers": round(share, 4), "examples": examples},
-                    mend='If it measures something, correct the other cells or list them under missing_values, and set its type to "number".',
+                    mend='If it measures something, list the others under missing_values and set its type to "number".',
                 )
             )
     return findings

@@ -27,7 +27,8 @@ _MINUS_ONE_SHARE = 0.005
 def check(context: Context) -> list[Finding]:
     """Isolated repeated extremes among numbers, and words such as "?" among categories."""
     features = context.read[0]
-    findings = []
+    findings: list[Finding] = []
+    words: dict[str, dict[str, int]] = {}
     for column in context.present:
         cells = features[column.name].drop_nulls()
         if not len(cells):
@@ -35,8 +36,11 @@ def check(context: Context) -> list[Finding]:
         if column.type == "number":
             findings += [_number(column.name, value, count, len(cells)) for value, count in numeric_sentinels(cells)]
         elif column.type == "category":
-            findings += _words(column.name, cells)
-    return findings
+            levels = cells.alias("level").value_counts(name="n")
+            marks = levels.filter(pl.col("level").str.to_lowercase().is_in(sorted(_WORDS))).sort("level")
+            if 0 < marks.height < levels.height:
+                words[column.name] = dict(zip(marks["level"].to_list(), marks["n"].to_list(), strict=True))
+    return [*findings, _words(words)] if words else findings
 
 
 def numeric_sentinels(cells: pl.Series) -> list[tuple[float, int]]:
@@ -53,7 +57,7 @@ def numeric_sentinels(cells: pl.Series) -> list[tuple[float, int]]:
         others = values[~same]
         others = others[np.isfinite(others)]
         # Sentinels may sit on both ends, and one must not hide the other by stretching the spread.
-        if len(others) < _MIN_OTHERS:
+        if len(others) < _MIN_OTHERS or _is_bound(value, others):
             continue
         first, last = np.quantile(others, [0.01, 0.99])
         gap = float(np.min(np.abs(others - value)))
@@ -74,27 +78,31 @@ def _number(name: str, value: float, count: int, n_filled: int) -> Finding:
     return Finding(
         check="sentinel_value",
         severity="warning",
-        message=f"{name!r} holds {shown} in {count} of {n_filled} filled cells, far from all other values: it may mean 'not known'.",
+        message=f"{name!r} holds {shown} in {count} of {n_filled} filled cells, far from all other values: "
+        "it may mean 'not known'.",
         columns=(name,),
         evidence={"value": value, "count": count},
         mend=f"If so, write missing_values = [{spelled}] for this column in modelwright.toml. Nothing was replaced.",
     )
 
 
-def _words(name: str, cells: pl.Series) -> list[Finding]:
-    levels = cells.value_counts(name="n")
-    marks = levels.filter(pl.col(name).str.to_lowercase().is_in(sorted(_WORDS))).sort("n", name, descending=[True, False])
-    if not marks.height or marks.height == levels.height:
-        return []
-    spelled = ", ".join(repr(value) for value in marks[name].to_list())
-    count = int(marks["n"].sum())
-    return [
-        Finding(
-            check="sentinel_value",
-            severity="info",
-            message=f"{name!r} holds {spelled} in {count} of {len(cells)} filled cells; it is kept as a level of its own.",
-            columns=(name,),
-            evidence={"values": marks[name].to_list(), "count": count},
-            mend="To have it treated as missing, list it under missing_values for this column in modelwright.toml.",
-        )
-    ]
+def _is_bound(value: float, others: np.ndarray) -> bool:
+    """Whether the value is the honest end of a share or a percentage."""
+    return any(value in (0.0, top) and others.min() >= 0 and others.max() <= top for top in (1.0, 100.0))
+
+
+def _words(found: dict[str, dict[str, int]]) -> Finding:
+    """One finding for all columns: a table uses the same mark throughout."""
+    shown = "; ".join(
+        f"{name!r} holds {', '.join(f'{mark!r} in {count} cells' for mark, count in marks.items())}"
+        for name, marks in list(found.items())[:5]
+    )
+    more = f"; and {len(found) - 5} more columns" if len(found) > 5 else ""
+    return Finding(
+        check="missing_mark",
+        severity="info",
+        message=f"{shown}{more}. Such a word is kept as a level of its own.",
+        columns=tuple(found),
+        evidence={"counts": found},
+        mend="To have it treated as missing, list it under missing_values in modelwright.toml.",
+    )

@@ -25,9 +25,9 @@ _MIN_ROWS = 30
 
 def check(context: Context) -> list[Finding]:
     """Features whose order or values predict the target almost perfectly."""
-    if context.y is None or context.n_rows < _MIN_ROWS:
+    if context.y is None or context.n_rows < _MIN_ROWS or not context.present:
         return []
-    effects = single_feature_effects(context)
+    effects, chance = single_feature_effects(context)
     ranked = sorted(effects.items(), key=lambda item: -item[1])
     findings = []
     together = _together(ranked)
@@ -35,6 +35,8 @@ def check(context: Context) -> list[Finding]:
         rest = ranked[max(together, place + 1) :]
         lead = log_odds(effect) - log_odds(rest[0][1]) if rest else 0.0
         severity: Severity | None = None
+        if effect <= chance:
+            break
         if place < max(together, 1) and effect >= _CRITICAL and lead >= _CRITICAL_LEAD:
             severity = "critical"
         elif effect >= _WARNING or (place == 0 and effect >= _OUTSTANDING and lead >= _OUTSTANDING_LEAD):
@@ -44,8 +46,8 @@ def check(context: Context) -> list[Finding]:
     return findings
 
 
-def single_feature_effects(context: Context) -> dict[str, float]:
-    """Effect of each feature on the target; features that are not above chance have 0."""
+def single_feature_effects(context: Context) -> tuple[dict[str, float], float]:
+    """Effect of each feature on the target, and the effect that chance does not exceed."""
     features, y = context.features_and_target()
     classification = context.task != "regression"
     targets = indicators(y, classification=classification)
@@ -64,9 +66,8 @@ def single_feature_effects(context: Context) -> dict[str, float]:
             views.append(order_effect(x, targets, classification=classification))
             codes = quantile_codes(x)
         views.append(value_effect(codes, targets, folds, classification=classification))
-        effect = max(views)
-        effects[column.name] = effect if effect > chance else 0.0
-    return effects
+        effects[column.name] = max(views)
+    return effects, chance
 
 
 def _together(ranked: list[tuple[str, float]]) -> int:

@@ -21,16 +21,17 @@ _ISO = (
 #: Formats whose reading is never in doubt, tried when a native datetime column later arrives as text.
 ISO_FORMATS: tuple[str, ...] = _ISO
 
+#: %B and %A also read the short names, "Jan" and "Mon".
 _CERTAIN_DAYS = (
-    *("%Y/%m/%d", "%Y.%m.%d", "%b %d, %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %y", "%b %d %Y", "%d. %b %Y"),
-    *("%A, %B %d, %Y", "%a %b %d %Y", "%d/%b/%Y", "%b-%d-%Y"),
+    *("%Y/%m/%d", "%Y.%m.%d", "%B %d, %Y", "%d %B %Y", "%d-%B-%Y", "%d-%B-%y", "%d %B %y", "%B %d %Y", "%d. %B %Y"),
+    *("%A, %B %d, %Y", "%A %B %d %Y", "%d/%B/%Y", "%B-%d-%Y"),
 )
 _CERTAIN = (
     *_ISO,
     *(day + time for day in _CERTAIN_DAYS for time in _TIMES),
     *("%Y%m%d", "%Y%m%dT%H%M%S", "%Y%m%d %H%M%S", "%Y%m%d%H%M%S", "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%SZ"),
-    *("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y"),
-    *("%a %b %d %H:%M:%S %Y", "%Y-%m", "%Y/%m", "%b %Y", "%b-%Y", "%b-%y", "%m/%Y"),
+    *("%d/%B/%Y:%H:%M:%S %z", "%A, %d %B %Y %H:%M:%S GMT", "%A, %d %B %Y %H:%M:%S %z", "%A %B %d %H:%M:%S %z %Y"),
+    *("%A %B %d %H:%M:%S %Y", "%Y-%m", "%Y/%m", "%B %Y", "%B-%Y", "%B-%y", "%m/%Y"),
 )
 #: Pairs that differ only in whether the day or the month comes first.
 _ORDERED = tuple(
