@@ -185,12 +185,12 @@ class Search:
     def validated(self, *, baseline: bool = False) -> list[Candidate]:
         """Candidates with a score on every fold, best first."""
         done = [c for c in self.candidates if c.baseline == baseline and c.complete(len(self.problem.folds))]
-        return sorted(done, key=lambda c: -self._rank_key(c))
+        return sorted(done, key=lambda c: -self.problem.metric.utility(float(np.mean(c.fold_scores))))
 
     def probed(self) -> list[Candidate]:
-        """Candidates with any score, best first."""
-        done = [c for c in self.candidates if not c.baseline and c.score is not None]
-        return sorted(done, key=lambda c: -self._rank_key(c))
+        """Candidates by their probe, best first: the one score that is taken on the same rows for all of them."""
+        done = [(c, c.probe.score) for c in self.candidates if not c.baseline and c.probe and c.probe.score is not None]
+        return [c for c, _ in sorted(done, key=lambda pair: -self.problem.metric.utility(pair[1]))]
 
     def prediction(self, candidate: Candidate, fold: int | None) -> np.ndarray:
         """Predictions of the validation rows of a fold, or of the probe for None."""
@@ -259,7 +259,7 @@ class Search:
         for position, done in self.executor.run(jobs, deadline=deadline):
             candidate, fold = work[position]
             keep(candidate, fold, done)
-            best = self.probed()[:1]
+            best = self.validated()[:1] or self.probed()[:1]
             self.emit(
                 TrialFinished(
                     elapsed_s=self.budget.elapsed(),
@@ -277,11 +277,9 @@ class Search:
             )
 
     def _utility(self, candidate: Candidate) -> float | None:
-        return None if candidate.score is None else self.problem.metric.utility(candidate.score)
-
-    def _rank_key(self, candidate: Candidate) -> float:
-        utility = self._utility(candidate)
-        return -math.inf if utility is None else utility
+        """Utility on the probe, where all candidates are compared."""
+        score = candidate.probe.score if candidate.probe else None
+        return None if score is None else self.problem.metric.utility(score)
 
     def _promising(self) -> list[Candidate]:
         """Candidates in the order of their probe score, not too many of one algorithm."""

@@ -143,7 +143,7 @@ def _silhouettes(space: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
 
 def _mean_interval(values: np.ndarray) -> Interval:
-    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1)) / np.sqrt(len(values))
+    mean, half = float(values.mean()), 1.96 * float(values.std(ddof=1) / np.sqrt(len(values)))
     return Interval(mean, mean - half, mean + half)
 
 

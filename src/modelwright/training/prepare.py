@@ -106,7 +106,7 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
         raise DataError("No column is left to learn from.", where=source.description, mend="Exclude fewer columns.")
     everything = np.arange(frame.height)
     vault = None
-    if spec.evaluation == "none":
+    if isinstance(spec.evaluation, str) and spec.evaluation == "none":
         split = Split("none", everything, everything[:0], 'No rows are sealed: evaluation = "none".')
     elif isinstance(spec.evaluation, float):
         split = seal(
