@@ -152,6 +152,9 @@ class Network(Learner):
         history = training.train(run, part, watched_part, deadline)
         self._weights = scaling | run.network.weights(inputs)
         stopped = "time" if notes and history.stopped == "complete" else history.stopped
+        if stopped == "diverged":
+            notes.append(f"The loss overflowed after {len(history.training)} epochs; a smaller learning_rate may help.")
+            stopped = "early"
         return FitResult(n_iterations=max(1, history.best), curve=self._curve(history), stopped=stopped, notes=notes)
 
     def _recipe(self, n_epochs: int) -> training.Recipe:

@@ -158,6 +158,15 @@ class Network:
                 h = h * kept / (1.0 - dropout)
         return h @ free["out.weight"] / math.sqrt(h.shape[1]) + free["out.bias"]
 
+    def state(self) -> dict[str, Any]:
+        """A copy of every parameter."""
+        return {name: value.detach().clone() for name, value in self.free.items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set every parameter to an earlier `state`."""
+        for name, value in state.items():
+            self.free[name].data.copy_(value)
+
     def groups(self, recipe: Recipe) -> list[dict[str, Any]]:
         """Parameters by the factor on their learning rate (RealMLP): biases and embeddings of numbers learn slowly,
         the scale of the inputs fast; only matrices decay."""
@@ -303,7 +312,8 @@ def seconds_per_epoch(trainer: Trainer, part: Part, n_watched: int) -> float:
 
 
 def train(trainer: Trainer, training: Part, validation: Part | None, deadline: float) -> History:
-    """Run the planned epochs; with validation rows the network ends up as it was after its best epoch.
+    """Run the planned epochs; with validation rows the network ends up as it was after its best epoch, and where
+    a loss overflows, as it was before that.
 
     At the end of a cycle the learning rate is down. If a whole cycle brought no better epoch than the cycles
     before, the next one, twice as long, overfits more: training ends.
@@ -312,23 +322,29 @@ def train(trainer: Trainer, training: Part, validation: Part | None, deadline: f
     n_epochs = trainer.recipe.n_epochs
     cycles = trainer.cycles
     cycle_ends = [round((2**j - 1) / (2**cycles - 1) * n_epochs) for j in range(1, cycles)]
-    kept: dict[str, Any] = {}
+    kept = trainer.network.state()
     for epoch in range(n_epochs):
         loss = trainer.epoch(training, epoch, deadline)
         if loss is None:
             history.stopped = "time"
             break
+        watched = loss if validation is None else trainer.validate(validation)
+        if not (math.isfinite(loss) and math.isfinite(watched)):
+            history.stopped = "diverged"
+            break
         history.training.append(loss)
         if validation is None:
             history.best = epoch + 1
+            kept = trainer.network.state()
             continue
-        history.validation.append(trainer.validate(validation))
-        if history.validation[-1] < history.best_loss:
-            history.best, history.best_loss = epoch + 1, history.validation[-1]
-            kept = {name: value.detach().clone() for name, value in trainer.network.free.items()}
+        history.validation.append(watched)
+        if watched < history.best_loss:
+            history.best, history.best_loss = epoch + 1, watched
+            kept = trainer.network.state()
         if epoch + 1 in cycle_ends[1:] and history.best <= max(e for e in (0, *cycle_ends) if e < epoch + 1):
             history.stopped = "early"
             break
-    for name, value in kept.items():
-        trainer.network.free[name].data.copy_(value)
+    # Without validation rows, what the clock broke off within an epoch is progress too.
+    if validation is not None or history.stopped == "diverged":
+        trainer.network.restore(kept)
     return history
