@@ -19,8 +19,6 @@ from modelwright.version import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: The budget counts from here: imports are part of it.
-_STARTED = time.monotonic()
 #: Columns of output that goes to a file or a pipe.
 _PIPE_WIDTH = 120
 _OPTIONS_OF_SPEC = {"missing_values": "--missing-value", "types": "--type", "data": "DATA"}
@@ -80,6 +78,8 @@ def train(
 
     What is not given here is taken from modelwright.toml in the working folder.
     """
+    # Before the imports: they are part of the budget.
+    started = time.monotonic()
     from modelwright.api import train_spec
     from modelwright.cli.progress import choose_progress
     from modelwright.errors import SpecError
@@ -100,7 +100,7 @@ def train(
             mend=f"Give one: modelwright train rows.csv (or data = in {FILE_NAME}).",
         )
     with choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
-        run = train_spec(spec, on_event=progress, started=_STARTED)
+        run = train_spec(spec, on_event=progress, started=started)
     _print_result(run.record, run.folder, quiet=quiet, as_json=as_json)
     if open_report:
         import webbrowser

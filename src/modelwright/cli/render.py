@@ -106,7 +106,9 @@ def finding_lines(record: RunRecord, most: int = _MOST_FINDINGS) -> list[tuple[s
         if finding.severity != "info" and len(lines) < most:
             lines.append((finding.severity, f"{finding.message} {finding.mend}".strip()))
     if rest := len(findings) - len(lines):
-        lines.append(("info", f"{rest} more in the report." if lines else f"{rest} remarks, see the report."))
+        lines.append(
+            ("info", f"{rest} more in the report." if lines else f"{rest} remark{'' if rest == 1 else 's'}, in the report.")
+        )
     return lines
 
 
@@ -146,7 +148,7 @@ def run_summary(record: RunRecord, folder: Path, *, program: str = "modelwright"
         return Text(f"\n{text}", style="bold cyan")
 
     def indented(*parts: RenderableType) -> list[RenderableType]:
-        return [Padding(part, (0, 0, 0, 2)) for part in parts]
+        return [Padding(part, (0, 0, 0, 2), expand=False) for part in parts]
 
     what = f"predicts {record.target} ({record.task})" if record.target else "finds clusters"
     rows = f"{count(record.n_rows)} rows, {count(record.n_columns)} columns"
