@@ -27,14 +27,14 @@ def check(context: Context) -> list[Finding]:
         if column.type != "category" or context.frame.schema[column.name] != pl.String:
             continue
         name = column.name
-        cells = context.sampled.select(without_marks(stripped(pl.col(name)))).to_series().drop_nulls().alias(name)
+        cells = context.sampled.select(without_marks(stripped(pl.col(name)))).to_series().drop_nulls().alias("cell")
         if not len(cells):
             continue
-        counts = cells.value_counts(name="n").with_columns(text_to_number(pl.col(name)).is_not_null().alias("number"))
+        counts = cells.value_counts(name="n").with_columns(text_to_number(pl.col("cell")).is_not_null().alias("number"))
         numbers, others = counts.filter("number"), counts.filter(~pl.col("number"))
         share = int(numbers["n"].sum()) / len(cells)
         if numbers.height > 10 and _LEAST <= share <= _MOST:
-            examples = others.sort("n", name, descending=[True, False])[name].head(3).to_list()
+            examples = others.sort("n", "cell", descending=[True, False])["cell"].head(3).to_list()
             findings.append(
                 Finding(
                     check="mixed_types",
