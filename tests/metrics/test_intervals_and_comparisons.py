@@ -129,6 +129,18 @@ def test_intervals_of_classification_cover_the_truth(name):
     assert 0.92 <= covered / 400 <= 0.985
 
 
+@pytest.mark.parametrize(("positives", "negatives", "shift"), [(5, 20, 1), (5, 300, 2), (15, 15, 3), (15, 300, 3)])
+def test_auc_interval_covers_the_truth_with_few_rows_of_a_class(positives, negatives, shift):
+    rng = np.random.default_rng(13)
+    truth = stats.norm.cdf(shift / np.sqrt(2))
+    y = np.repeat([1, 0], [positives, negatives])
+    covered = 0
+    for _ in range(300):
+        found = interval(METRICS["roc_auc"], y, _two(rng.normal(shift * y, 1)))
+        covered += found.low <= truth <= found.high
+    assert covered / 300 >= 0.92
+
+
 def test_rmse_interval_covers_the_truth():
     rng = np.random.default_rng(7)
     covered = 0

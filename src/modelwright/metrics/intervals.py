@@ -3,8 +3,8 @@
 =====================  =========================================================================
 Metric                 Method
 =====================  =========================================================================
-ROC AUC                DeLong on the logit scale; Wilson at the edge or with fewer than 30 rows of a class
-accuracy, recall       Wilson, for weights and clusters with the effective number of rows
+ROC AUC                DeLong on the logit scale; Newcombe's score interval with fewer than 30 rows of a class
+accuracy               Wilson, for weights and clusters with the effective number of rows
 mean losses            t on the losses of the rows (sums per cluster)
 rmse, rmsle            delta method on the logarithm
 silhouette             t on the rows judged
@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from modelwright.metrics.bootstrap import draws
 from modelwright.metrics.influence import ROOTS, clusters_of, influence, variance
@@ -80,6 +80,8 @@ def interval(
     ----------
     .. [1] DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988); Obuchowski, Biometrics 53 (1997) for clusters.
     .. [2] Wilson, J. Am. Stat. Assoc. 22 (1927).
+    .. [3] Newcombe, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
+       Statistics in Medicine 25 (2006), method 5.
     """
     pred = as_read(metric, pred, threshold)
     clusters = None if metric.name == "silhouette" else clusters_of(len(y), groups, blocks)
@@ -92,8 +94,8 @@ def interval(
         return Estimate(value, float("nan"), float("nan"))
     z = float(stats.norm.ppf(0.5 + level / 2))
     if metric.name in ("roc_auc", "roc_auc_ovr"):
-        counts = np.bincount(y)
-        return _auc_interval(value, var, int(counts[counts > 0].min()), z)
+        var_of_rows, _ = variance(found.psi, None, found.strata)
+        return _auc_interval(value, var, y, weight, z, clusters, var_of_rows)
     if metric.name == "accuracy":
         # The design effect: clusters and uneven weights leave fewer rows' worth of information.
         effective = value * (1 - value) / var * n_units / (n_units - 1) if var > 0 else n_units
@@ -121,14 +123,43 @@ def wilson(share: float, n: float, z: float) -> Estimate:
     return Estimate(share, max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0))
 
 
-def _auc_interval(auc: float, var: float, rarest: int, z: float) -> Estimate:
+def _auc_interval(
+    auc: float, var: float, y: np.ndarray, weight: np.ndarray | None, z: float, clusters: np.ndarray | None, var_of_rows: float
+) -> Estimate:
+    counts = np.bincount(y)
+    rarest = int(counts[counts > 0].min())
     spread = auc * (1 - auc)
-    if rarest < _FEW or spread <= 0 or not var > 0:
-        # A perfect ranking has no spread of its own; the rarer class then bounds what the rows can show.
-        effective = spread / var if spread > 0 and var > 0 else float(rarest)
-        return wilson(auc, effective, z)
-    logit, half = float(np.log(auc / (1 - auc))), z * float(np.sqrt(var)) / spread
-    return Estimate(auc, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit))))
+    # The mean over several classes rests on more than its rarest one.
+    enough = rarest >= _FEW or np.count_nonzero(counts) > 2
+    if enough and spread > 0 and var > 0:
+        logit, half = float(np.log(auc / (1 - auc))), z * float(np.sqrt(var)) / spread
+        return Estimate(auc, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit))))
+    # Dependent rows and uneven weights count as fewer rows.
+    design = max(var / var_of_rows, 1.0) if clusters is not None and var > 0 and var_of_rows > 0 else 1.0
+    if weight is not None:
+        design *= max(len(y) * float(weight @ weight) / float(weight.sum()) ** 2, 1.0)
+    return _newcombe(auc, max(rarest / design, 1.0), max((len(y) - rarest) / design, 1.0), z)
+
+
+def _newcombe(auc: float, m: float, n: float, z: float) -> Estimate:
+    """Score interval from the variance that the area implies by itself, for which few rows and a perfect ranking suffice."""
+    size = max((m + n) / 2 - 1, 0.0)
+
+    def beyond(t: float) -> float:
+        var = t * (1 - t) / (m * n) * (1 + size * ((1 - t) / (2 - t) + t / (1 + t)))
+        return abs(auc - t) - z * float(np.sqrt(var))
+
+    tiny = 1e-9
+    low = high = auc
+    if auc > tiny and beyond(tiny) > 0:
+        low = float(optimize.brentq(beyond, tiny, max(auc - tiny, tiny)))
+    elif auc > tiny:
+        low = 0.0
+    if auc < 1 - tiny and beyond(1 - tiny) > 0:
+        high = float(optimize.brentq(beyond, min(auc + tiny, 1 - tiny), 1 - tiny))
+    elif auc < 1 - tiny:
+        high = 1.0
+    return Estimate(auc, low, high)
 
 
 def _resampled(
