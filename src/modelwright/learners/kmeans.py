@@ -131,7 +131,7 @@ class KMeans(CentreModel):
             Hyperparameter("n_init", "int", 5, "Runs from different starts; the best one is kept.", low=1, high=20),
             _SCALING,
         ),
-        max_rows=500_000,
+        max_rows=100_000,
         reference="Lloyd, Least squares quantization in PCM, 1982; Arthur and Vassilvitskii, k-means++, SODA 2007.",
     )
 

@@ -21,49 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from modelwright.errors import SpecError
 from modelwright.features.matrix import MISSING, OTHER, Layout, Matrix
 from modelwright.learners import registry
 from modelwright.learners.base import FitResult, Learner, Validation
 from modelwright.tables.schema import Task
+from modelwright.testing.tables import N_CLASSES, example
 
 #: Iterations that the checks grant an iterative learner.
 _FEW_ITERATIONS = 12
-_N_CLASSES: dict[Task, int] = {"binary": 2, "multiclass": 4, "regression": 0, "clustering": 0}
-_CARDINALITIES = (5, 41)
-
-
-def example(task: Task, n_rows: int = 160, *, seed: int = 0, text: bool = False) -> tuple[Matrix, np.ndarray | None]:
-    """A small encoded table and its target.
-
-    Five numeric columns (one with missing cells, one constant, one heavily skewed) and two coded ones (5 and 41
-    codes, some missing), on which the target depends with noise. ``text`` adds sparse terms and two components.
-    """
-    generator = np.random.default_rng(seed)
-    numeric = generator.normal(size=(n_rows, 5)).astype(np.float32)
-    numeric[:, 2] = 3.0
-    numeric[:, 3] = np.exp(2.0 * numeric[:, 3])
-    codes = np.column_stack([generator.integers(1, size, n_rows) for size in _CARDINALITIES]).astype(np.int32)
-    signal = numeric[:, 0] + 0.5 * np.abs(numeric[:, 1]) + (codes[:, 0] % 2) + 0.02 * codes[:, 1]
-    signal = signal + 0.3 * generator.normal(size=n_rows)
-    numeric[generator.random(n_rows) < 0.1, 1] = np.nan
-    codes[generator.random(n_rows) < 0.1, 0] = MISSING
-    terms = None
-    names = tuple(f"x{j}" for j in range(5))
-    if text:
-        terms = sparse.random(n_rows, 12, density=0.3, format="csr", dtype=np.float32, rng=np.random.default_rng(seed + 1))
-        numeric = np.column_stack([numeric, generator.normal(size=(n_rows, 2))]).astype(np.float32)
-        names = (*names, "t0", "t1")
-    layout = Layout(names, ("c0", "c1"), _CARDINALITIES, text_terms=12 if text else 0, text_components=2 if text else 0)
-    X = Matrix(np.ascontiguousarray(numeric), np.ascontiguousarray(codes), terms, layout)
-    if task == "clustering":
-        return X, None
-    if task == "regression":
-        return X, signal.astype(np.float64)
-    edges = np.quantile(signal, np.linspace(0.0, 1.0, _N_CLASSES[task] + 1)[1:-1])
-    return X, np.searchsorted(edges, signal).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -76,7 +43,7 @@ class Case:
 
     def create(self, **params: Any) -> Learner:
         """A new learner; keywords overlay the hyperparameters of the case."""
-        return self.learner({**self.params, **params}, task=self.task, n_classes=_N_CLASSES[self.task], seed=3)
+        return self.learner({**self.params, **params}, task=self.task, n_classes=N_CLASSES[self.task], seed=3)
 
     def fitted(self, X: Matrix, y: np.ndarray | None, **settings: Any) -> Learner:
         """A new learner, fitted."""
@@ -135,7 +102,7 @@ def _assert_predictions(case: Case, predicted: np.ndarray, n_rows: int) -> None:
         assert predicted.dtype == np.int64, f"cluster numbers are {predicted.dtype}"
         assert predicted.min() >= 0, "cluster numbers start at 0"
         return
-    shape = (n_rows,) if case.task == "regression" else (n_rows, _N_CLASSES[case.task])
+    shape = (n_rows,) if case.task == "regression" else (n_rows, N_CLASSES[case.task])
     assert predicted.shape == shape, f"predictions have shape {predicted.shape}, not {shape}"
     assert predicted.dtype == np.float64, f"predictions are {predicted.dtype}"
     assert np.isfinite(predicted).all(), "predictions are finite"
@@ -171,7 +138,7 @@ def describes_itself(case: Case, folder: Path) -> None:
         found = [h for h in algorithm.hyperparameters if h.name == algorithm.iterations]
         assert found, f"{algorithm.iterations} is not a hyperparameter"
         assert found[0].low == 1, "whatever number of iterations a fit reports can be asked for again"
-    assert case.learner(None, task=case.task, n_classes=_N_CLASSES[case.task]).params == algorithm.defaults(case.task)
+    assert case.learner(None, task=case.task, n_classes=N_CLASSES[case.task]).params == algorithm.defaults(case.task)
 
 
 def refuses_wrong_params(case: Case, folder: Path) -> None:
@@ -272,7 +239,7 @@ def returns_all_classes(case: Case, folder: Path) -> None:
         predicted = case.fitted(X, np.full(X.n_rows, 2.5)).predict(X)
         assert np.allclose(predicted, 2.5, atol=1e-3), "a constant target is predicted as it is"
         return
-    for absent in range(_N_CLASSES[case.task]):
+    for absent in range(N_CLASSES[case.task]):
         rows = np.flatnonzero(y != absent)
         predicted = case.fitted(X.take(rows), y[rows]).predict(X)
         _assert_predictions(case, predicted, X.n_rows)
@@ -290,7 +257,7 @@ def watches_validation_rows(case: Case, folder: Path) -> None:
     if y is None:
         result = _fit(case.create(), X.take(training), None)
     else:
-        known = training[y[training] != _N_CLASSES[case.task] - 1] if case.task != "regression" else training
+        known = training[y[training] != N_CLASSES[case.task] - 1] if case.task != "regression" else training
         validation = Validation(X.take(valid), y[valid], np.ones(len(valid)))
         result = _fit(case.create(), X.take(known), y[known], validation=validation)
     iterations = case.learner.algorithm.iterations
