@@ -55,7 +55,17 @@ def _trials(metric_sign: float, level: float, unit: float) -> list[Trial]:
         return Trial(number=number, algorithm=algorithm, **{**settings, **more})
 
     return [
-        trial(0, "baseline_constant", 9.0, baseline=True, fit_s=0.0004, size_bytes=310, n_iterations=None, params={}),
+        trial(
+            0,
+            "baseline_constant",
+            9.0,
+            baseline=True,
+            stage="baseline",
+            fit_s=0.0004,
+            size_bytes=310,
+            n_iterations=None,
+            params={},
+        ),
         trial(1, "baseline_linear", 2.0, baseline=True, n_iterations=None, params={"C": 1.0}),
         trial(2, "lightgbm", 0.3),
         trial(3, "catboost", 0.0, fit_s=14.2),

@@ -7,7 +7,7 @@ import math
 import msgspec
 import pytest
 
-from modelwright.reports.charts import fold_scores, learning_curves, thinned
+from modelwright.reports.charts import against_baseline, fold_scores, learning_curves, thinned
 from modelwright.reports.commands import commands
 from modelwright.reports.diagnostics import ConfusionTable, confusion_table, evaluation_figures
 from modelwright.reports.format import (
@@ -185,6 +185,19 @@ def test_residuals_of_a_part_of_the_rows_are_told_of_that_part(records: dict[str
     assert "Half of the 4 rows looked at are off by at most 0.5000" in caption
     assert "4 of 1,800 rows are drawn." in caption
     assert "Half of the rows are off" in evaluation_figures(record)[0].caption
+
+
+def test_every_chart_obeys_the_schema_of_vega_lite(records: dict[str, RunRecord]) -> None:
+    for record in records.values():
+        figures = [
+            *learning_curves(record),
+            *evaluation_figures(record),
+            fold_scores(leaderboard(record).ranked[:5], record.metric),
+        ]
+        figures.append(against_baseline(record.evaluation) if record.evaluation is not None else None)
+        for figure in figures:
+            if figure is not None:
+                figure.chart.to_dict(validate=True)
 
 
 def test_thinning_keeps_the_ends() -> None:

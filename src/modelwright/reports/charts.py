@@ -152,6 +152,8 @@ def fold_scores(trials: Sequence[Trial], metric: str) -> Figure | None:
     """Validation score of every fold, one line an algorithm; trials come best first."""
     import altair as alt
 
+    if not trials:
+        return None
     best, everything = trials[0], trials
     trials = _near_the_best(everything)
     names = [_unique(trial, trials) for trial in trials]
@@ -233,6 +235,8 @@ def _best_curves(record: RunRecord) -> list[list[CurveRecord]]:
     sign = -1.0 if record.greater_is_better else 1.0
     by_trial: dict[int, list[CurveRecord]] = {}
     for curve in record.curves:
+        if curve.trial in trials and trials[curve.trial].baseline:
+            continue
         by_trial.setdefault(curve.trial, []).append(curve)
 
     def rank(number_: int) -> tuple[bool, bool, float]:

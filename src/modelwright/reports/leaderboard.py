@@ -12,6 +12,9 @@ from modelwright.training.record import RunRecord, Trial
 MAX_OTHER_TRIALS = 100
 MAX_ERROR = 600
 
+#: Stages that use all training rows and folds.
+_FULL_STAGES = ("validate", "baseline")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -52,7 +55,7 @@ def leaderboard(record: RunRecord) -> Leaderboard:
     """
     scored = [t for t in record.trials if t.score is not None and is_number(t.score)]
     scored.sort(key=lambda t: _sort_key(t, record.greater_is_better))
-    ranked = [t for t in scored if t.stage == "validate" and t.state == "complete"]
+    ranked = [t for t in scored if t.stage in _FULL_STAGES and t.state == "complete"]
     seen = {t.algorithm for t in ranked}
     subset = []
     for trial in scored:

@@ -35,7 +35,7 @@ from modelwright.reports.format import (
 )
 from modelwright.reports.leaderboard import leaderboard
 from modelwright.reports.svg import to_svg
-from modelwright.training.record import Interval, RunRecord
+from modelwright.training.record import Comparison, Interval, RunRecord
 
 if TYPE_CHECKING:
     import jinja2
@@ -79,7 +79,7 @@ def render(record: RunRecord) -> str:
             severities=[(s, n) for s in _SEVERITIES if (n := sum(f.severity == s for f in findings))],
             split=_split(record),
             board=board,
-            board_figure=_drawn(fold_scores(board.ranked[:MAX_FOLD_ROWS], record.metric)) if board.ranked else None,
+            board_figure=_drawn(fold_scores(board.ranked[:MAX_FOLD_ROWS], record.metric)),
             model=_model(record),
             curves=[_drawn(figure) for figure in learning_curves(record)],
             sealed=_sealed(record),
@@ -156,7 +156,7 @@ def _range(interval: Interval, decimals: int) -> str:
 def _headline(record: RunRecord) -> dict[str, Any]:
     """Verdict, the one number, and what it is compared with."""
     evaluation = record.evaluation
-    title = {"task": _TASKS[record.task], "created": _moment(record.created)}
+    title = {"task": _TASKS[record.task], "created": _moment(record.created), "budget": _budget(record)}
     facts = [("Rows", count(record.n_rows)), ("Columns", count(record.n_columns)), ("Time used", _time_used(record))]
     if evaluation is None:
         return {
@@ -173,9 +173,7 @@ def _headline(record: RunRecord) -> dict[str, Any]:
     facts.insert(0, (f"Validation {metric_title(record.metric)}", number(record.validation_score)))
     if comparison is not None:
         facts.insert(0, (f"Baseline ({comparison.baseline})", fixed(comparison.baseline_score.value, decimals)))
-        verdict, label = (
-            ("better", "Better than the baseline") if comparison.better else ("worse", "Not better than the baseline")
-        )
+        verdict, label = _verdict(comparison)
         sentence = comparison.sentence
     else:
         verdict, label = "none", "Not compared"
@@ -190,6 +188,15 @@ def _headline(record: RunRecord) -> dict[str, Any]:
         "figure": _drawn(against_baseline(evaluation)),
         "facts": facts,
     }
+
+
+def _verdict(comparison: Comparison) -> tuple[str, str]:
+    """Better and worse are only said of a difference that chance does not explain."""
+    if comparison.better:
+        return "better", "Better than the baseline"
+    if comparison.difference.high < 0:
+        return "worse", "Worse than the baseline"
+    return "unclear", "Not shown to be better than the baseline"
 
 
 def _moment(created: str) -> str:
@@ -215,7 +222,12 @@ def _why_no_evaluation(record: RunRecord) -> str:
 
 def _time_used(record: RunRecord) -> str:
     used = duration(record.wall_s)
-    return f"{used} of {duration(record.budget_s)}" if record.budget_s is not None else used
+    return used if record.budget_s is None else f"{used} of {_budget(record)}"
+
+
+def _budget(record: RunRecord) -> str:
+    """The budget as it was given: 40 s rather than 40.0 s."""
+    return "none" if record.budget_s is None else duration(record.budget_s).replace(".0 s", " s")
 
 
 def _data(record: RunRecord) -> dict[str, Any]:
@@ -245,7 +257,7 @@ def _model(record: RunRecord) -> dict[str, Any]:
     settings: list[tuple[str, str]] = []
     if record.task in ("binary", "multiclass"):
         temperature = record.plan.temperature
-        settings.append(("Calibration temperature", f"{number(temperature)} ({_temperature_words(temperature)})"))
+        settings.append(("Calibration temperature", f"{temperature:.4g} ({_temperature_words(temperature)})"))
     if record.plan.threshold is not None:
         settings.append(("Decision threshold", number(record.plan.threshold)))
     return {"members": members, "settings": settings, "facts": pairs(record.model)}

@@ -32,8 +32,9 @@ def to_svg(chart: alt.TopLevelMixin, label: str, prefix: str) -> str:
     """
     import vl_convert
 
-    # No base URL is allowed: a chart can only show what it carries.
-    svg = vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[])
+    # No base URL is allowed: a chart can only show what it carries. Checking the charts against the schema took a
+    # third of the time of a report; the tests do it.
+    svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), allowed_base_urls=[])
     svg = _IDENTIFIER.sub(lambda m: f"{m['before']}{prefix}-{m['name']}", svg)
     root = _ROOT.match(svg)
     if root is None:
