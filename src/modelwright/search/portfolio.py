@@ -99,8 +99,8 @@ def learning_rate(budget_s: float | None) -> float:
 def fit_seconds(algorithm: str, task: Task, n_rows: int, n_features: int) -> float:
     """Expected seconds of one fit on one core, to within a factor of about three; 0 for what is cheap anyway.
 
-    Measured on 6,400 rows of 9 to 20 columns: CatBoost 0.3 to 0.9 s (6 s with 26 classes), network 3 to 8 s. The
-    network counts with a quarter of its epochs, which is where its first useful stop lies.
+    Measured on 3,200 to 6,400 rows of 9 to 20 columns: CatBoost 0.3 to 1.2 s (6 to 10 s with 26 classes), network 3
+    to 10 s. The network counts with a quarter of its epochs, which is where its first useful stop lies.
     """
     thousands = n_rows / 1000
     width = max(1.0, n_features / 20)
