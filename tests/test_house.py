@@ -163,7 +163,9 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_no_module_outgrows_its_one_idea() -> None:
-    long = {str(p.relative_to(ROOT)): n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > LONGEST_MODULE}
+    long = {
+        str(p.relative_to(ROOT)): n for p in SOURCE.rglob("*.py") if (n := len(p.read_text().splitlines())) > LONGEST_MODULE
+    }
     assert long == {}
 
 

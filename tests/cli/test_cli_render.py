@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import msgspec
@@ -81,12 +82,9 @@ RECORD = RunRecord(
 
 
 def printed(record: RunRecord, folder: Path, width: int = 120) -> str:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"), color_system=None)  # noqa: SIM115
-    try:
-        print_summary(console, record, folder)
-    finally:
-        console.file.close()
-    return console.export_text()
+    stream = io.StringIO()
+    print_summary(Console(width=width, file=stream), record, folder)
+    return stream.getvalue()
 
 
 def test_summary_tells_score_interval_comparison_findings_and_places(tmp_path: Path) -> None:
@@ -112,6 +110,19 @@ def test_leaderboard_ranks_whole_scores_and_tells_failures_once(tmp_path: Path) 
     assert ranks == {"lightgbm": "1", "constant": "2", "linear": "–"}
     assert text.count("svm failed: ValueError: no convergence") == 1
     assert "network unavailable: torch is not installed: pip install 'modelwright[network]'" in text
+
+
+def test_leaderboard_shows_the_best_of_each_algorithm_and_every_member(tmp_path: Path) -> None:
+    more = [Trial(number, "lightgbm", {}, "complete", "validate", 0.84 - number / 1000, n_rows=800) for number in (6, 7, 8)]
+    members = [*RECORD.plan.members, MemberRecord(8, "lightgbm", {}, 90, 0.4, 0, 800, True)]
+    plan = msgspec.structs.replace(RECORD.plan, members=members)
+    text = printed(msgspec.structs.replace(RECORD, trials=TRIALS + more, plan=plan), tmp_path)
+    assert [line.split()[0] for line in text.splitlines() if " lightgbm " in line] == ["1", "4"]
+    assert "2 more trials in the report." in text
+
+
+def test_piped_summary_has_no_trailing_blanks(tmp_path: Path) -> None:
+    assert all(line == line.rstrip() for line in printed(RECORD, tmp_path).splitlines())
 
 
 @pytest.mark.parametrize("width", [40, 80])

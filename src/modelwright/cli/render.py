@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelwright.reports.format import NOTHING, count, duration, metric_title, number
-from modelwright.reports.leaderboard import leaderboard
+from modelwright.reports.leaderboard import Line, leaderboard
 from modelwright.spec import DEFAULT_HOME
 from modelwright.training.record import Interval, RunRecord
 
@@ -19,21 +19,19 @@ if TYPE_CHECKING:
 
 _SEVERITIES = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 _MOST_FINDINGS = 8
-_MOST_ROWS = 15
 
 
-def leaderboard_table(record: RunRecord, most: int = _MOST_ROWS) -> Table:
-    """The leaderboard of the report, cut to what fits a terminal."""
+def leaderboard_table(record: RunRecord) -> Table:
+    """The best trial of each algorithm, and the members of the model; the report ranks every trial."""
     from rich.table import Table
     from rich.text import Text
 
-    board = leaderboard(record)
     weights = {member.trial: member.weight for member in record.plan.members}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     for column in ("", "algorithm", metric_title(record.metric), "fit", "predict/row", "size", "weight"):
         table.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for line in board.lines[:most]:
+    for line in _shown_lines(record):
         remark = "baseline" if line.baseline else "on a subset" if line.rank == NOTHING else ""
         weight = weights.get(line.number)
         table.add_row(
@@ -49,10 +47,22 @@ def leaderboard_table(record: RunRecord, most: int = _MOST_ROWS) -> Table:
     return table
 
 
-def leaderboard_remarks(record: RunRecord, most: int = _MOST_ROWS) -> list[str]:
+def _shown_lines(record: RunRecord) -> list[Line]:
+    members = {member.trial for member in record.plan.members}
+    seen: set[str] = set()
+    shown = []
+    for line in leaderboard(record).lines:
+        if line.algorithm not in seen or line.number in members:
+            shown.append(line)
+        seen.add(line.algorithm)
+    return shown
+
+
+def leaderboard_remarks(record: RunRecord) -> list[str]:
     """What the table leaves out: further trials, and the algorithms that failed or are not installed, each once."""
     board = leaderboard(record)
-    remarks = [f"{len(board.lines) - most} more in the report."] if len(board.lines) > most else []
+    hidden = len(board.lines) - len(_shown_lines(record))
+    remarks = [f"{hidden} more trial{'' if hidden == 1 else 's'} in the report."] if hidden else []
     # One algorithm often fails many times for one reason.
     remarks += dict.fromkeys(f"{line.algorithm} {line.state}: {line.error.splitlines()[0]}" for line in board.failures)
     return remarks
@@ -185,8 +195,16 @@ def run_summary(record: RunRecord, folder: Path, *, program: str = "modelwright"
 
 def print_summary(console: Console, record: RunRecord, folder: Path, *, program: str = "modelwright") -> None:
     """Print `run_summary`."""
-    for part in run_summary(record, folder, program=program):
-        console.print(part, highlight=False)
+    parts = run_summary(record, folder, program=program)
+    if console.is_terminal:
+        for part in parts:
+            console.print(part, highlight=False)
+        return
+    # Rich fills lines with blanks; in a file or a pipe they only disturb.
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part, highlight=False)
+    console.file.write("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
 
 
 def quiet_lines(record: RunRecord, folder: Path) -> list[str]:
