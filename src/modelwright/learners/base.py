@@ -212,7 +212,9 @@ def resolve_params(algorithm: Algorithm, params: Params, task: Task) -> dict[str
         else:
             if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
                 raise SpecError(
-                    f"{name} = {value!r} is not a number.", where=f"algorithm {algorithm.name!r}", mend=f"Give {h.low} to {h.high}."
+                    f"{name} = {value!r} is not a number.",
+                    where=f"algorithm {algorithm.name!r}",
+                    mend=f"Give {h.low} to {h.high}.",
                 )
             if (h.low is not None and value < h.low) or (h.high is not None and value > h.high):
                 raise SpecError(

@@ -58,9 +58,6 @@ class CatBoost(BoostedTrees):
             ),
             Hyperparameter("max_ctr_complexity", "int", 4, "categories combined in one statistic", 1, 5),
             Hyperparameter("model_size_reg", "float", 0.5, "penalty on statistics that need large tables", 0.1, 1.5, True),
-            Hyperparameter(
-                "grow_policy", "choice", "SymmetricTree", "shape of the trees", choices=("SymmetricTree", "Depthwise")
-            ),
         ),
         iterations="n_estimators",
         extra="boost",
@@ -91,6 +88,7 @@ class CatBoost(BoostedTrees):
             validation = catboost.Pool(_columns(watched.X), watched.target, weight=watched.weight, thread_count=1)
         model = catboost.CatBoost(self._settings() | {"use_best_model": False})
         model.fit(training, eval_set=validation, callbacks=[_Follow(watch)])
+        # The library can shorten symmetric trees only, which is why the shape of the trees is no hyperparameter.
         if model.tree_count_ > max(1, watch.best):
             model.shrink(max(1, watch.best))
         # Clock, identity and history of the fit would make two equal models differ.

@@ -17,6 +17,7 @@ from modelwright.metrics.metric import Metric
 from modelwright.metrics.paired import compare
 from modelwright.spec import Spec
 from modelwright.splits.order import time_values
+from modelwright.splits.units import group_units
 from modelwright.tables.conform import conform
 from modelwright.tables.roles import encode_target
 from modelwright.training.prepare import Source, Training, declared_missing
@@ -47,17 +48,11 @@ def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> 
         y, _ = encode_target(
             raw[spec.target], source.task, classes=source.classes or None, missing_values=declared_missing(spec, spec.target)
         )
-    time, order = None, None
-    if spec.time and spec.time in raw.columns:
-        order = np.argsort(time_values(raw[spec.time]), kind="stable") if training.split.rule == "time" else None
-        time = np.arange(raw.height) if order is not None else None
-    groups = raw[spec.group].rank("dense").fill_null(0).to_numpy().astype(np.int64) if spec.group in raw.columns else None
-    weight = raw[spec.weight].cast(pl.Float64).to_numpy() if spec.weight and spec.weight in raw.columns else None
+    time = time_values(raw[spec.time]) if training.split.rule == "time" and spec.time in raw.columns else None
+    groups = group_units(raw[spec.group]) if spec.group in raw.columns else None
     group_labels = raw[spec.group].cast(pl.String).fill_null("").to_numpy() if spec.group in raw.columns else None
-    if order is not None:  # blocks of neighbouring rows are resampled together
-        frame = frame[order]
-        y, weight, groups, group_labels = (None if a is None else a[order] for a in (y, weight, groups, group_labels))
-    return Sealed(frame, y, weight, None if time is not None else groups, time, group_labels, notes)
+    weight = raw[spec.weight].cast(pl.Float64).to_numpy() if spec.weight and spec.weight in raw.columns else None
+    return Sealed(frame, y, weight, groups, time, group_labels, notes)
 
 
 def judge(
@@ -99,7 +94,7 @@ def judge(
         score=_interval(interval(metric, y, prediction, threshold=model.threshold, **common)),
         others=others,
         comparison=comparison,
-        plots=diagnostics(model.task, y, prediction, labels),
+        plots=diagnostics(model.task, y, prediction, labels, threshold=model.threshold),
     )
 
 

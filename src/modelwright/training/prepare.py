@@ -151,10 +151,10 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
         raise DataError(
             "No column can be learned from.", where=source.description, mend=f"Columns were left out because: {reasons[:600]}."
         )
-    check_finite(raw, schema)
     if split.rule == "external":
         _check_outside(outside.frame, schema, source, spec)
     conformed, messages = conform(raw, schema, columns=schema.features + schema.with_role("time"))
+    check_finite(conformed, schema)
     notes += messages
     y = None if source.y is None else source.y[split.training]
     weight = None if source.weight is None else source.weight[split.training]
