@@ -49,7 +49,8 @@ def test_json_lines_hold_every_event_with_its_type() -> None:
 
 def test_live_display_shows_step_trial_best_and_time_left() -> None:
     now = [100.0]
-    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, color_system=None)
     live = Live(console, 60.0, clock=lambda: now[0])
     with live as progress:
         progress(StepStarted(2.0, "search", "looking [around]"))
@@ -58,6 +59,7 @@ def test_live_display_shows_step_trial_best_and_time_left() -> None:
         progress(FAILED)
         with console.capture() as capture:
             console.print(live.renderable())
+    assert any("2.0 s  search    looking [around]" in line for line in stream.getvalue().splitlines())
     drawn = capture.get()
     assert "search" in drawn
     assert "47.0 s left" in drawn

@@ -146,13 +146,16 @@ class Live(Silence):
         self._display.stop()
 
     def __call__(self, event: Event) -> None:
+        from rich.text import Text
+
         # The flow's clock began before this object was made; follow it.
         self._begun = min(self._begun, self._clock() - event.elapsed_s)
         match event:
             case StepStarted(step=step, message=message):
                 self._steps.append(step)
-                self._console.print(f"[dim]{duration_column(event.elapsed_s)}[/]  [bold]{step:<9}[/] ", end="")
-                self._console.print(message or STEPS.get(step, ""), markup=False, highlight=False)
+                # In one piece: the display is drawn anew after every print.
+                line = Text.assemble((f"{duration_column(event.elapsed_s)}  ", "dim"), (f"{step:<9} ", "bold"))
+                self._console.print(line + Text(message or STEPS.get(step, "")), highlight=False)
             case Noted(message=message):
                 self._console.print(" " * 21 + message, markup=False, highlight=False, style="dim")
             case TrialFinished():
