@@ -82,16 +82,22 @@ def table(results: list[dict]) -> str:
     ]
     for r in results:
         if "error" in r:
-            lines.append(
-                f"| {r['table']} | | | FAILED: {r['error'].splitlines()[-1] if r['error'] else r['exit']} | | | {r['wall_s']} | | |"
-            )
+            why = r["error"].splitlines()[-1] if r["error"] else f"exit code {r['exit']}"
+            lines.append(f"| {r['table']} | | | FAILED: {why} | | | {r['wall_s']} | | |")
             continue
         s = r["score"]
-        base = f"{r['baseline']} {r['baseline_score']:.4g}" if r["baseline"] else "none"
-        lines.append(
-            f"| {r['table']} | {r['rows']:,} × {r['columns']} | {r['metric']} | {s['value']:.4g} ({s['low']:.4g} to {s['high']:.4g}) "
-            f"| {base} | {'yes' if r['better'] else 'no'} | {r['wall_s']:.1f} | {r['peak_memory_mb']:.0f} | {', '.join(r['members'])} |"
-        )
+        cells = [
+            r["table"],
+            f"{r['rows']:,} × {r['columns']}",
+            r["metric"],
+            f"{s['value']:.4g} ({s['low']:.4g} to {s['high']:.4g})",
+            f"{r['baseline']} {r['baseline_score']:.4g}" if r["baseline"] else "none",
+            "yes" if r["better"] else "no",
+            f"{r['wall_s']:.1f}",
+            f"{r['peak_memory_mb']:.0f}",
+            ", ".join(r["members"]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

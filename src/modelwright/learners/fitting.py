@@ -22,7 +22,7 @@ AnyLearner = TypeVar("AnyLearner", bound=Learner)
 @contextmanager
 def quiet_fit(notes: list[str]) -> Iterator[None]:
     """One thread, and warnings of the library collected as ``notes`` instead of shown."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

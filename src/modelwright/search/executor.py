@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import msgspec
 
@@ -132,12 +133,12 @@ def _in_time(job: Job, deadline: float | None) -> Job:
 class _Worker:
     """A subprocess and the thread that reads its answers."""
 
-    def __init__(self, log: object, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
+    def __init__(self, log: IO[bytes], answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "modelwright.search.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log,  # type: ignore[arg-type]
+            stderr=log,
             env={**os.environ, **ONE_THREAD},
             start_new_session=True,  # Ctrl-C at the terminal reaches the parent only
         )

@@ -23,7 +23,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from modelwright.learners.base import Curve
+from modelwright.features.matrix import Matrix
+from modelwright.learners.base import Curve, Learner, Validation
 from modelwright.search.jobs import Done, Fit, Job, Prepare
 
 
@@ -96,9 +97,7 @@ def prepare(job: Prepare) -> Done:
 
 def fit(job: Fit) -> Done:
     """Fit, save, predict the validation rows, score."""
-    from modelwright.features.matrix import Matrix
     from modelwright.learners import registry
-    from modelwright.learners.base import Validation
 
     view, out = Path(job.view), Path(job.out)
     X, y, weight = Matrix.load(view / "train"), _load(view / "y_train.npy"), _load(view / "weight_train.npy")
@@ -138,7 +137,7 @@ def fit(job: Fit) -> Done:
     )
 
 
-def _score(job: Fit, learner: object, X_valid: object, prediction: np.ndarray, view: Path) -> float:
+def _score(job: Fit, learner: Learner, X_valid: Matrix, prediction: np.ndarray, view: Path) -> float:
     from modelwright.metrics import registry as metrics
 
     metric = metrics.get(job.metric, job.task)
@@ -148,7 +147,7 @@ def _score(job: Fit, learner: object, X_valid: object, prediction: np.ndarray, v
         space = cluster_space(learner, X_valid)
         value = metric.score(space, prediction, None)
     else:
-        y_valid = _load(view / "y_valid.npy")
+        y_valid = np.load(view / "y_valid.npy", allow_pickle=False)
         value = metrics.score(metric, y_valid, prediction, _load(view / "weight_valid.npy"))
     if not np.isfinite(value):
         raise FloatingPointError(f"{metric.name} on the validation rows is {value}")

@@ -12,12 +12,16 @@ import csv
 import io
 import itertools
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from modelwright.errors import DataError
 from modelwright.tables.normalise import clean_names
+
+if TYPE_CHECKING:
+    import _csv
 
 _DELIMITERS = (",", ";", "\t", "|")
 #: Records looked at to find the delimiter.
@@ -161,7 +165,7 @@ def _rows_are_whole(raw: bytes, frame: pl.DataFrame, delimiter: str) -> bool:
     return found == expected
 
 
-def _python_rows(text: str, delimiter: str, *, strict: bool = False) -> csv.Reader:
+def _python_rows(text: str, delimiter: str, *, strict: bool = False) -> _csv.Reader:
     # The default limit of 128 KiB a field would refuse long documents.
     csv.field_size_limit(2**31 - 1)
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
@@ -178,7 +182,7 @@ def _parse_in_python(raw: bytes, delimiter: str, names: list[str], *, source: st
     return pl.DataFrame([pl.Series(name, cells, dtype=pl.String) for name, cells in zip(names, columns, strict=True)])
 
 
-def _whole_rows(reader: csv.Reader, delimiter: str, n_columns: int, *, source: str) -> list[list[str]]:
+def _whole_rows(reader: _csv.Reader, delimiter: str, n_columns: int, *, source: str) -> list[list[str]]:
     """Rows below the header; blank lines are none, except as gaps of a single column."""
     next(reader)
     rows: list[list[str]] = []

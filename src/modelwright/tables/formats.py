@@ -194,10 +194,10 @@ def _python_json(text: str, *, source: str) -> object:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        line, cause = (error.lineno, error) if text[0] == "[" else failed
+        at, cause = (error.lineno, error) if text[0] == "[" else failed
         raise DataError(
             f"The JSON cannot be read: {cause.msg}.",
-            where=f"{source}, line {line}",
+            where=f"{source}, line {at}",
             mend="Write one record a line, or one array of records.",
         ) from error
     if isinstance(document, dict) and not _holds_columns(document):

@@ -189,7 +189,7 @@ def _from_numpy(data: np.ndarray) -> pl.DataFrame:
 def _from_arrow(data: Any, source: str) -> pl.DataFrame:
     # Names first: polars refuses repeated ones in its own words.
     schema = getattr(data, "schema", None)
-    if hasattr(schema, "names"):
+    if schema is not None and hasattr(schema, "names"):
         clean_names(list(schema.names), source=source)
     try:
         built = pl.DataFrame(data)

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -188,7 +189,9 @@ def _search(
     # Baselines go first: they are cheap, and without them no score says anything.
     search.baselines([name for name in registry.names(source.task, baseline=True)])
     entries = [entry for entry in portfolio(source.task, len(probe.training), n_features, spec.budget_s) if entry[0] in allowed]
-    named = [(name, {}) for name in spec.algorithms if name not in {entry[0] for entry in entries}]
+    named: list[tuple[str, dict[str, Any]]] = [
+        (name, {}) for name in spec.algorithms if name not in {entry[0] for entry in entries}
+    ]
     search.probe([*entries, *named])
     search.tune()
     _prepare(search, {f"fold{k}": fold for k, fold in enumerate(folds) if not (whole and k == 0)})

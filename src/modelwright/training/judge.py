@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -68,21 +69,31 @@ def judge(
     if model.task == "clustering" or sealed.y is None:
         return _judge_clusters(sealed, model, metric, prediction, baseline)
     y, labels = sealed.y, model.classes_.tolist()
-    common = {"weight": sealed.weight, "groups": sealed.groups, "blocks": sealed.time, "seed": seed}
+    estimate = partial(interval, weight=sealed.weight, groups=sealed.groups, blocks=sealed.time, seed=seed)
     others = {}
     for name in metrics.companions(model.task):
         if name != metric.name:
             other = metrics.get(name, model.task)
-            others[name] = _interval(interval(other, y, prediction, threshold=model.threshold, **common))
+            others[name] = _interval(estimate(other, y, prediction, threshold=model.threshold))
     comparison = None
     if baseline is not None:
         name, predict = baseline
         base = predict(sealed.frame)
-        paired = compare(metric, y, prediction, base, threshold=model.threshold, **common)
+        paired = compare(
+            metric,
+            y,
+            prediction,
+            base,
+            weight=sealed.weight,
+            groups=sealed.groups,
+            blocks=sealed.time,
+            seed=seed,
+            threshold=model.threshold,
+        )
         comparison = _comparison(
             name,
             metric,
-            _interval(interval(metric, y, base, **common)),
+            _interval(estimate(metric, y, base)),
             _interval(paired.difference),
             paired.p_value,
             paired.better,
@@ -91,7 +102,7 @@ def judge(
     return Evaluation(
         metric=metric.name,
         n_rows=len(y),
-        score=_interval(interval(metric, y, prediction, threshold=model.threshold, **common)),
+        score=_interval(estimate(metric, y, prediction, threshold=model.threshold)),
         others=others,
         comparison=comparison,
         plots=diagnostics(model.task, y, prediction, labels, threshold=model.threshold),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def write_run(record: RunRecord, folder: Path, render: Callable[[RunRecord], str
             "validation": v,
         }
         for c in record.curves
-        for i, t, v in zip(c.iterations, c.training, c.validation or [None] * len(c.iterations), strict=True)
+        for i, t, v in zip_longest(c.iterations, c.training, c.validation)
     ]
     columns = {"trial": pl.Int64, "algorithm": pl.String, "fold": pl.Int64, "loss": pl.String, "iteration": pl.Int64}
     pl.DataFrame(points, schema=columns | {"training": pl.Float64, "validation": pl.Float64}).write_parquet(
