@@ -122,7 +122,14 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         training = split_source(source, spec, folder.draft / "vault")
         ledger.note(training.split.sentence, *training.notes)
     with ledger.step("audit", "looking for trouble"):
-        findings = audit(training.raw, training.schema, training.y, source.task)
+        findings = audit(
+            training.raw,
+            training.schema,
+            training.y,
+            source.task,
+            rows=training.split.training,
+            classes=source.classes,
+        )
         ledger.note(*(f.message for f in findings if f.severity == "critical"))
     with ledger.step("search", "baselines, portfolio, tuning, validation"):
         search = _search(spec, source, training, metric, folder.work, budget, ledger, executor)
@@ -147,6 +154,7 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         record = build_record(
             spec=spec,
             run=folder.run,
+            name=spec.name or _name_of(spec),
             created=now.isoformat(timespec="seconds"),
             source=source,
             training=training,

@@ -90,7 +90,7 @@ def read_source(spec: Spec) -> Source:
         frame = frame[rows]
     require_rows(frame.height, spec.evaluation)
     task, reason = infer_task(frame[spec.target], spec.task)
-    notes.append(f"Task: {task} ({reason}).")
+    notes.append(reason)
     y, classes = encode_target(frame[spec.target], task, spec.positive, missing_values=missing)
     if task == "binary":
         notes.append(f"The positive class is {classes[1]!r}.")

@@ -56,6 +56,7 @@ def build_record(
     *,
     spec: Spec,
     run: str,
+    name: str,
     created: str,
     source: Source,
     training: Training,
@@ -90,7 +91,7 @@ def build_record(
     outside = 0 if evaluation is None else evaluation.n_rows
     return RunRecord(
         id=run,
-        name=spec.name or run,
+        name=name,
         created=created,
         modelwright=__version__,
         spec=spec.to_dict(),
