@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,17 @@ def test_runs_are_found_by_path_identifier_and_name(tmp_path: Path) -> None:
     assert find_run(newest, Path("elsewhere")) == newest
     with pytest.raises(InvalidInputError, match="churn-20260102-000000"):
         find_run("nope", tmp_path)
+
+
+def test_next_run_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
+    lines = [
+        "import os, pathlib",
+        "from modelwright.store.folders import RunFolder",
+        f"RunFolder(pathlib.Path({str(tmp_path)!r}), 'dead')",
+        "os.kill(os.getpid(), 9)",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=False)
+    alive = RunFolder(tmp_path, "alive")
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["alive"]
+    RunFolder(tmp_path, "another")
+    assert alive.draft.is_dir()

@@ -52,7 +52,8 @@ class Context:
     @property
     def present(self) -> tuple[Column, ...]:
         """Features that the frame holds."""
-        return tuple(column for column in self.schema.features if column.name in self.frame.columns)
+        names = set(self.frame.columns)
+        return tuple(column for column in self.schema.features if column.name in names)
 
     @cached_property
     def sample(self) -> np.ndarray:

@@ -24,7 +24,7 @@ def check(context: Context) -> list[Finding]:
         for message in context.read[1]
     ]
     for column in context.present:
-        if column.type != "category" or context.frame.schema[column.name] != pl.String:
+        if column.type != "category" or context.frame[column.name].dtype != pl.String:
             continue
         name = column.name
         cells = context.sampled.select(without_marks(stripped(pl.col(name)))).to_series().drop_nulls().alias("cell")

@@ -151,11 +151,9 @@ def _column(frame: pl.DataFrame, source: str) -> pl.Series:
 
 def _kind(frame: pl.DataFrame, column: Column) -> Kind | None:
     """How a column is encoded; None when it holds nothing to learn from."""
-    dtype = frame.schema.get(column.name)
     if column.role == "time":
         return "date" if column.type == "datetime" else None
-    if dtype is None:
-        _column(frame, column.name)
+    dtype = _column(frame, column.name).dtype
     if column.role == "text" or column.type == "text":
         return "text"
     if column.type in ("constant", "empty"):

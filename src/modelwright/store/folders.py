@@ -3,7 +3,7 @@
 ::
 
     HOME/runs/RUN/    published runs
-    HOME/tmp/RUN/     runs being made; ``run/`` becomes the run folder, ``work/`` is thrown away
+    HOME/tmp/RUN/     runs being made; ``run/`` becomes the run folder, ``work/`` is thrown away, ``pid`` tells whose
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 from pathlib import Path
 
 from modelwright.errors import InvalidInputError, StorageError
@@ -34,7 +35,9 @@ class RunFolder:
         self.draft = self._tmp / "run"
         self.work = self._tmp / "work"
         try:
+            _sweep(home / "tmp")
             self.draft.mkdir(parents=True)
+            (self._tmp / "pid").write_text(f"{os.getpid()} {socket.gethostname()}")
             self.work.mkdir()
             self.published.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -52,6 +55,27 @@ class RunFolder:
     def discard(self) -> None:
         """Remove everything that is not published."""
         shutil.rmtree(self._tmp, ignore_errors=True)
+
+
+def _sweep(tmp: Path) -> None:
+    """Remove what killed runs of this machine left behind; folders of running ones stay."""
+    for left in tmp.glob("*"):
+        try:
+            pid, host = (left / "pid").read_text().split()
+        except (OSError, ValueError):
+            continue  # just being made, or not ours to judge
+        if host == socket.gethostname() and not _runs(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync(folder: Path) -> None:

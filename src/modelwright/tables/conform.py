@@ -117,12 +117,13 @@ def check_finite(frame: pl.DataFrame, schema: Schema) -> None:
     DataError
         Naming the columns, how many cells, and the first row.
     """
+    dtypes = frame.schema  # once: asking for it anew per column is quadratic in wide tables
     numeric = [
         column.name
         for column in schema.features
         if column.type == "number"
-        and column.name in frame.columns
-        and frame.schema[column.name].is_float()
+        and column.name in dtypes
+        and dtypes[column.name].is_float()
         and not any(abs(number) == float("inf") for number in declared_numbers(column.missing_values))
     ]
     if not numeric:

@@ -154,6 +154,7 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
     if split.rule == "external":
         _check_outside(outside.frame, schema, source, spec)
     conformed, messages = conform(raw, schema, columns=schema.features + schema.with_role("time"))
+    check_finite(frame, schema)  # a check of the input: it refuses, and changes nothing that is trained
     check_finite(conformed, schema)
     notes += messages
     y = None if source.y is None else source.y[split.training]

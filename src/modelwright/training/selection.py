@@ -53,6 +53,13 @@ def choose_members(search: Search, y: np.ndarray | None, weight: np.ndarray | No
             )[:1]
             notes.append("No candidate finished; the best baseline is delivered.")
         if not candidates:
+            answers = [d for c in search.candidates for d in c.answers()]
+            if all(d.ended == "deadline" for d in answers):
+                raise TrainingError(
+                    f"The budget of {search.budget.total_s:g} s ended before any algorithm was fitted; "
+                    f"reading, splitting and encoding took {search.budget.elapsed():.0f} s.",
+                    mend="Give more time with --budget.",
+                )
             errors = {f"{c.algorithm}: {d.error}" for c in search.candidates for d in c.answers() if d.error}
             raise TrainingError(
                 f"No algorithm could be trained. {'; '.join(sorted(errors))[:800]}",
