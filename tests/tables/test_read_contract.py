@@ -53,6 +53,12 @@ class FileContract(SourceContract):
         return {"data": path}
 
 
+def zstd_compress(content: bytes) -> bytes:
+    from backports import zstd
+
+    return zstd.compress(content)
+
+
 class TestCsv(FileContract):
     name = "t.csv"
 
@@ -129,6 +135,13 @@ class TestParquetGzip(TestParquet):
         return gzip.compress(super().content(frame))
 
 
+class TestParquetZstandard(TestParquet):
+    name = "t.parquet.zst"
+
+    def content(self, frame: pl.DataFrame) -> bytes:
+        return zstd_compress(super().content(frame))
+
+
 class TestArrow(FileContract):
     name = "t.arrow"
 
@@ -136,6 +149,20 @@ class TestArrow(FileContract):
         buffer = io.BytesIO()
         frame.write_ipc(buffer)
         return buffer.getvalue()
+
+
+class TestArrowZstandard(TestArrow):
+    name = "t.arrow.zst"
+
+    def content(self, frame: pl.DataFrame) -> bytes:
+        return zstd_compress(super().content(frame))
+
+
+class TestArrowGzip(TestArrow):
+    name = "t.arrow.gz"
+
+    def content(self, frame: pl.DataFrame) -> bytes:
+        return gzip.compress(super().content(frame))
 
 
 class TestArrowStream(FileContract):
@@ -161,6 +188,13 @@ class TestJsonLinesZstandard(FileContract):
         buffer = io.BytesIO()
         frame.lazy().sink_ndjson(buffer, compression="zstd")
         return buffer.getvalue()
+
+
+class TestJsonLinesGzip(TestJsonLines):
+    name = "t.jsonl.gz"
+
+    def content(self, frame: pl.DataFrame) -> bytes:
+        return gzip.compress(super().content(frame))
 
 
 class TestJsonArray(FileContract):
