@@ -32,7 +32,7 @@ def leaderboard_table(record: RunRecord) -> Table:
         table.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for line in _shown_lines(record):
-        remark = "baseline" if line.baseline else "on a subset" if line.rank == NOTHING else ""
+        remark = "baseline" if line.baseline else "one fold only" if line.rank == NOTHING else ""
         weight = weights.get(line.number)
         table.add_row(
             line.rank,

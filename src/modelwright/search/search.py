@@ -192,6 +192,12 @@ class Search:
         done = [(c, c.probe.score) for c in self.candidates if not c.baseline and c.probe and c.probe.score is not None]
         return [c for c, _ in sorted(done, key=lambda pair: -self.problem.metric.utility(pair[1]))]
 
+    def best_baseline(self) -> Candidate | None:
+        """The strongest baseline by validation, or by the probe if the search was cut short before."""
+        scored = [c for c in self.candidates if c.baseline and c.score is not None]
+        probed = sorted(scored, key=lambda c: -self.problem.metric.utility(c.score if c.score is not None else 0.0))
+        return next(iter([*self.validated(baseline=True), *probed]), None)
+
     def prediction(self, candidate: Candidate, fold: int | None) -> np.ndarray:
         """Predictions of the validation rows of a fold, or of the probe for None."""
         return np.load(self.folder(candidate, fold) / "valid_pred.npy")
@@ -259,7 +265,6 @@ class Search:
         for position, done in self.executor.run(jobs, deadline=deadline):
             candidate, fold = work[position]
             keep(candidate, fold, done)
-            best = self.validated()[:1] or self.probed()[:1]
             self.emit(
                 TrialFinished(
                     elapsed_s=self.budget.elapsed(),
@@ -267,7 +272,7 @@ class Search:
                     algorithm=candidate.algorithm,
                     state="stopped" if done.ended in ("deadline", "stop") else "failed" if done.error else "complete",
                     score=done.score,
-                    best=best[0].score if best else None,
+                    best=self._best_score(),
                     metric=self.problem.metric.name,
                     fit_s=done.seconds,
                     stage=candidate.stage + (f" fold {fold + 1}/{len(self.problem.folds)}" if fold is not None else ""),
@@ -275,6 +280,14 @@ class Search:
                     time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
                 )
             )
+
+    def _best_score(self) -> float | None:
+        """Of the validated candidates if there are any; a probe score and a mean over folds are not comparable."""
+        for candidate in self.validated():
+            return candidate.score
+        for candidate in self.probed():
+            return candidate.probe.score if candidate.probe else None
+        return None
 
     def _utility(self, candidate: Candidate) -> float | None:
         """Utility on the probe, where all candidates are compared."""

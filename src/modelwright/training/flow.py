@@ -138,7 +138,7 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         selection = choose_members(search, training.y, training.weight)
         ledger.note(*selection.notes)
     with ledger.step("fit", "fitting the members on all training rows"):
-        baseline = next(iter(search.validated(baseline=True)), None)
+        baseline = search.best_baseline()
         fitted = baseline if baseline is not None and baseline.algorithm != naive.NAME else None
         final = fit_on_all_rows(search, selection, fitted, training.frame.height)
         ledger.note(*final.notes)
@@ -189,7 +189,8 @@ def _search(
     search = Search(problem, executor, views, work, budget, ledger.emit)
     _prepare(search, {"probe": probe})
     if whole:
-        ledger.note(f"Candidates are compared on all {n:,} training rows in {len(folds)} fold(s).")
+        parts = f"{len(folds)} folds" if len(folds) > 1 else "one fold"
+        ledger.note(f"Candidates are compared on all {n:,} training rows, in {parts}.")
     else:
         ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
     n_features = len(training.schema.features)
