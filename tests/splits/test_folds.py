@@ -142,3 +142,13 @@ def test_times_of_any_type_become_numbers():
     days = time_values(pl.Series("t", ["2024-02-01", "2023-12-31"]))
     assert days[0] > days[1]
     assert np.isnan(time_values(pl.Series("t", [None, 3])))[0]
+
+
+def test_positives_are_spread_although_one_block_of_copies_holds_most_rows() -> None:
+    y = np.zeros(9000, dtype=np.int64)
+    y[:200] = 1
+    units = np.arange(9000)
+    units[199:3500] = 199  # one positive among 3,301 equal rows
+    made = folds(9000, y=y, task="binary", units=units, time_rank=None, n_folds=5, seed=0)
+    assert [int(y[fold.validation].sum()) for fold in made] == pytest.approx([40] * 5, abs=1)
+    assert all(len(np.intersect1d(units[f.training], units[f.validation])) == 0 for f in made)

@@ -34,6 +34,14 @@ from modelwright.tables.schema import Task
 #: Candidates validated on all folds, and of these at most so many of one algorithm.
 MAX_VALIDATED = 8
 MAX_OF_ONE_ALGORITHM = 3
+#: Up to this many training rows a single fold says too little, and fits are cheap: nearly all go on to all folds.
+FEW_ROWS = 2_500
+MAX_VALIDATED_OF_FEW = 20
+MAX_OF_ONE_OF_FEW = 6
+#: Rows to the number of configurations worth proposing: more would only fit the noise of the validation rows.
+#: After AutoGluon 1.5, which caps the number of models at 4 to 100 in the same way.
+TUNE_CAPS = ((100, 4), (500, 8), (2_500, 24), (10_000, 60))
+MAX_TUNED = 150
 #: Proposals asked at once; fixed, so that the trial list does not depend on the number of workers.
 TUNE_BATCH = 4
 
@@ -63,6 +71,7 @@ class Candidate:
     stage: str
     baseline: bool = False
     unavailable: str = ""
+    proposed: bool = False
     probe: Done | None = None
     folds: dict[int, Done] = field(default_factory=dict)
 
@@ -130,10 +139,10 @@ class Search:
         chosen = [self.add(name, params, "probe") for name, params in portfolio[: max(1, limit)]]
         self._probe([c for c in chosen if not c.unavailable], shares.after(shares.PROBE_SHARE, self.search_deadline()))
 
-    def tune(self, max_trials: int = 200) -> None:
+    def tune(self) -> None:
         """Propose configurations of the best families, batch by batch, on the probe view."""
         deadline = shares.after(shares.TUNE_SHARE, self.search_deadline())
-        room = max_trials if self.problem.trials is None else self.problem.trials - sum(not c.baseline for c in self.candidates)
+        room = self._room()
         families = self._best_families(3)
         tuners: dict[str, Tuner] = {}
         proposed = 0
@@ -150,6 +159,7 @@ class Search:
                     families = [f for f in families if f != family]
                     break
                 candidate = self.add(family, {}, "tune")
+                candidate.proposed = True
                 candidate.params = tuner.ask(candidate.number)
                 batch.append(candidate)
                 proposed += 1
@@ -214,8 +224,8 @@ class Search:
 
     def search_deadline(self) -> float | None:
         """When the search must end, leaving room for fitting the likely members on all rows."""
-        likely = self.probed()[:4]
-        refit_s = 1.3 * sum(self._predicted_s(c, 0) for c in likely) / self.executor.n_workers if likely else 0.0
+        likely = (self.validated() or self.probed())[:4]
+        refit_s = 1.5 * sum(self._predicted_s(c, 0) for c in likely) / self.executor.n_workers
         return self.budget.search_deadline(refit_s)
 
     # -- inside --------------------------------------------------------------------------------------------
@@ -296,11 +306,24 @@ class Search:
 
     def _promising(self) -> list[Candidate]:
         """Candidates in the order of their probe score, not too many of one algorithm."""
+        few = self._n_rows() <= FEW_ROWS
+        most, of_one = (MAX_VALIDATED_OF_FEW, MAX_OF_ONE_OF_FEW) if few else (MAX_VALIDATED, MAX_OF_ONE_ALGORITHM)
         chosen: list[Candidate] = []
         for candidate in self.probed():
-            if sum(c.algorithm == candidate.algorithm for c in chosen) < MAX_OF_ONE_ALGORITHM:
+            if sum(c.algorithm == candidate.algorithm for c in chosen) < of_one:
                 chosen.append(candidate)
-        return chosen[:MAX_VALIDATED]
+        return chosen[:most]
+
+    def _n_rows(self) -> int:
+        fold = self.problem.folds[0]
+        return len(fold.training) + len(fold.validation)
+
+    def _room(self) -> int:
+        """How many configurations may still be proposed."""
+        if self.problem.trials is not None:
+            return self.problem.trials - sum(not c.baseline for c in self.candidates)
+        cap = next((cap for rows, cap in TUNE_CAPS if self._n_rows() <= rows), MAX_TUNED)
+        return cap - sum(c.proposed for c in self.candidates)
 
     def _best_families(self, n: int) -> list[str]:
         return list(dict.fromkeys(c.algorithm for c in self.probed()))[:n]
@@ -318,7 +341,10 @@ class Search:
         return tuner
 
     def _predicted_s(self, candidate: Candidate, fold: int) -> float:
-        """Seconds that a fit on the training rows of a fold will take, from the probe."""
+        """Seconds that a fit on the training rows of a fold will take, from the other folds or else from the probe."""
+        measured = [done.seconds for done in candidate.folds.values() if not done.error]
+        if measured:
+            return float(np.mean(measured)) + 0.1
         if candidate.probe is None:
             return 0.0
         ratio = len(self.problem.folds[fold].training) / max(1, len(self.problem.probe.training))

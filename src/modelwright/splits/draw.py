@@ -46,6 +46,14 @@ def draw_rows(y: np.ndarray | None, units: np.ndarray, share: float, seed: int) 
     return best
 
 
+def rarest_rows(y: np.ndarray, units: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Which rows are of the rarest class of their unit, for the strata of `unit_strata`."""
+    counts = np.bincount(y)
+    rank = np.empty(len(counts), dtype=np.int64)
+    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
+    return np.asarray(rank[y] == strata[units])
+
+
 def unit_strata(y: np.ndarray, units: np.ndarray) -> np.ndarray:
     """The rarest class in each unit, as the rank of its frequency."""
     counts = np.bincount(y)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from modelwright.splits.draw import draw_rows, position_in_stratum, unit_strata
+from modelwright.splits.draw import draw_rows, position_in_stratum, rarest_rows, unit_strata
 from modelwright.splits.partition import Fold
 from modelwright.tables.schema import Task
 
@@ -93,7 +93,12 @@ def _deal(codes: np.ndarray | None, units: np.ndarray, n_folds: int, seed: int) 
     """Fold of each row, -1 for rows that always train."""
     rng = np.random.default_rng([seed, 17])
     sizes = np.bincount(units)
-    strata = None if codes is None else unit_strata(codes, units)
+    strata = None
+    if codes is not None:
+        strata = unit_strata(codes, units)
+        # A unit counts by its rows of its rarest class: one large block of copies with a single positive among them
+        # must not fill the share of the positives.
+        sizes = np.bincount(units, weights=rarest_rows(codes, units, strata))
     place, total = position_in_stratum(sizes, strata, rng)
     fold = np.minimum((place * n_folds / total).astype(np.int64), n_folds - 1)
     if strata is not None:
