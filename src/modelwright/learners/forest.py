@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ _MANY_LEVELS = 12
 class Forest(Learner):
     """What the two forests share; subclasses name the scikit-learn classes."""
 
-    def _model(self, settings: dict[str, Any]) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _model(self, settings: dict[str, Any]) -> Any: ...
 
     def fit(
         self,

@@ -5,6 +5,7 @@ Notation: n rows, d scaled columns (`features.DenseCoder`), k centres.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ _CHUNK_ROWS = 8192
 class CentreModel(Learner):
     """What the two k-means share: scaling, nearest centre, stable numbering."""
 
-    def _model(self, n_clusters: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _model(self, n_clusters: int) -> Any: ...
 
     def fit(
         self,

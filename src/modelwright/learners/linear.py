@@ -10,6 +10,7 @@ with half the squared error on the standardised target, or the negative log like
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,12 @@ _FEWEST_ITERATIONS = 30
 class LinearModel(Learner):
     """What `Linear` and the baseline `SimpleLinear` share; subclasses say which penalty applies."""
 
+    @abstractmethod
     def _penalty(self) -> tuple[float, float]:
         """``alpha`` and ``l1_ratio``."""
-        raise NotImplementedError
 
-    def _coder(self, text_components: bool) -> DenseCoder:
-        raise NotImplementedError
+    @abstractmethod
+    def _coder(self, text_components: bool) -> DenseCoder: ...
 
     def fit(
         self,
