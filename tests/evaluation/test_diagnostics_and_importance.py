@@ -102,7 +102,7 @@ def test_importance_stops_in_time_and_keeps_what_it_has():
 
     started = time.monotonic()
     found = permutation_importance(predict, frame, np.arange(100.0), METRICS["mae"], frame.columns, seed=0, time_limit_s=0.2)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 0.02 * 50 * 5  # five times what all columns would take: a busy machine may fail nobody
     assert 0 < len(found) < 50
 
 

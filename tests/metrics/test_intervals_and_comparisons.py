@@ -230,7 +230,7 @@ def test_a_bootstrap_of_many_rows_is_quick():
     proba = _two(np.clip(rng.normal(0.4 + 0.2 * y, 0.2), 0, 1))
     started = time.perf_counter()
     found = interval(METRICS["f1"], y, proba)
-    assert time.perf_counter() - started < 6  # two seconds on a quiet machine
+    assert time.perf_counter() - started < 30  # two seconds on a quiet machine; this only catches another order
     assert found.high - found.low < 0.02
 
 

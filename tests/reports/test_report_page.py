@@ -231,7 +231,7 @@ def test_the_same_record_gives_the_same_page(pages: dict[str, str], records: dic
 def test_a_typical_page_is_quick_and_small(records: dict[str, RunRecord], pages: dict[str, str]) -> None:
     started = time.process_time()
     render(records["binary"])
-    assert time.process_time() - started < 3.0
+    assert time.process_time() - started < 15  # 1.5 s on a quiet machine; this only catches another order
     assert len(pages["binary"]) < 400_000
 
 
