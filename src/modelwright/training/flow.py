@@ -244,6 +244,8 @@ def _prepare(search: Search, views: dict[str, Fold]) -> None:
     """Write encoded views; one that cannot be written takes its fold's fits down with an error, not the run."""
     jobs = [search.views.job(name, fold.training, fold.validation) for name, fold in views.items()]
     for position, done in search.executor.run(jobs, deadline=search.search_deadline()):
+        if done.error.startswith("OSError"):
+            raise StorageError(done.error, where=str(search.views.folder), mend="Free space, or give another --home.")
         if done.error and not done.ended:
             raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {list(views)[position]}")
 

@@ -153,6 +153,10 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
         )
     if split.rule == "external":
         _check_outside(outside.frame, schema, source, spec)
+    elif len(split.evaluation):
+        # Rows that cannot be read as the training rows are (a column of numbers that turns into words over time)
+        # would otherwise be noticed after all the training. This refuses; it changes nothing that is trained.
+        conform(frame[split.evaluation], schema)
     conformed, messages = conform(raw, schema, columns=schema.features + schema.with_role("time"))
     check_finite(frame, schema)  # a check of the input: it refuses, and changes nothing that is trained
     check_finite(conformed, schema)
