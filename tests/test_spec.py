@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from modelwright.errors import SpecError
-from modelwright.spec import FILE_NAME, KEYS, Spec, describe_source, parse_budget, resolve_spec, write_template
+from modelwright.spec import FILE_NAME, KEYS, Spec, describe_source, parse_budget, resolve_spec
+from modelwright.spec_template import write_template
 from modelwright.spec_values import READERS, TASKS, TYPES
 from modelwright.tables.schema import LogicalType, Task
 

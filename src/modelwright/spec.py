@@ -174,31 +174,6 @@ def describe_source(source: Any) -> str:
     return f"{kind} in memory"
 
 
-def write_template(path: Path, spec: Spec, *, force: bool = False) -> None:
-    """Write a commented ``modelwright.toml``.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write; an existing one is kept unless ``force``.
-    spec : Spec
-        What was asked already becomes live lines, everything else commented ones that show the default.
-
-    Raises
-    ------
-    SpecError
-        If the file exists and ``force`` is False.
-    """
-    # Imported late: only `init` writes, every command reads.
-    from modelwright.spec_template import template
-
-    if path.exists() and not force:
-        raise SpecError(
-            f"{path.name} exists already and was left as it is.", where=str(path), mend="Edit it, or replace it with --force."
-        )
-    path.write_text(template(spec), encoding="utf-8")
-
-
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return dict(msgspec.toml.decode(file.read_bytes(), type=dict[str, Any]))

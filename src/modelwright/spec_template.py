@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from modelwright.errors import SpecError
 from modelwright.spec import Spec, describe_source
 
 #: key, explanation, the line shown when the user has not decided
@@ -27,6 +29,28 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("name", "Name of the run.", '"churn"'),
     ("home", "Folder that holds the runs.", '".modelwright"'),
 )
+
+
+def write_template(path: Path, spec: Spec, *, force: bool = False) -> None:
+    """Write a commented ``modelwright.toml``.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write; an existing one is kept unless ``force``.
+    spec : Spec
+        What was asked already becomes live lines, everything else commented ones that show the default.
+
+    Raises
+    ------
+    SpecError
+        If the file exists and ``force`` is False.
+    """
+    if path.exists() and not force:
+        raise SpecError(
+            f"{path.name} exists already and was left as it is.", where=str(path), mend="Edit it, or replace it with --force."
+        )
+    path.write_text(template(spec), encoding="utf-8")
 
 
 def template(spec: Spec) -> str:

@@ -145,7 +145,8 @@ def init(
 ) -> None:
     """Write a commented modelwright.toml for a table."""
     from modelwright.errors import SpecError
-    from modelwright.spec import FILE_NAME, resolve_spec, write_template
+    from modelwright.spec import FILE_NAME, resolve_spec
+    from modelwright.spec_template import write_template
     from modelwright.training.prepare import read_source
 
     file = Path(FILE_NAME)
