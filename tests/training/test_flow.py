@@ -253,3 +253,31 @@ def _wait_for(found, seconds: float = 60):  # type: ignore[no-untyped-def]
             yield result
         time.sleep(0.1)
     raise TimeoutError
+
+
+def test_few_rows_give_a_wide_interval_and_a_record_that_reads_back(tmp_path: Path) -> None:
+    table = pl.DataFrame({"a": np.arange(12.0), "b": [3.0, 1.0, 2.0] * 4, "y": [0, 1] * 6})
+    run = modelwright.train(table, target="y", trials=1, algorithms=["linear"], home=tmp_path)
+    assert run.record.evaluation is not None
+    assert (run.record.evaluation.score.low, run.record.evaluation.score.high) == (0.0, 1.0)
+    assert Run(run.folder).record == run.record
+
+
+def test_evaluation_table_of_one_class_is_refused_before_training(churn: pl.DataFrame, tmp_path: Path) -> None:
+    outside = churn.filter(pl.col("Churn") == "No")
+    with pytest.raises(DataError, match="'No'"):
+        modelwright.train(churn, target="Churn", evaluation=outside, trials=1, home=tmp_path)
+
+
+def test_killed_run_shows_nothing_and_the_next_sweeps_it(churn: pl.DataFrame, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.parquet"
+    churn.write_parquet(rows)
+    words = ["train", str(rows), "--target", "Churn", "--budget", "10m", "--home", str(tmp_path / "home")]
+    process = subprocess.Popen([sys.executable, "-m", "modelwright.cli.main", *words], stderr=subprocess.DEVNULL)
+    assert next(_wait_for(lambda: list(tmp_path.glob("home/tmp/*/work/fits/*-probe/valid_pred.npy"))))
+    process.kill()
+    process.wait()
+    assert not list(tmp_path.glob("home/runs/*"))
+    run = modelwright.train(churn, target="Churn", trials=1, algorithms=["linear"], home=tmp_path / "home")
+    assert list(tmp_path.glob("home/runs/*")) == [run.folder]
+    assert not list(tmp_path.glob("home/tmp/*"))

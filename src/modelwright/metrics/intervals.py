@@ -105,11 +105,11 @@ def interval(
         factor = float(np.exp(t * np.sqrt(var) / value))
         return Estimate(value, value / factor, value * factor)
     half = t * float(np.sqrt(var))
-    lowest, highest = _bounds(metric)
+    lowest, highest = bounds(metric)
     return Estimate(value, max(value - half, lowest), min(value + half, highest))
 
 
-def _bounds(metric: Metric) -> tuple[float, float]:
+def bounds(metric: Metric) -> tuple[float, float]:
     """Smallest and largest possible value."""
     if metric.greater_is_better:
         return _LOWEST.get(metric.name, 0.0), metric.best
@@ -180,7 +180,7 @@ def _resampled(
     if len(deviation) < 20:
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.quantile(deviation, [0.5 - level / 2, 0.5 + level / 2])
-    lowest, highest = _bounds(metric)
+    lowest, highest = bounds(metric)
     # Resampling a value at the edge (F1 of 1 or 0) shows no spread; Wilson says what so few rows can exclude.
     if value in (lowest, highest) and low == high == 0 and np.isfinite([lowest, highest]).all():
         bound = wilson((value - lowest) / (highest - lowest), n_units, float(stats.norm.ppf(0.5 + level / 2)))

@@ -146,6 +146,7 @@ def _score(job: Fit, learner: Learner, X_valid: Matrix, prediction: np.ndarray, 
 
         space = cluster_space(learner, X_valid)
         value = metric.score(space, prediction, None)
+        value = value if np.isfinite(value) else 0.0  # all rows in one cluster: nothing is told apart
     else:
         y_valid = np.load(view / "y_valid.npy", allow_pickle=False)
         value = metrics.score(metric, y_valid, prediction, _load(view / "weight_valid.npy"))

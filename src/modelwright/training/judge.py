@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import msgspec
 import numpy as np
 import polars as pl
 
 from modelwright.artifacts.model import Model
 from modelwright.evaluation.sealed import diagnostics
 from modelwright.metrics import registry as metrics
-from modelwright.metrics.intervals import Estimate, interval
+from modelwright.metrics.intervals import Estimate, bounds, interval
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.paired import compare
 from modelwright.spec import Spec
@@ -74,7 +73,9 @@ def judge(
     for name in metrics.companions(model.task):
         if name != metric.name:
             other = metrics.get(name, model.task)
-            others[name] = _interval(estimate(other, y, prediction, threshold=model.threshold))
+            found = estimate(other, y, prediction, threshold=model.threshold)
+            if np.isfinite(found.value):  # some metrics are undefined on some rows, such as R squared of equal targets
+                others[name] = _interval(found, other)
     comparison = None
     if baseline is not None:
         name, predict = baseline
@@ -93,8 +94,8 @@ def judge(
         comparison = _comparison(
             name,
             metric,
-            _interval(estimate(metric, y, base)),
-            _interval(paired.difference),
+            _interval(estimate(metric, y, base), metric),
+            _difference(paired.difference, metric),
             paired.p_value,
             paired.better,
             len(y),
@@ -102,7 +103,7 @@ def judge(
     return Evaluation(
         metric=metric.name,
         n_rows=len(y),
-        score=_interval(estimate(metric, y, prediction, threshold=model.threshold)),
+        score=_interval(estimate(metric, y, prediction, threshold=model.threshold), metric),
         others=others,
         comparison=comparison,
         plots=diagnostics(model.task, y, prediction, labels, threshold=model.threshold),
@@ -176,5 +177,19 @@ def _comparison(
     return Comparison(name, base, difference, p_value, better, sentence)
 
 
-def _interval(estimate: Estimate) -> Interval:
-    return msgspec.convert({"value": estimate.value, "low": estimate.low, "high": estimate.high}, Interval)
+def _interval(estimate: Estimate, metric: Metric) -> Interval:
+    """An interval that JSON can hold: where too few rows say nothing, it is all that the metric can be."""
+    low, high = bounds(metric)
+    return _held(estimate, low, high)
+
+
+def _difference(estimate: Estimate, metric: Metric) -> Interval:
+    """Like `_interval`, for a difference of two values of the metric."""
+    low, high = bounds(metric)
+    return _held(estimate, low - high, high - low)
+
+
+def _held(estimate: Estimate, low: float, high: float) -> Interval:
+    wide = [value if np.isfinite(value) else bound for value, bound in ((estimate.low, low), (estimate.high, high))]
+    least, most = np.nan_to_num(wide)  # JSON has no infinity
+    return Interval(float(estimate.value), float(least), float(most))

@@ -173,13 +173,19 @@ def declared_missing(spec: Spec, column: str) -> tuple[str | float, ...]:
 
 def _check_outside(outside: pl.DataFrame, schema: Schema, source: Source, spec: Spec) -> None:
     """Refuse an evaluation table that does not fit before any time is spent on training."""
+    where = "the evaluation table"
+    if outside.height < 2:
+        raise DataError(f"It has {outside.height} usable rows.", where=where, mend="Give at least 2, better some hundreds.")
     conform(outside, schema)
-    if spec.target is not None:
-        encode_target(
-            outside[spec.target],
-            source.task,
-            classes=source.classes or None,
-            missing_values=declared_missing(spec, spec.target),
+    if spec.target is None:
+        return
+    missing = declared_missing(spec, spec.target)
+    y, _ = encode_target(outside[spec.target], source.task, classes=source.classes or None, missing_values=missing)
+    if source.task in ("binary", "multiclass") and len(np.unique(y)) == 1:
+        raise DataError(
+            f"All its {len(y)} rows are of the class {source.classes[int(y[0])]!r}, so classes cannot be told apart on them.",
+            where=where,
+            mend="Give an evaluation table with rows of other classes too.",
         )
 
 
