@@ -28,7 +28,8 @@ def command(entry: dict, data: Path, home: str, budget: float) -> list[str]:
     if clustering:
         dropped += [entry["target"]] if entry["target"] else []
     else:
-        words += ["--target", entry["target"], "--task", entry["task"], "--metric", entry["metric"]]
+        words += ["--target", entry["target"], "--metric", entry["metric"]]
+        words += ["--task", entry["task"]] if entry["task"] in ("binary", "multiclass", "regression") else []
     for role in ("time", "group"):
         if entry.get(f"{role}_column"):
             words += [f"--{role}", entry[f"{role}_column"]]
