@@ -48,20 +48,23 @@ def draw_rows(y: np.ndarray | None, units: np.ndarray, share: float, seed: int) 
 
 def rarest_rows(y: np.ndarray, units: np.ndarray, strata: np.ndarray) -> np.ndarray:
     """Which rows are of the rarest class of their unit, for the strata of `unit_strata`."""
-    counts = np.bincount(y)
-    rank = np.empty(len(counts), dtype=np.int64)
-    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
-    return np.asarray(rank[y] == strata[units])
+    return np.asarray(_frequency_ranks(y)[y] == strata[units])
 
 
 def unit_strata(y: np.ndarray, units: np.ndarray) -> np.ndarray:
     """The rarest class in each unit, as the rank of its frequency."""
+    rank = _frequency_ranks(y)
+    strata = np.full(int(units.max()) + 1, len(rank), dtype=np.int64)
+    np.minimum.at(strata, units, rank[y])
+    return strata
+
+
+def _frequency_ranks(y: np.ndarray) -> np.ndarray:
+    """Rank of each class, the rarest first."""
     counts = np.bincount(y)
     rank = np.empty(len(counts), dtype=np.int64)
     rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
-    strata = np.full(int(units.max()) + 1, len(counts), dtype=np.int64)
-    np.minimum.at(strata, units, rank[y])
-    return strata
+    return rank
 
 
 def position_in_stratum(

@@ -20,6 +20,7 @@ from modelwright.splits.order import time_values
 from modelwright.splits.units import group_units
 from modelwright.tables.conform import conform
 from modelwright.tables.roles import encode_target
+from modelwright.training.naive import labels
 from modelwright.training.prepare import Source, Training, declared_missing
 from modelwright.training.record import Comparison, Evaluation, Interval
 
@@ -50,7 +51,7 @@ def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> 
         )
     time = time_values(raw[spec.time]) if training.split.rule == "time" and spec.time in raw.columns else None
     groups = group_units(raw[spec.group]) if spec.group in raw.columns else None
-    group_labels = raw[spec.group].cast(pl.String).fill_null("").to_numpy() if spec.group in raw.columns else None
+    group_labels = labels(raw[spec.group]) if spec.group in raw.columns else None
     weight = raw[spec.weight].cast(pl.Float64).to_numpy() if spec.weight and spec.weight in raw.columns else None
     return Sealed(frame, y, weight, groups, time, group_labels, notes)
 
@@ -67,7 +68,7 @@ def judge(
     prediction = model.raw_conformed(sealed.frame)
     if model.task == "clustering" or sealed.y is None:
         return _judge_clusters(sealed, model, metric, prediction, baseline)
-    y, labels = sealed.y, model.classes_.tolist()
+    y = sealed.y
     estimate = partial(interval, weight=sealed.weight, groups=sealed.groups, blocks=sealed.time, seed=seed)
     others = {}
     for name in metrics.companions(model.task):
@@ -106,7 +107,7 @@ def judge(
         score=_interval(estimate(metric, y, prediction, threshold=model.threshold), metric),
         others=others,
         comparison=comparison,
-        plots=diagnostics(model.task, y, prediction, labels, threshold=model.threshold),
+        plots=diagnostics(model.task, y, prediction, model.classes_.tolist(), threshold=model.threshold),
     )
 
 
