@@ -204,7 +204,7 @@ def test_template_explains_every_key(tmp_path: Path) -> None:
     file = tmp_path / FILE_NAME
     write_template(file, Spec())
     text = file.read_text()
-    assert all(f"# {key} = " in text or f"# [{key}]" in text for key in KEYS)
+    assert all(f"# {key} = " in text or f"# [{key}]" in text or f"# [[{key}]]" in text for key in KEYS)
     assert resolve_spec(file, {}) == Spec()
 
 

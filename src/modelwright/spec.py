@@ -22,6 +22,7 @@ FILE_NAME = "modelwright.toml"
 DEFAULT_BUDGET_S = 300.0
 DEFAULT_EVALUATION = 0.2
 DEFAULT_HOME = ".modelwright"
+DEFAULT_PURPOSE = "sealed evaluation at the end of training"
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -62,6 +63,34 @@ class Spec(msgspec.Struct, frozen=True):
         Column types that correct the inferred ones.
     missing_values : tuple, or dict of str to tuple
         Cell values that mean "missing", in all columns or by column.
+    gap : str or None
+        Length of time ("7d") left out between the rows that train and those that validate or evaluate; a number
+        where the time column holds numbers. Needs ``time``.
+    reserve : float, default=0
+        Share of rows sealed besides the evaluation rows, for when those have been opened too often.
+    open_reserve : bool, default=False
+        Evaluate on the reserve; allowed once the evaluation rows have been opened ten times.
+    purpose : str
+        Why the vault is opened; stands in its ledger.
+    strict : bool, default=False
+        A critical finding that is not waived ends the command with exit code 3.
+    waive : tuple of dict
+        Findings accepted by name, each with "finding", "reason" and, optionally, "by".
+    known : tuple of str
+        Time columns whose moments are known beforehand although they lie after the row's own time (a due date).
+    available : dict of str to str
+        Column -> the column that holds when its value became known.
+    cost : dict or None
+        What errors cost, {"fp": 1, "fn": 20}, optionally "tp" and "tn"; the threshold minimises it.
+    floor : dict or None
+        {"recall": 0.9} or {"precision": 0.8}: the least that the threshold must hold; among those that
+        do, costs or the metric decide.
+    repeats : int, default=1
+        Fits of the final model with different seeds, to show how much the score owes to the seed.
+    sensitive : tuple of str
+        Columns by whose values the metrics are told apart.
+    store : str or None
+        URL of the database that holds the ledger; None is SQLite in ``home``.
     """
 
     data: Any = None
@@ -83,11 +112,25 @@ class Spec(msgspec.Struct, frozen=True):
     home: str = DEFAULT_HOME
     types: dict[str, str] = {}
     missing_values: tuple[str | float, ...] | dict[str, tuple[str | float, ...]] = ()
+    gap: str | None = None
+    reserve: float = 0.0
+    open_reserve: bool = False
+    purpose: str = DEFAULT_PURPOSE
+    strict: bool = False
+    waive: tuple[dict[str, str], ...] = ()
+    known: tuple[str, ...] = ()
+    available: dict[str, str] = {}
+    cost: dict[str, float] | None = None
+    floor: dict[str, float] | None = None
+    repeats: int = 1
+    sensitive: tuple[str, ...] = ()
+    store: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the run record: tables in memory become a description, passwords in URLs are masked."""
         plain = msgspec.structs.asdict(self)
         plain["data"] = describe_source(self.data)
+        plain["store"] = describe_source(self.store) or None
         plain["evaluation"] = self.evaluation if isinstance(self.evaluation, float) else describe_source(self.evaluation)
         # By way of JSON, so that the values equal those that come back from the run folder.
         return dict(msgspec.json.decode(msgspec.json.encode(plain)))
@@ -209,6 +252,24 @@ def _check_consistent(spec: Spec, where: Callable[[str], str]) -> None:
     if spec.target is None and spec.positive is not None:
         raise SpecError(
             "A positive class needs a target.", where=where("positive"), mend="Name the column to predict as target."
+        )
+    if spec.gap is not None and spec.time is None:
+        raise SpecError("A gap needs a time column.", where=where("gap"), mend="Name it with time, or leave the gap out.")
+    if (spec.reserve or spec.open_reserve) and not isinstance(spec.evaluation, float):
+        raise SpecError(
+            "A reserve is drawn beside evaluation rows that are a share of the table.",
+            where=where("reserve"),
+            mend="Give evaluation as a share such as 0.2, or leave the reserve out.",
+        )
+    if isinstance(spec.evaluation, float) and spec.evaluation + spec.reserve > 0.9:
+        raise SpecError(
+            f"Evaluation and reserve together take {spec.evaluation + spec.reserve:.0%} of the rows.",
+            where=where("reserve"),
+            mend="Leave at least a tenth to train on.",
+        )
+    if spec.open_reserve and not spec.reserve:
+        raise SpecError(
+            "There is no reserve to open.", where=where("open_reserve"), mend="Only a split made with reserve has one."
         )
     roles = {key: getattr(spec, key) for key in ("target", "time", "group", "weight")}
     taken: dict[str, str] = {}

@@ -25,6 +25,18 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("weight", "Column with row weights.", '"weight"'),
     ("exclude", "Columns to leave out.", '["id"]'),
     ("evaluation", 'Share of rows sealed for the final score, a table of its own, or "none".', "0.2"),
+    ("gap", "Length of time left out between training and later rows. Needs time.", '"7d"'),
+    ("reserve", "Share of rows sealed besides, for when the evaluation rows were opened ten times.", "0.1"),
+    ("open_reserve", "Evaluate on the reserve; allowed once the evaluation rows were opened ten times.", "true"),
+    ("purpose", "Why the evaluation rows are opened; stands in the ledger.", '"yearly report"'),
+    ("available", "When a column becomes known: the column that holds the moment.", '{ "lab_result" = "lab_reported_at" }'),
+    ("strict", "A critical finding that is not waived ends the command with exit code 3.", "true"),
+    ("known", "Dates that are known beforehand although they lie in the future, such as a due date.", '["due_date"]'),
+    ("floor", "The least recall or precision that the threshold must hold.", "{ recall = 0.9 }"),
+    ("cost", "What errors cost; the threshold makes the expected cost least.", "{ fp = 1, fn = 20 }"),
+    ("repeats", "Fits of the final model with different seeds, to show what the score owes to the seed.", "3"),
+    ("sensitive", "Columns by whose values the metrics are told apart.", '["sex"]'),
+    ("store", "Database of the ledger; SQLite in home if left out.", '"postgresql+psycopg://user@host/db"'),
     ("seed", "Same seed, same run.", "0"),
     ("name", "Name of the run.", '"churn"'),
     ("home", "Folder that holds the runs.", '".modelwright"'),
@@ -66,7 +78,9 @@ def template(spec: Spec) -> str:
     for key, meaning, example in _ENTRIES:
         field = "budget_s" if key == "budget" else key
         value = getattr(spec, field)
-        decided = value != getattr(blank, field) if isinstance(value, (str, int, float, tuple)) else value is not None
+        decided = (
+            value != getattr(blank, field) if isinstance(value, (str, int, float, tuple, bool, dict)) else value is not None
+        )
         if key == "budget" and decided:
             decided = value is not None
         lines.append(f"# {meaning}")
@@ -90,6 +104,17 @@ def template(spec: Spec) -> str:
                 f"missing_values = {_toml('', spec.missing_values)}",
                 "",
             ]
+    lines += ["", "# A critical finding of the audit is mended (modelwright audit --fix) or accepted by name with a reason."]
+    lines += [
+        line
+        for waiver in spec.waive
+        for line in ("[[waive]]", *(f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in waiver.items()), "")
+    ] or [
+        "# [[waive]]",
+        '# finding = "target_proxy:column"',
+        '# reason = "known before the prediction is made"',
+        '# by = "your name"',
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -99,4 +124,6 @@ def _toml(key: str, value: Any) -> str:
         value = describe_source(value)
     if key == "budget":
         value = f"{value:g}s"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items()) + " }"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

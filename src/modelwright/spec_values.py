@@ -178,6 +178,96 @@ def _missing_values(value: object) -> tuple[str | float, ...] | dict[str, tuple[
     return cells(value, "")
 
 
+def _share(most: float) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        try:
+            share = float(value[:-1]) / 100 if isinstance(value, str) and value.endswith("%") else float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            share = -1.0
+        if isinstance(value, bool) or not 0 <= share <= most:
+            raise SpecError(f"{value!r} is not a share of the rows from 0 to {most}.", mend="Give one such as 0.1.")
+        return share
+
+    return read
+
+
+def _gap(value: object) -> str:
+    """A length of time, or a number in the units of a time column of numbers; checked against the column later."""
+    text = str(value).strip().lower()
+    if not re.fullmatch(r"\d+(\.\d+)?\s*(s|m|h|d|w|min|hours?|days?|weeks?|seconds?|minutes?)?", text):
+        raise SpecError(
+            f"{value!r} is not a length of time.", mend='Give one such as "7d", "12h", "30m", or a number for a numeric time.'
+        )
+    return text
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SpecError(f"{value!r} is not true or false.", mend="Write true or false.")
+    return value
+
+
+def _pairs(keys: Sequence[str], example: str, *, least: float, most: float) -> Callable[[object], dict[str, float]]:
+    """Numbers by name, from a mapping or from text such as "fp=1,fn=20"."""
+
+    def read(value: object) -> dict[str, float]:
+        mend = f"Write it as {example}."
+        if isinstance(value, str):
+            value = dict(part.partition("=")[::2] for part in value.split(",") if part.strip())
+        if not isinstance(value, Mapping) or not value:
+            raise SpecError(f"{value!r} is not a list of name=number.", mend=mend)
+        found: dict[str, float] = {}
+        for key, number in value.items():
+            name = str(key).strip()
+            if name not in keys:
+                raise SpecError(f"{name!r} is not one of {', '.join(keys)}.", mend=mend)
+            try:
+                found[name] = float(number)
+            except (TypeError, ValueError):
+                raise SpecError(f"{number!r} for {name} is not a number.", mend=mend) from None
+            if not least <= found[name] <= most:
+                raise SpecError(f"{found[name]:g} for {name} is not from {least:g} to {most:g}.", mend=mend)
+        return found
+
+    return read
+
+
+def _cost(value: object) -> dict[str, float]:
+    costs = _pairs(("fp", "fn", "tp", "tn"), "fp=1,fn=20", least=-1e12, most=1e12)(value)
+    fp, fn = costs.get("fp"), costs.get("fn")
+    if fp is None or fn is None or fp - costs.get("tn", 0.0) <= 0 or fn - costs.get("tp", 0.0) <= 0:
+        raise SpecError(
+            "A wrong answer must cost more than a right one, both ways.", mend="Give fp and fn above 0, such as fp=1,fn=20."
+        )
+    return costs
+
+
+def _waivers(value: object) -> tuple[dict[str, str], ...]:
+    """Findings accepted by name with a reason: ``[[waive]]`` tables with ``finding``, ``reason`` and ``by``."""
+    mend = 'Write it as [[waive]] with finding = "target_proxy:age", reason = "…" and by = "…".'
+    listed = [value] if isinstance(value, Mapping) else value
+    if not isinstance(listed, (list, tuple)):
+        raise SpecError(f"{value!r} is not a list of waived findings.", mend=mend)
+    found = []
+    for entry in listed:
+        if not isinstance(entry, Mapping) or not set(entry) <= {"finding", "reason", "by"}:
+            raise SpecError(f"{entry!r} is not a waived finding.", mend=mend)
+        for key in ("finding", "reason"):
+            if not str(entry.get(key) or "").strip():
+                raise SpecError(f"A waived finding needs a {key}.", mend=mend)
+        found.append({key: str(text).strip() for key, text in entry.items()})
+    return tuple(found)
+
+
+def _available(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        raise SpecError(
+            f"{value!r} does not say when columns become known.",
+            mend='Write it as {"lab_result" = "lab_reported_at"}: the column that holds the moment.',
+        )
+    return dict(value)
+
+
 #: Reads one given value, or refuses it: option -> function.
 READERS: dict[str, Callable[[Any], Any]] = {
     "data": _source,
@@ -206,4 +296,17 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "home": _home,
     "types": _types,
     "missing_values": _missing_values,
+    "gap": _gap,
+    "reserve": _share(0.5),
+    "open_reserve": _flag,
+    "purpose": _text,
+    "strict": _flag,
+    "waive": _waivers,
+    "known": _columns,
+    "available": _available,
+    "cost": _cost,
+    "floor": _pairs(("recall", "precision"), "recall=0.9", least=0.0, most=1.0),
+    "repeats": _whole(1, 100),
+    "sensitive": _columns,
+    "store": _text,
 }

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelwright.metrics.estimate import Interval
 from modelwright.reports.format import NOTHING, count, duration, metric_title, number
 from modelwright.reports.leaderboard import Line, leaderboard
 from modelwright.spec import DEFAULT_HOME
-from modelwright.training.record import Interval, RunRecord
+from modelwright.training.record import RunRecord
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -14,6 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from modelwright.metrics.estimate import Interval
 from modelwright.metrics.registry import METRICS
 from modelwright.reports.charts import Figure, against_baseline, fold_scores, learning_curves
 from modelwright.reports.commands import commands
@@ -35,7 +36,7 @@ from modelwright.reports.format import (
 )
 from modelwright.reports.leaderboard import leaderboard
 from modelwright.reports.svg import to_svg
-from modelwright.training.record import Comparison, Interval, RunRecord
+from modelwright.training.record import Comparison, RunRecord
 
 if TYPE_CHECKING:
     import jinja2

@@ -12,6 +12,7 @@ import polars as pl
 from modelwright.artifacts.model import Model
 from modelwright.evaluation.sealed import diagnostics
 from modelwright.metrics import registry as metrics
+from modelwright.metrics.estimate import Interval
 from modelwright.metrics.intervals import Estimate, bounds, interval
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.paired import compare
@@ -22,7 +23,7 @@ from modelwright.tables.conform import conform
 from modelwright.tables.roles import encode_target
 from modelwright.training.naive import labels
 from modelwright.training.prepare import Source, Training, declared_missing
-from modelwright.training.record import Comparison, Evaluation, Interval
+from modelwright.training.record import Comparison, Evaluation
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelwright.audit.finding import Finding
+from modelwright.metrics.estimate import Interval
 from modelwright.tables.schema import Schema, Task
 from modelwright.version import FORMAT_VERSION
 
@@ -84,14 +85,6 @@ class Plan(msgspec.Struct, frozen=True):
     threads_per_fit: int = 1
     temperature: float = 1.0
     threshold: float | None = None
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """An estimate with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Comparison(msgspec.Struct, frozen=True):
