@@ -6,7 +6,7 @@ A check reads training rows only and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,10 @@ def audit(
     *,
     rows: np.ndarray | None = None,
     classes: Sequence[Any] = (),
+    evaluation: pl.DataFrame | None = None,
+    evaluation_rows: np.ndarray | None = None,
+    known: Sequence[str] = (),
+    available: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """Look over training rows.
 
@@ -73,6 +77,12 @@ def audit(
         Number of each row in the table as read; by default 0..n-1.
     classes : sequence, optional
         Labels of the classes, for messages.
+    evaluation : DataFrame, optional
+        Evaluation rows as read, without their target, for what crosses the split.
+    evaluation_rows : ndarray, optional
+        Their numbers in the table as read.
+    known, available
+        As in the spec.
 
     Returns
     -------
@@ -80,7 +90,9 @@ def audit(
         The most severe first.
     """
     numbers = np.arange(frame.height) if rows is None else np.asarray(rows)
-    context = Context(frame, schema, y, task, numbers, tuple(classes))
+    context = Context(
+        frame, schema, y, task, numbers, tuple(classes), evaluation, evaluation_rows, tuple(known), available or {}
+    )
     findings = [finding for check in CHECKS for finding in check(context)]
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from modelwright.splits.order import time_values
+from modelwright.splits.units import group_units
 from modelwright.tables.conform import conform
 from modelwright.tables.schema import Column, Schema, Task
 
@@ -36,6 +39,14 @@ class Context:
         Number of each row in the table as read.
     classes : tuple
         Labels of the classes, for messages; empty if unknown.
+    evaluation : DataFrame, optional
+        Evaluation rows as read, *without their target*: for what crosses the split.
+    evaluation_rows : ndarray, optional
+        Their numbers in the table as read; None if they come from a table of their own.
+    known : tuple of str
+        Time columns whose moments are known beforehand.
+    available : dict
+        Column -> the column that holds when its value became known.
     """
 
     frame: pl.DataFrame
@@ -44,6 +55,34 @@ class Context:
     task: Task
     rows: np.ndarray
     classes: tuple[Any, ...] = ()
+    evaluation: pl.DataFrame | None = None
+    evaluation_rows: np.ndarray | None = None
+    known: tuple[str, ...] = ()
+    available: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def time(self) -> np.ndarray | None:
+        """When each row happened, NaN where unknown; None without a time column."""
+        return self._time_of(self.frame)
+
+    @cached_property
+    def evaluation_time(self) -> np.ndarray | None:
+        """The same for the evaluation rows."""
+        return None if self.evaluation is None else self._time_of(self.evaluation)
+
+    @cached_property
+    def group_name(self) -> str | None:
+        """The declared group column, if the frame holds it."""
+        return next((c.name for c in self.schema.with_role("group") if c.name in self.frame.columns), None)
+
+    @cached_property
+    def group(self) -> np.ndarray | None:
+        """Number of the entity of each row, 0 and up; None without a group column."""
+        return None if self.group_name is None else group_units(self.frame[self.group_name])
+
+    def _time_of(self, frame: pl.DataFrame) -> np.ndarray | None:
+        name = next((c.name for c in self.schema.with_role("time") if c.name in frame.columns), None)
+        return None if name is None else time_values(frame[name])
 
     @property
     def n_rows(self) -> int:
