@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 from modelwright.version import __version__
 
 if TYPE_CHECKING:
-    from modelwright.api import load, open_run, train
+    from modelwright.api import audit_table, load, open_run, train
     from modelwright.artifacts.model import Model
     from modelwright.errors import ModelwrightError
+    from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
 
-__all__ = ["Model", "ModelwrightError", "Run", "__version__", "load", "open_run", "train"]
+__all__ = ["Audit", "Model", "ModelwrightError", "Run", "__version__", "audit_table", "load", "open_run", "train"]
 
 #: Resolved on first use, so that importing the package loads no learner.
 _HOMES = {
     "train": "modelwright.api",
+    "audit_table": "modelwright.api",
+    "Audit": "modelwright.runs.audit",
     "load": "modelwright.api",
     "open_run": "modelwright.api",
     "Model": "modelwright.artifacts.model",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from modelwright.artifacts.model import Model
+    from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
 
 
@@ -41,6 +42,19 @@ def train(
     query: str | None = None,
     types: dict[str, str] | None = None,
     missing_values: Any = None,
+    gap: str | float | None = None,
+    reserve: float | None = None,
+    open_reserve: bool | None = None,
+    purpose: str | None = None,
+    strict: bool | None = None,
+    waive: Any = None,
+    known: Sequence[str] | None = None,
+    available: dict[str, str] | None = None,
+    cost: dict[str, float] | None = None,
+    floor: dict[str, float] | None = None,
+    repeats: int | None = None,
+    sensitive: Sequence[str] | None = None,
+    store: str | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Run:
     """Train a model on a table and score it on rows that were sealed before anything looked at them.
@@ -87,6 +101,32 @@ def train(
         Column types that correct the inferred ones.
     missing_values : sequence or dict, optional
         Cell values that mean "missing", for all columns or by column.
+    gap : str or float, optional
+        Length of time left out between training and later rows, such as "7d".
+    reserve : float, optional
+        Share of rows sealed besides, for when the evaluation rows were opened ten times.
+    open_reserve : bool, optional
+        Evaluate on the reserve.
+    purpose : str, optional
+        Why the sealed rows are opened; stands in the ledger.
+    strict : bool, optional
+        On the command line, exit code 3 if a critical finding is not waived; kept in the record here.
+    waive : sequence of dict, optional
+        Findings accepted by name: ``{"finding": "target_proxy:age", "reason": "...", "by": "..."}``.
+    known : sequence of str, optional
+        Time columns that are known beforehand although they lie in the future.
+    available : dict, optional
+        Column -> the column that holds when its value became known.
+    cost : dict, optional
+        What errors cost, ``{"fp": 1, "fn": 20}``; the threshold makes the expected cost least.
+    floor : dict, optional
+        ``{"recall": 0.9}`` or ``{"precision": 0.8}``: what the threshold must hold.
+    repeats : int, optional
+        Fits of the final model with different seeds, to show what the score owes to the seed.
+    sensitive : sequence of str, optional
+        Columns by whose values the metrics are told apart.
+    store : str, optional
+        URL of the database that holds the ledger; SQLite in ``home`` by default.
     on_event : callable, optional
         Receives progress (`modelwright.events`).
 
@@ -117,6 +157,48 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     with _first_interrupt_stops(stop):
         record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
     return Run(folder, record)
+
+
+def audit_table(
+    data: Any,
+    *,
+    target: str | None = None,
+    split: str | None = None,
+    costs: bool = True,
+    **options: Any,
+) -> Audit:
+    """Look a table over for leaks and other trouble without training on it.
+
+    Parameters
+    ----------
+    data : str, Path or table
+        As for `train`.
+    target : str, optional
+        Column to predict.
+    split : str, optional
+        Column that says which rows are for evaluation (true, 1, "test"), where the table came divided. By default
+        rows are divided as `train` would divide them, and targets of the rows it would seal are not looked at.
+    costs : bool, default=True
+        Measure what each finding costs by a quick refit; False is faster.
+    **options
+        Further options of `train`: task, time, group, weight, exclude, evaluation, seed, types, missing_values,
+        known, available, waive, query.
+
+    Returns
+    -------
+    Audit
+        With ``findings``, the most severe first.
+
+    Raises
+    ------
+    InvalidInputError
+        If the table or an option cannot be used.
+    """
+    from modelwright.runs.audit import Audit
+    from modelwright.training import auditing
+
+    spec = resolve_spec(None, {"data": data, "target": target, **options})
+    return Audit(auditing.audit_table(spec, split=split, costs=costs))
 
 
 def load(path: str | Path, *, home: str | Path = ".modelwright") -> Model:

@@ -122,6 +122,10 @@ class Context:
         features = self.read[0][self.target_sample]
         return features, self.y[self.sample][self.target_sample]
 
+    def read_rows(self, rows: np.ndarray) -> pl.DataFrame:
+        """Conformed features of some rows."""
+        return conform(self.frame[rows], self.schema, columns=self.present)[0]
+
     def label(self, code: int) -> str:
         """The label of a class in words."""
         return repr(self.classes[code]) if code < len(self.classes) else f"number {code}"

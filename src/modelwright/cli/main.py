@@ -9,19 +9,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from modelwright.cli import looking
 from modelwright.cli.failure import INTERRUPTED, report_failure, usage_error
+from modelwright.cli.options import console, list_of_names, missing_values_of, option_name, program, types_of
 from modelwright.version import __version__
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-#: Columns of output that goes to a file or a pipe.
-_PIPE_WIDTH = 120
-_OPTIONS_OF_SPEC = {"missing_values": "--missing-value", "types": "--type", "data": "DATA"}
 
 app = typer.Typer(
     name="modelwright",
@@ -66,6 +61,25 @@ def train(
     missing_values: Annotated[
         list[str] | None, typer.Option("--missing-value", metavar="[COLUMN=]VALUE", help='A cell value that means "missing".')
     ] = None,
+    gap: Annotated[
+        str | None, typer.Option(metavar="LENGTH", help="Time left out between training and later rows, such as 7d.")
+    ] = None,
+    reserve: Annotated[str | None, typer.Option(metavar="SHARE", help="Share of rows sealed besides, as a reserve.")] = None,
+    open_reserve: Annotated[bool, typer.Option("--open-reserve", help="Evaluate on the reserve, after ten openings.")] = False,
+    purpose: Annotated[str | None, typer.Option(help="Why the sealed rows are opened; stands in the ledger.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 if a critical finding is not waived.")] = False,
+    known: Annotated[list[str] | None, typer.Option(metavar="COLUMNS", help="Later dates that are known beforehand.")] = None,
+    cost: Annotated[
+        str | None, typer.Option(metavar="fp=1,fn=20", help="What errors cost; the threshold makes the expected cost least.")
+    ] = None,
+    floor: Annotated[
+        str | None, typer.Option(metavar="recall=0.9", help="Least recall or precision that the threshold must hold.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Fit the final model with so many seeds, to show their spread.")] = None,
+    sensitive: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMNS", help="Tell the metrics apart by the values of these.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(metavar="URL", help="Database of the ledger.  [default: SQLite in home]")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run.  [default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.  [default: from the data]")] = None,
     home: Home = None,
@@ -88,11 +102,14 @@ def train(
     overrides = {
         "data": data, "target": target, "task": task, "metric": metric, "budget": budget, "trials": trials,
         "algorithms": algorithms, "time": time_column, "group": group, "weight": weight, "positive": positive,
-        "exclude": _split(exclude), "evaluation": evaluation, "types": _types(types),
-        "missing_values": _missing_values(missing_values), "seed": seed, "name": name, "home": home, "query": query,
+        "exclude": list_of_names(exclude), "evaluation": evaluation, "types": types_of(types),
+        "missing_values": missing_values_of(missing_values), "seed": seed, "name": name, "home": home, "query": query,
+        "gap": gap, "reserve": reserve, "open_reserve": open_reserve or None, "purpose": purpose, "strict": strict or None,
+        "known": list_of_names(known), "cost": cost, "floor": floor, "repeats": repeats,
+        "sensitive": list_of_names(sensitive), "store": store,
     }  # fmt: skip
     file = Path(FILE_NAME)
-    spec = resolve_spec(file if file.is_file() else None, overrides, naming=_option)
+    spec = resolve_spec(file if file.is_file() else None, overrides, naming=option_name)
     if spec.data is None:
         raise SpecError(
             "There is no table to learn from.",
@@ -102,6 +119,10 @@ def train(
     with choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
         run = train_spec(spec, on_event=progress, started=started)
     _print_result(run.record, run.folder, quiet=quiet, as_json=as_json)
+    if spec.strict and any(finding.bars_promotion for finding in run.record.findings):
+        from modelwright.cli.audited import STRICT_EXIT
+
+        raise typer.Exit(STRICT_EXIT)
     if open_report:
         import webbrowser
 
@@ -150,13 +171,13 @@ def init(
     from modelwright.training.prepare import read_source
 
     file = Path(FILE_NAME)
-    spec = resolve_spec(None, {"data": data, "target": target}, naming=_option)
+    spec = resolve_spec(None, {"data": data, "target": target}, naming=option_name)
     if file.exists() and not force:
         raise SpecError(f"{FILE_NAME} exists already and was left as it is.", mend="Edit it, or replace it with --force.")
     source = read_source(spec)
     write_template(file, spec, force=force)
     typer.echo(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns; {source.task}.")
-    typer.echo(f"Wrote {file}. Look through it, then run: {_program()} train")
+    typer.echo(f"Wrote {file}. Look through it, then run: {program()} train")
 
 
 @app.command()
@@ -170,13 +191,13 @@ def algorithms(
     from modelwright.cli.describe import algorithm_list, algorithm_page
     from modelwright.learners import registry
 
-    console = _console()
+    out = console()
     if name is None:
-        console.print(algorithm_list([(registry.get(each).algorithm, registry.available(each)) for each in registry.names()]))
-        console.print(f"\nMore about one: {_program()} algorithms lightgbm", highlight=False)
+        out.print(algorithm_list([(registry.get(each).algorithm, registry.available(each)) for each in registry.names()]))
+        out.print(f"\nMore about one: {program()} algorithms lightgbm", highlight=False)
         return
     for part in algorithm_page(registry.get(name).algorithm, registry.available(name)):
-        console.print(part, highlight=False)
+        out.print(part, highlight=False)
 
 
 @app.command()
@@ -205,6 +226,9 @@ def _version_and_leave(wanted: bool) -> None:
         raise typer.Exit
 
 
+looking.register(app)
+
+
 @app.callback()
 def _common(
     version: Annotated[
@@ -212,77 +236,6 @@ def _common(
     ] = False,
 ) -> None:
     """A table in, a trained and honestly scored model out."""
-
-
-def _option(key: str) -> str:
-    """How the command line spells a key of the spec."""
-    return _OPTIONS_OF_SPEC.get(key, f"--{key}")
-
-
-def _split(values: list[str] | None) -> list[str] | None:
-    """Names given once with commas, or several times."""
-    return [name.strip() for value in values for name in value.split(",") if name.strip()] if values else None
-
-
-def _types(values: list[str] | None) -> dict[str, str] | None:
-    from modelwright.errors import SpecError
-
-    pairs = {}
-    for value in values or []:
-        # The last "=": a column name may hold one, a type does not.
-        column, equals, kind = value.rpartition("=")
-        if not equals:
-            raise SpecError(f"{value!r} is not COLUMN=TYPE.", where="--type", mend="Write it as zip=category.")
-        pairs[column] = kind
-    return pairs or None
-
-
-def _missing_values(values: list[str] | None) -> Any:
-    """Values for all columns, or by column when each one names a column."""
-    from modelwright.errors import SpecError
-
-    if not values:
-        return None
-    by_column: dict[str, list[str | float]] = {}
-    for value in values:
-        column, _, cell = value.rpartition("=")
-        by_column.setdefault(column, []).append(_cell(cell))
-    if "" not in by_column:
-        return by_column
-    if len(by_column) > 1:
-        raise SpecError(
-            "Values for all columns and for single ones cannot be mixed.",
-            where="--missing-value",
-            mend="Name a column in each, or in none.",
-        )
-    return by_column[""]
-
-
-def _cell(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
-
-
-def _program() -> str:
-    """How this program was called, so that the commands we print work when pasted."""
-    import shutil
-
-    if shutil.which("modelwright"):
-        return "modelwright"
-    called = Path(sys.argv[0])
-    if called.name != "modelwright":
-        return "modelwright"
-    absolute = called.absolute()
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
 def _print_result(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> None:
@@ -295,7 +248,7 @@ def _print_result(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> N
     elif quiet:
         typer.echo("\n".join(quiet_lines(record, folder)))
     else:
-        print_summary(_console(), record, folder, program=_program())
+        print_summary(console(), record, folder, program=program())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -26,7 +26,7 @@ import polars as pl
 
 from modelwright.artifacts.bundle import write_bundle
 from modelwright.artifacts.model import Model
-from modelwright.audit import audit
+from modelwright.audit.cost import MOST_REFITS
 from modelwright.errors import StorageError, TrainingError
 from modelwright.events import Emit, Finished
 from modelwright.learners import registry
@@ -45,11 +45,12 @@ from modelwright.splits.partition import Fold
 from modelwright.splits.units import duplicate_units, group_units
 from modelwright.store.folders import RunFolder, new_run_id
 from modelwright.training import naive
+from modelwright.training.auditing import findings_of
 from modelwright.training.environment import available_cpus, environment, libraries
 from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
 from modelwright.training.judge import judge, open_vault
-from modelwright.training.prepare import Source, Training, read_source, split_source
+from modelwright.training.prepare import Source, Training, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
 from modelwright.training.record import Evaluation, RunRecord
 from modelwright.training.selection import Selection, choose_members
@@ -119,17 +120,11 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         metric = metrics.get(spec.metric, source.task) if spec.metric else metrics.default_metric(source.task)
         ledger.note(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns.", *source.notes)
     with ledger.step("split", "sealing the evaluation rows"):
-        training = split_source(source, spec, folder.draft / "vault")
+        division = divide(source, spec)
+        training = seal_and_type(source, spec, division, folder.draft / "vault")
         ledger.note(training.split.sentence, *training.notes)
     with ledger.step("audit", "looking for trouble"):
-        findings = audit(
-            training.raw,
-            training.schema,
-            training.y,
-            source.task,
-            rows=training.split.training,
-            classes=source.classes,
-        )
+        findings = findings_of(spec, source, training, division, refits=_refits(budget))
         ledger.note(*(f.message for f in findings if f.severity == "critical"))
     with ledger.step("search", "baselines, portfolio, tuning, validation"):
         search = _search(spec, source, training, metric, folder.work, budget, ledger, executor)
@@ -287,6 +282,13 @@ def _evaluate(
 def _spare(budget: Budget) -> float:
     """Seconds that importance may take: what is left beyond the report."""
     return min(10.0, max(0.3, 0.4 * (budget.left() - 2.5))) if budget.total_s is not None else 10.0
+
+
+def _refits(budget: Budget) -> int:
+    """How many findings have their cost measured: a short budget is better spent on the model."""
+    if budget.total_s is None or budget.total_s >= 60:
+        return MOST_REFITS
+    return 2 if budget.total_s >= 20 else 0
 
 
 def _check_names(spec: Spec) -> None:

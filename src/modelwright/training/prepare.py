@@ -97,18 +97,35 @@ def read_source(spec: Spec) -> Source:
     return Source(frame, table.source, digest, task, y, classes, _weights(frame, spec), notes)
 
 
-def split_source(source: Source, spec: Spec, folder: Path) -> Training:
-    """Seal the evaluation rows into ``folder`` and type the training rows."""
-    frame, notes = source.frame, []
+@dataclass(frozen=True)
+class Division:
+    """Which rows are sealed, and the evaluation table where they come from one of their own."""
+
+    split: Split
+    outside: pl.DataFrame | None = None
+
+    def evaluation_of(self, source: Source) -> pl.DataFrame:
+        """The sealed rows as read."""
+        return source.frame[self.split.evaluation] if self.outside is None else self.outside
+
+
+def divide(source: Source, spec: Spec) -> Division:
+    """Decide which rows are sealed.
+
+    Raises
+    ------
+    DataError, SpecError
+        If the rows cannot be divided as asked.
+    """
+    frame = source.frame
     ignored = {*spec.exclude, spec.target, spec.weight}
     features = [name for name in frame.columns if name not in ignored]
     if not features:
         raise DataError("No column is left to learn from.", where=source.description, mend="Exclude fewer columns.")
     everything = np.arange(frame.height)
-    vault = None
     if isinstance(spec.evaluation, str) and spec.evaluation == "none":
-        split = Split("none", everything, everything[:0], 'No rows are sealed: evaluation = "none".')
-    elif isinstance(spec.evaluation, float):
+        return Division(Split("none", everything, everything[:0], 'No rows are sealed: evaluation = "none".'))
+    if isinstance(spec.evaluation, float):
         split = seal(
             frame,
             y=source.y,
@@ -120,21 +137,26 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
             features=features,
             classes=source.classes,
         )
-        vault = Vault.seal(folder, frame[split.evaluation])
-    else:
-        outside = read(spec.evaluation)
-        if spec.target is not None:
-            _require(spec.target, outside.frame, "target")
-            labelled = labelled_rows(outside.frame[spec.target], declared_missing(spec, spec.target))
-            outside = replace(outside, frame=outside.frame[labelled])
-        split = Split(
-            "external",
-            everything,
-            everything[:0],
-            f"The evaluation rows come from {outside.source}; all rows of the table train.",
-        )
-        vault = Vault.seal(folder, outside.frame)
-    raw = frame[split.training]
+        return Division(split)
+    outside = read(spec.evaluation)
+    if spec.target is not None:
+        _require(spec.target, outside.frame, "target")
+        labelled = labelled_rows(outside.frame[spec.target], declared_missing(spec, spec.target))
+        outside = replace(outside, frame=outside.frame[labelled])
+    sentence = f"The evaluation rows come from {outside.source}; all rows of the table train."
+    return Division(Split("external", everything, everything[:0], sentence), outside.frame)
+
+
+def seal_and_type(source: Source, spec: Spec, division: Division, folder: Path) -> Training:
+    """Put the evaluation rows into a vault in ``folder``, and type the training rows."""
+    vault = None if division.split.rule == "none" else Vault.seal(folder, division.evaluation_of(source))
+    return type_rows(source, spec, division, vault)
+
+
+def type_rows(source: Source, spec: Spec, division: Division, vault: Vault | None = None) -> Training:
+    """Learn types and roles from the training rows, and read those rows accordingly."""
+    split = division.split
+    raw = source.frame[split.training]
     schema = infer_schema(
         raw,
         target=spec.target,
@@ -151,16 +173,15 @@ def split_source(source: Source, spec: Spec, folder: Path) -> Training:
         raise DataError(
             "No column can be learned from.", where=source.description, mend=f"Columns were left out because: {reasons[:600]}."
         )
-    if split.rule == "external":
-        _check_outside(outside.frame, schema, source, spec)
+    if division.outside is not None:
+        _check_outside(division.outside, schema, source, spec)
     elif len(split.evaluation):
         # Rows that cannot be read as the training rows are (a column of numbers that turns into words over time)
         # would otherwise be noticed after all the training. This refuses; it changes nothing that is trained.
-        conform(frame[split.evaluation], schema)
-    conformed, messages = conform(raw, schema, columns=schema.features + schema.with_role("time"))
-    check_finite(frame, schema)  # a check of the input: it refuses, and changes nothing that is trained
+        conform(source.frame[split.evaluation], schema)
+    conformed, notes = conform(raw, schema, columns=schema.features + schema.with_role("time"))
+    check_finite(source.frame, schema)  # a check of the input: it refuses, and changes nothing that is trained
     check_finite(conformed, schema)
-    notes += messages
     y = None if source.y is None else source.y[split.training]
     weight = None if source.weight is None else source.weight[split.training]
     return Training(conformed, raw, schema, y, weight, split, vault, notes)

@@ -125,7 +125,19 @@ def build_record(
         },
         baseline_validation={c.algorithm: c.score for c in search.candidates if c.baseline and c.score is not None},
         interrupted=interrupted,
+        barriers=barriers_of(findings, evaluation),
     )
+
+
+def barriers_of(findings: list[Finding], evaluation: Evaluation | None) -> list[str]:
+    """Why a model may not be registered or promoted without further words."""
+    found = [f"Critical finding {f.name!r}: {f.message}" for f in findings if f.bars_promotion]
+    comparison = None if evaluation is None else evaluation.comparison
+    if comparison is not None and not comparison.better:
+        found.append(comparison.sentence)
+    if evaluation is None:
+        found.append("No sealed score exists.")
+    return found
 
 
 def write_run(record: RunRecord, folder: Path, render: Callable[[RunRecord], str]) -> None:

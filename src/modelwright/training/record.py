@@ -153,4 +153,6 @@ class RunRecord(msgspec.Struct, frozen=True):
     model: dict[str, Any]
     baseline_validation: dict[str, float] = {}
     interrupted: bool = False
+    #: Why the model may not be registered or promoted: critical findings, or not better than the baseline.
+    barriers: list[str] = []
     format_version: int = FORMAT_VERSION

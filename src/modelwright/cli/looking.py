@@ -1,0 +1,73 @@
+"""Commands that look at a table or a run without training: audit, and those that belong to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelwright.cli.options import console, list_of_names, missing_values_of, option_name, program, types_of
+
+
+def audit(
+    data: Annotated[str | None, typer.Argument(help="File, folder, glob or URL of the rows.", metavar="DATA")] = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Column to predict.")] = None,
+    task: Annotated[str | None, typer.Option(help="binary, multiclass, regression or clustering.  [default: inferred]")] = None,
+    time_column: Annotated[str | None, typer.Option("--time", metavar="COLUMN", help="When a row happened.")] = None,
+    group: Annotated[str | None, typer.Option(metavar="COLUMN", help="Whose row it is: a patient, a shop.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="COLUMNS", help="Columns to leave out; comma separated.")] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that says which rows are for evaluation, in a divided table.")
+    ] = None,
+    types: Annotated[list[str] | None, typer.Option("--type", metavar="COLUMN=TYPE", help="Correct an inferred type.")] = None,
+    missing_values: Annotated[
+        list[str] | None, typer.Option("--missing-value", metavar="[COLUMN=]VALUE", help='A cell value that means "missing".')
+    ] = None,
+    known: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMNS", help="Later dates that are known beforehand, such as a due date.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="SQL, when the rows come from a database URL.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 if a critical finding is not waived.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Write the mends into modelwright.toml.")] = False,
+    costs: Annotated[bool, typer.Option("--costs/--no-costs", help="Measure what findings cost by quick refits.")] = True,
+    everything: Annotated[bool, typer.Option("--all", help="Show remarks too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Look a table over for leaks and other trouble.
+
+    Rows that training would seal are not looked at but for what crosses the split. What is not given here is taken
+    from modelwright.toml in the working folder. Exit code 3 with --strict means: a critical finding stands.
+    """
+    from modelwright.cli.audited import STRICT_EXIT, audit_json, print_audit, write_mends
+    from modelwright.errors import SpecError
+    from modelwright.spec import FILE_NAME, resolve_spec
+    from modelwright.training.auditing import audit_table
+
+    overrides = {
+        "data": data, "target": target, "task": task, "time": time_column, "group": group, "exclude": list_of_names(exclude),
+        "types": types_of(types), "missing_values": missing_values_of(missing_values), "known": list_of_names(known),
+        "query": query, "strict": strict or None,
+    }  # fmt: skip
+    file = Path(FILE_NAME)
+    spec = resolve_spec(file if file.is_file() else None, overrides, naming=option_name)
+    if spec.data is None:
+        raise SpecError("There is no table to look at.", where="DATA", mend="Give one: modelwright audit rows.csv --target y.")
+    record = audit_table(spec, split=split, costs=costs)
+    written = write_mends(record, spec, file) if fix else []
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode({**audit_json(record), "written": written}).decode())
+    else:
+        print_audit(console(), record, everything=everything)
+        if fix:
+            lines = "".join(f"\n  {line}" for line in written)
+            typer.echo(f"\nWrote into {file}:{lines}\nRun: {program()} train" if written else "\nNothing to write.")
+    if spec.strict and record.critical:
+        raise typer.Exit(STRICT_EXIT)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(audit)

@@ -1,0 +1,168 @@
+"""The audit of a table: as a step of training, and by itself."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from modelwright.audit import Context, audit
+from modelwright.audit.cost import MOST_REFITS, costed
+from modelwright.audit.finding import Finding
+from modelwright.audit.waivers import waived
+from modelwright.errors import DataError, SpecError
+from modelwright.spec import Spec
+from modelwright.splits.partition import Split
+from modelwright.tables.schema import Schema, Task
+from modelwright.training.prepare import Division, Source, Training, divide, read_source, type_rows
+
+#: Cells that mark an evaluation row in a column that divides the table; compared in lower case.
+_EVALUATION = frozenset({"true", "1", "1.0", "yes", "evaluation", "eval", "test", "testing", "holdout", "hold-out"})
+_TRAINING = frozenset({"false", "0", "0.0", "no", "train", "training", "fit", "valid", "validation", "development", "dev"})
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """What the audit of a table found."""
+
+    source: str
+    fingerprint: str
+    n_rows: int
+    n_columns: int
+    task: Task
+    target: str | None
+    split_sentence: str
+    findings: list[Finding]
+    schema: Schema
+
+    @property
+    def critical(self) -> list[Finding]:
+        """Critical findings that nobody waived."""
+        return [finding for finding in self.findings if finding.bars_promotion]
+
+
+def audit_table(spec: Spec, *, split: str | None = None, costs: bool = True) -> AuditRecord:
+    """Audit a table without training on it.
+
+    The rows that training would seal are left alone: only their features are looked at, for what crosses the split.
+
+    Parameters
+    ----------
+    spec : Spec
+    split : str, optional
+        Column that says which rows are for evaluation (true, 1, "test", "evaluation") in a table that came divided.
+        By default rows are divided as training would divide them.
+    costs : bool, default=True
+        Refit a quick model for the findings that can be mended.
+
+    Raises
+    ------
+    DataError, SpecError
+        If the table cannot be read, a named column is absent, or a waiver names no finding.
+    """
+    if split is not None:
+        if split in (spec.target, spec.time, spec.group, spec.weight):
+            raise SpecError(f"Column {split!r} has another role.", where="split", mend="Give the split a column of its own.")
+        spec = msgspec.structs.replace(spec, exclude=tuple(dict.fromkeys((*spec.exclude, split))))
+    source = read_source(spec)
+    division = divide(source, spec) if split is None else _declared(source.frame, split)
+    training = type_rows(source, spec, division)
+    return AuditRecord(
+        source=source.description,
+        fingerprint=source.fingerprint,
+        n_rows=source.frame.height,
+        n_columns=source.frame.width,
+        task=source.task,
+        target=spec.target,
+        split_sentence=training.split.sentence,
+        findings=findings_of(spec, source, training, division, refits=MOST_REFITS if costs else 0),
+        schema=training.schema,
+    )
+
+
+def findings_of(
+    spec: Spec, source: Source, training: Training, division: Division, *, refits: int = MOST_REFITS
+) -> list[Finding]:
+    """What the audit finds in training rows, with costs (of the first ``refits`` findings) and waivers."""
+    sealed = _without_target(division.evaluation_of(source), spec)
+    inside = division.outside is None
+    found = audit(
+        training.raw,
+        training.schema,
+        training.y,
+        source.task,
+        rows=training.split.training,
+        classes=source.classes,
+        evaluation=sealed if sealed.height else None,
+        evaluation_rows=training.split.evaluation if inside and sealed.height else None,
+        known=spec.known,
+        available=spec.available,
+    )
+    if refits:
+        context = Context(training.raw, training.schema, training.y, source.task, training.split.training)
+        found = costed(found, context, most=refits)
+    return waived(found, spec.waive, by=_who(), at=datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _without_target(frame: pl.DataFrame, spec: Spec) -> pl.DataFrame:
+    """No check reads an evaluation target; so none is handed one."""
+    return frame.drop([name for name in (spec.target, spec.weight) if name in frame.columns])
+
+
+def _declared(frame: pl.DataFrame, name: str) -> Division:
+    if name not in frame.columns:
+        near = get_close_matches(name, frame.columns, n=1, cutoff=0.5)
+        raise SpecError(
+            f"There is no column {name!r}.",
+            where="split",
+            mend=f"Did you mean {near[0]!r}?" if near else "Name one of the table.",
+        )
+    cells = frame[name].cast(pl.String).str.strip_chars().str.to_lowercase()
+    marked = cells.is_in(sorted(_EVALUATION)).fill_null(False).to_numpy()
+    unknown = cells.filter(~cells.is_in(sorted(_EVALUATION | _TRAINING)).fill_null(False))
+    if len(unknown):
+        raise DataError(
+            f"{len(unknown)} rows are neither for training nor for evaluation, for example {unknown[0]!r}.",
+            where=f"column {name!r}",
+            mend="Write true or false, or 'train' and 'test', in every row.",
+        )
+    if not marked.any() or marked.all():
+        raise DataError(
+            f"All {len(marked)} rows are on one side.", where=f"column {name!r}", mend="Mark some rows for evaluation, not all."
+        )
+    sentence = f"The column {name!r} divides the rows: {int((~marked).sum()):,} train, {int(marked.sum()):,} evaluate."
+    return Division(Split("random", np.flatnonzero(~marked), np.flatnonzero(marked), sentence))
+
+
+def _who() -> str:
+    """Name of the account; containers may have none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def mend_spec(record: AuditRecord) -> dict[str, Any]:
+    """Keys of the spec that mend the critical findings and warnings: exclude, group, time, missing_values.
+
+    Of several groups or times the most severe finding decides.
+    """
+    found: dict[str, Any] = {}
+    for finding in record.findings:
+        if finding.fix is None or finding.severity == "info" or finding.waiver is not None:
+            continue
+        if finding.severity == "critical" and finding.fix.exclude:
+            found["exclude"] = tuple(dict.fromkeys((*found.get("exclude", ()), *finding.fix.exclude)))
+        for key in ("group", "time"):
+            if getattr(finding.fix, key):
+                found.setdefault(key, getattr(finding.fix, key))
+        if finding.fix.missing_values:
+            found["missing_values"] = {**finding.fix.missing_values, **found.get("missing_values", {})}
+    for key in ("group", "time"):
+        if found.get(key) in found.get("exclude", ()):
+            found["exclude"] = tuple(c for c in found["exclude"] if c != found[key])
+    return {key: value for key, value in found.items() if value}
