@@ -68,6 +68,31 @@ def audit(
         raise typer.Exit(STRICT_EXIT)
 
 
+def card(
+    run: Annotated[str, typer.Argument(help="Run folder, or the identifier or name of a run.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; without one it is printed.")] = None,
+    home: Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")] = None,
+) -> None:
+    """Write the model card of a run as Markdown.
+
+    It fills what a run can know of the REFORMS checklist and leaves the rest for people.
+    """
+    from modelwright.api import open_run
+    from modelwright.errors import InvalidInputError
+    from modelwright.reports.card import card as write_card
+    from modelwright.spec import DEFAULT_HOME
+
+    text = write_card(open_run(run, home=home or DEFAULT_HOME).record)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    if output.is_dir() or not output.parent.is_dir():
+        raise InvalidInputError("This is no file in an existing folder.", where=str(output), mend="Give one, such as CARD.md.")
+    output.write_text(text, encoding="utf-8")
+    typer.echo(f"Wrote {output}.")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(audit)
+    app.command()(card)

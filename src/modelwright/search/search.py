@@ -202,11 +202,15 @@ class Search:
         done = [(c, c.probe.score) for c in self.candidates if not c.baseline and c.probe and c.probe.score is not None]
         return [c for c, _ in sorted(done, key=lambda pair: -self.problem.metric.utility(pair[1]))]
 
-    def best_baseline(self) -> Candidate | None:
-        """The strongest baseline by validation, or by the probe if the search was cut short before."""
+    def ranked_baselines(self) -> list[Candidate]:
+        """Every baseline that was scored, the strongest first: by validation, or by the probe if that is all there is."""
         scored = [c for c in self.candidates if c.baseline and c.score is not None]
         probed = sorted(scored, key=lambda c: -self.problem.metric.utility(c.score if c.score is not None else 0.0))
-        return next(iter([*self.validated(baseline=True), *probed]), None)
+        ranked: list[Candidate] = []
+        for candidate in [*self.validated(baseline=True), *probed]:
+            if candidate not in ranked:
+                ranked.append(candidate)
+        return ranked
 
     def prediction(self, candidate: Candidate, fold: int | None) -> np.ndarray:
         """Predictions of the validation rows of a fold, or of the probe for None."""

@@ -24,7 +24,10 @@ class FinalFit:
         self.encoders: list[Encoder] = []
         self.members: list[Member] = []
         self.records: list[MemberRecord] = []
-        self.baseline: tuple[str, Member] | None = None
+        #: The strongest on validation rows first.
+        self.baselines: list[tuple[str, Member]] = []
+        #: Members of the same model fitted with other seeds, one list a repeat.
+        self.repeats: list[list[Member]] = []
         self.notes: list[str] = []
         self._numbers: dict[str, int] = {}
 
@@ -36,15 +39,17 @@ class FinalFit:
         return self._numbers[str(folder)]
 
 
-def fit_on_all_rows(search: Search, selection: Selection, baseline: Candidate | None, n_rows: int) -> FinalFit:
+def fit_on_all_rows(
+    search: Search, selection: Selection, baselines: list[Candidate], n_rows: int, *, repeats: int = 1
+) -> FinalFit:
     """Fit with the iteration counts found in validation.
 
     A member that cannot be fitted in the time left is delivered as it was fitted for validation, on fewer rows,
-    and the notes say so.
+    and the notes say so. ``repeats`` - 1 further fits of all members use other seeds, as far as time allows.
     """
     deadline = search.budget.fit_deadline
     everything = search.views.job("full", np.arange(n_rows))
-    wanted = [*([baseline] if baseline else []), *(c for c, _ in selection.members)]
+    wanted = [*baselines, *(c for c, _ in selection.members)]
     answers: dict[int, Done] = {}
     for _, done in search.executor.run([everything], deadline=deadline):
         if not done.error:
@@ -52,7 +57,7 @@ def fit_on_all_rows(search: Search, selection: Selection, baseline: Candidate | 
             answers = dict(search.executor.run(jobs, deadline=deadline))
     final = FinalFit()
     fold = selection.fallback_fold
-    for position, (candidate, share) in enumerate(selection.members, start=len(wanted) - len(selection.members)):
+    for position, (candidate, share) in enumerate(selection.members, start=len(baselines)):
         answer = answers.get(position)
         ok = answer is not None and not answer.error
         if not ok:
@@ -75,11 +80,34 @@ def fit_on_all_rows(search: Search, selection: Selection, baseline: Candidate | 
                 size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
             )
         )
-    if baseline is not None:
-        ok = 0 in answers and not answers[0].error
+    for position, baseline in enumerate(baselines):
+        ok = position in answers and not answers[position].error
         if ok or (search.folder(baseline, fold) / "model").is_dir():
-            final.baseline = (baseline.algorithm, _load(search, final, baseline, 1.0, fold, refitted=ok)[0])
+            final.baselines.append((baseline.algorithm, _load(search, final, baseline, 1.0, fold, refitted=ok)[0]))
+    if repeats > 1 and answers:
+        _repeat(search, selection, final, repeats, deadline)
     return final
+
+
+def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int, deadline: float | None) -> None:
+    """The same members with other seeds; a repeat counts only if all its members were fitted."""
+    seeds = [search.problem.seed + 1000 * k for k in range(1, repeats)]
+    members = [candidate for candidate, _ in selection.members]
+    jobs = [_job(search, candidate, deadline, seed=seed) for seed in seeds for candidate in members]
+    answers = dict(search.executor.run(jobs, deadline=deadline))
+    number = final.encoder(search.views.path("full"))
+    for k in range(len(seeds)):
+        places = range(k * len(members), (k + 1) * len(members))
+        if any(place not in answers or answers[place].error for place in places):
+            continue
+        final.repeats.append(
+            [
+                Member(registry.load(candidate.algorithm, Path(jobs[place].out) / "model"), share, number)
+                for place, (candidate, share) in zip(places, selection.members, strict=True)
+            ]
+        )
+    if len(final.repeats) < len(seeds):
+        final.notes.append(f"Time sufficed for {len(final.repeats) + 1} of {repeats} repeats with other seeds.")
 
 
 def _load(
@@ -92,20 +120,22 @@ def _load(
     return Member(learner, share, final.encoder(view)), out / "model"
 
 
-def _job(search: Search, candidate: Candidate, deadline: float | None) -> Fit:
+def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: int | None = None) -> Fit:
+    """The fit on all rows, with the run's own seed unless another is given."""
+    folder = str(candidate.number) if seed is None else f"{candidate.number}-seed{seed}"
     params = dict(candidate.params)
     iterations = registry.get(candidate.algorithm).algorithm.iterations
     if iterations and candidate.n_iterations:
         params[iterations] = candidate.n_iterations
     return Fit(
         view=str(search.views.path("full")),
-        out=str(search.work / "final" / str(candidate.number)),
+        out=str(search.work / "final" / folder),
         algorithm=candidate.algorithm,
         params=params,
         task=search.problem.task,
         n_classes=search.problem.n_classes,
         metric=search.problem.metric.name,
-        seed=search.problem.seed,
+        seed=search.problem.seed if seed is None else seed,
         validate=False,
         time_limit_s=None if deadline is None else max(0.5, 0.85 * until(deadline)),
     )

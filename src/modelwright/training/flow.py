@@ -25,17 +25,18 @@ import numpy as np
 import polars as pl
 
 from modelwright.artifacts.bundle import write_bundle
-from modelwright.artifacts.model import Model
+from modelwright.artifacts.model import Member, Model
 from modelwright.audit.cost import MOST_REFITS
 from modelwright.errors import StorageError, TrainingError
 from modelwright.events import Emit, Finished
+from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
 from modelwright.search.budget import Budget, probe_rows, until
 from modelwright.search.executor import Executor
 from modelwright.search.portfolio import portfolio
-from modelwright.search.search import Candidate, Problem, Search
+from modelwright.search.search import Problem, Search
 from modelwright.search.views import Views
 from modelwright.spec import Spec
 from modelwright.splits.folds import folds as make_folds
@@ -133,13 +134,13 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         selection = choose_members(search, training.y, training.weight)
         ledger.note(*selection.notes)
     with ledger.step("fit", "fitting the members on all training rows"):
-        baseline = search.best_baseline()
-        fitted = baseline if baseline is not None and baseline.algorithm != naive.NAME else None
-        final = fit_on_all_rows(search, selection, fitted, training.frame.height)
+        baselines = search.ranked_baselines()
+        fitted = [candidate for candidate in baselines if candidate.algorithm != naive.NAME]
+        final = fit_on_all_rows(search, selection, fitted, training.frame.height, repeats=spec.repeats)
         ledger.note(*final.notes)
         model = _model(source, training, selection, final, metric.name, folder.run)
     with ledger.step("evaluate", "opening the vault once"):
-        evaluation = _evaluate(spec, source, training, model, final, search, baseline)
+        evaluation = _evaluate(spec, source, training, model, final, search, [c.algorithm for c in baselines])
         importance = validation_importance(search, selection, training, time_limit_s=_spare(budget))
     with ledger.step("package", "writing the bundle"):
         write_partition(training, search, folder.draft / "partition.parquet")
@@ -261,22 +262,24 @@ def _model(source: Source, training: Training, selection: Selection, final: Fina
 
 
 def _evaluate(
-    spec: Spec, source: Source, training: Training, model: Model, final: FinalFit, search: Search, baseline: Candidate | None
+    spec: Spec, source: Source, training: Training, model: Model, final: FinalFit, search: Search, ranked: list[str]
 ) -> Evaluation | None:
     sealed = open_vault(training, source, spec, model)
     if sealed is None:
         return None
-    reference: tuple[str, Callable[[pl.DataFrame], np.ndarray]] | None = None
-    if baseline is not None and baseline.algorithm == naive.NAME and spec.time in sealed.frame.columns:
+    baselines = {name: _predictor(final.encoders[member.encoder], member) for name, member in final.baselines}
+    if naive.NAME in ranked and spec.time in sealed.frame.columns:
         forecast = naive.NaiveForecast(training, spec.time, spec.group)
         everything = np.arange(training.frame.height)
         when = naive.as_numbers(sealed.frame[spec.time])
-        reference = (naive.NAME, lambda frame: forecast.predict(everything, when, sealed.group_labels))
-    elif final.baseline is not None:
-        name, member = final.baseline
-        encoder = final.encoders[member.encoder]
-        reference = (name, lambda frame: member.learner.predict(encoder.transform(frame)))
-    return judge(sealed, model, search.problem.metric, reference, seed=spec.seed)
+        baselines[naive.NAME] = lambda frame: forecast.predict(everything, when, sealed.group_labels)
+    ordered = [(name, baselines[name]) for name in ranked if name in baselines]
+    prediction = model.raw_conformed(sealed.frame)
+    return judge(sealed, model, prediction, search.problem.metric, ordered, seed=spec.seed)
+
+
+def _predictor(encoder: Encoder, member: Member) -> Callable[[pl.DataFrame], np.ndarray]:
+    return lambda frame: member.learner.predict(encoder.transform(frame))
 
 
 def _spare(budget: Budget) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,18 +57,22 @@ def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> 
     return Sealed(frame, y, weight, groups, time, group_labels, notes)
 
 
+#: A baseline's name, and what it predicts for conformed rows.
+Baseline = tuple[str, Callable[[pl.DataFrame], np.ndarray]]
+
+
 def judge(
     sealed: Sealed,
     model: Model,
+    prediction: np.ndarray,
     metric: Metric,
-    baseline: tuple[str, Callable[[pl.DataFrame], np.ndarray]] | None,
+    baselines: Sequence[Baseline],
     *,
     seed: int,
 ) -> Evaluation:
-    """Score with intervals, and compare with the baseline by a paired test."""
-    prediction = model.raw_conformed(sealed.frame)
+    """Score with intervals, and compare with each baseline by a paired test; the first is the one that counts."""
     if model.task == "clustering" or sealed.y is None:
-        return _judge_clusters(sealed, model, metric, prediction, baseline)
+        return _judge_clusters(sealed, model, metric, prediction, baselines[0] if baselines else None)
     y = sealed.y
     estimate = partial(interval, weight=sealed.weight, groups=sealed.groups, blocks=sealed.time, seed=seed)
     others = {}
@@ -78,9 +82,8 @@ def judge(
             found = estimate(other, y, prediction, threshold=model.threshold)
             if np.isfinite(found.value):  # some metrics are undefined on some rows, such as R squared of equal targets
                 others[name] = _interval(found, other)
-    comparison = None
-    if baseline is not None:
-        name, predict = baseline
+    comparisons = []
+    for name, predict in baselines:
         base = predict(sealed.frame)
         paired = compare(
             metric,
@@ -93,21 +96,24 @@ def judge(
             seed=seed,
             threshold=model.threshold,
         )
-        comparison = _comparison(
-            name,
-            metric,
-            _interval(estimate(metric, y, base), metric),
-            _difference(paired.difference, metric),
-            paired.p_value,
-            paired.better,
-            len(y),
+        comparisons.append(
+            _comparison(
+                name,
+                metric,
+                _interval(estimate(metric, y, base), metric),
+                _difference(paired.difference, metric),
+                paired.p_value,
+                paired.better,
+                len(y),
+            )
         )
     return Evaluation(
         metric=metric.name,
         n_rows=len(y),
         score=_interval(estimate(metric, y, prediction, threshold=model.threshold), metric),
         others=others,
-        comparison=comparison,
+        comparison=comparisons[0] if comparisons else None,
+        comparisons=comparisons,
         plots=diagnostics(model.task, y, prediction, model.classes_.tolist(), threshold=model.threshold),
     )
 
@@ -117,7 +123,7 @@ def _judge_clusters(
     model: Model,
     metric: Metric,
     clusters: np.ndarray,
-    baseline: tuple[str, Callable[[pl.DataFrame], np.ndarray]] | None,
+    baseline: Baseline | None,
 ) -> Evaluation:
     """Silhouette of each row (a sample of at most 3,000, for the cost is quadratic), and its mean."""
     from modelwright.learners.kmeans import cluster_space

@@ -23,6 +23,7 @@ from modelwright.training.final import FinalFit
 from modelwright.training.prepare import Source, Training
 from modelwright.training.record import CurveRecord, Evaluation, Plan, RunRecord, Trial, TrialState
 from modelwright.training.selection import Selection
+from modelwright.training.summary import summarise
 from modelwright.version import __version__
 
 
@@ -126,6 +127,7 @@ def build_record(
         baseline_validation={c.algorithm: c.score for c in search.candidates if c.baseline and c.score is not None},
         interrupted=interrupted,
         barriers=barriers_of(findings, evaluation),
+        summary=summarise(training.frame.select([c.name for c in training.schema.features]), training.y, source.classes),
     )
 
 

@@ -11,8 +11,11 @@ from typing import Any, Literal
 import msgspec
 
 from modelwright.audit.finding import Finding
+from modelwright.evaluation.groupwise import Groupwise
+from modelwright.evaluation.slices import Slice
 from modelwright.metrics.estimate import Interval
 from modelwright.tables.schema import Schema, Task
+from modelwright.training.summary import DataSummary
 from modelwright.version import FORMAT_VERSION
 
 TrialState = Literal["complete", "failed", "abandoned", "stopped", "unavailable"]
@@ -116,6 +119,12 @@ class Evaluation(msgspec.Struct, frozen=True):
     comparison: Comparison | None
     opened: int = 1
     plots: dict[str, dict[str, list[Any]]] = {}
+    #: Against every baseline, the strongest on validation rows first; ``comparison`` is that one.
+    comparisons: list[Comparison] = []
+    #: Confirmed ones first.
+    slices: list[Slice] = []
+    #: One entry a sensitive column.
+    groupwise: list[Groupwise] = []
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -155,4 +164,5 @@ class RunRecord(msgspec.Struct, frozen=True):
     interrupted: bool = False
     #: Why the model may not be registered or promoted: critical findings, or not better than the baseline.
     barriers: list[str] = []
+    summary: DataSummary | None = None
     format_version: int = FORMAT_VERSION
