@@ -14,14 +14,17 @@ import polars as pl
 
 from modelwright.audit import (
     class_balance,
+    copies,
     date_order,
     duplicate_rows,
     empty_columns,
     few_rows,
     high_cardinality,
     identifiers,
+    key_order,
     missingness,
     mixed_types,
+    pure_groups,
     sentinels,
     target_proxy,
 )
@@ -34,7 +37,10 @@ Check = Callable[[Context], list[Finding]]
 #: All checks; findings of equal severity are reported in this order.
 CHECKS: tuple[Check, ...] = (
     target_proxy.check,
+    copies.check,
+    pure_groups.check,
     missingness.check,
+    key_order.check,
     few_rows.check,
     class_balance.check,
     duplicate_rows.check,

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from modelwright.audit.compared import Compared, compare
+from modelwright.audit.standing import Standing, standings
+from modelwright.audit.ties import Ties
 from modelwright.splits.order import time_values
 from modelwright.splits.units import group_units
 from modelwright.tables.conform import conform
@@ -133,6 +136,35 @@ class Context:
     def numbers_of(self, positions: np.ndarray) -> tuple[int, ...]:
         """Row numbers in the table as read, the first ten."""
         return tuple(int(row) for row in self.rows[positions[:10]])
+
+    @cached_property
+    def compared(self) -> Compared:
+        """Features and identifiers beside the target, on the rows of `target_sample`."""
+        if self.y is None:
+            raise ValueError("clustering has no target")
+        rows = self.sample[self.target_sample]
+        features = self.read[0][self.target_sample] if self.present else pl.DataFrame()
+        keys = [column for column in self.schema.with_role("id") if column.name in self.frame.columns]
+        return compare(
+            features,
+            self.present,
+            {column: self.frame[column.name][rows] for column in keys},
+            self.y[rows],
+            classification=self.task != "regression",
+            rows=rows,
+            group=None if self.group is None else self.group[rows],
+            time=None if self.time is None else self.time[rows],
+        )
+
+    @cached_property
+    def ties(self) -> Ties:
+        """What columns have to do with each other once the target is known."""
+        return Ties(self.compared)
+
+    @cached_property
+    def standings(self) -> tuple[Standing, ...]:
+        """Effect, ties and lead of each column and each pattern of gaps, the strongest first."""
+        return tuple(standings(self))
 
 
 def _draw(n: int, limit: int) -> np.ndarray:
