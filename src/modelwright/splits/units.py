@@ -15,6 +15,7 @@ import polars as pl
 _FEW_DISTINCT = 200
 #: ... and so does one in which fewer than this share of the rows is distinct.
 _FEW_SHARE = 0.02
+_FIRST_LOOK = 1000
 
 
 def group_units(group: pl.Series) -> np.ndarray:
@@ -30,11 +31,11 @@ def group_units(group: pl.Series) -> np.ndarray:
     ndarray of shape (n,), int64
         0 and up, by first appearance.
     """
-    units = _by_first_appearance(_hashes(group.to_frame()))
+    units = by_first_appearance(_hashes(group.to_frame()))
     missing = group.is_null().to_numpy()
     if missing.any():
         units[missing] = units.max() + 1 + np.arange(int(missing.sum()))
-        units = _by_first_appearance(units)
+        units = by_first_appearance(units)
     return units
 
 
@@ -61,17 +62,19 @@ def duplicate_units(frame: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
 
 def equal_rows(frame: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
     """As `duplicate_units`, whatever the table holds."""
+    return compare_rows(frame, features)[0]
+
+
+def compare_rows(frame: pl.DataFrame, features: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Units of equal rows, and the columns they were compared in: all but keys, unless what is left says too little."""
+    if not features:
+        return np.zeros(frame.height, dtype=np.int64), []
     compared = [name for name in features if not _is_key(frame[name])]
-    if len(compared) < len(features):
-        if compared:
-            units = _by_first_appearance(_hashes(frame.select(compared)))
-            if not low_information(units):
-                return units
-        # What is left says too little: the "keys" are the features.
-        compared = list(features)
-    if not compared:
-        return np.zeros(frame.height, dtype=np.int64)
-    return _by_first_appearance(_hashes(frame.select(compared)))
+    if compared:
+        units = by_first_appearance(_hashes(frame.select(compared)))
+        if len(compared) == len(features) or not low_information(units):
+            return units, compared
+    return by_first_appearance(_hashes(frame.select(features))), list(features)
 
 
 def low_information(units: np.ndarray) -> bool:
@@ -82,6 +85,9 @@ def low_information(units: np.ndarray) -> bool:
 
 def _is_key(column: pl.Series) -> bool:
     if not (column.dtype.is_integer() or column.dtype == pl.String) or column.null_count():
+        return False
+    # Counting all values of ten million rows is dear; most columns repeat within the first thousand.
+    if column.head(_FIRST_LOOK).n_unique() < min(_FIRST_LOOK, len(column)):
         return False
     return len(column) > 1 and column.n_unique() == len(column)
 
@@ -94,7 +100,8 @@ def _hashes(frame: pl.DataFrame) -> np.ndarray:
     return frame.hash_rows(seed=0).to_numpy()
 
 
-def _by_first_appearance(values: np.ndarray) -> np.ndarray:
+def by_first_appearance(values: np.ndarray) -> np.ndarray:
+    """Number equal values 0 and up, in the order in which they first occur."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     number = np.empty(len(first), dtype=np.int64)
     number[np.argsort(first)] = np.arange(len(first))
