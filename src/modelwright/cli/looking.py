@@ -92,7 +92,59 @@ def card(
     typer.echo(f"Wrote {output}.")
 
 
+def explain(
+    model: Annotated[str, typer.Argument(help="Model folder, run folder, or the identifier or name of a run.")],
+    data: Annotated[str, typer.Argument(help="File, folder, glob or URL of the rows.")],
+    rows: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Rows such as 0,5,10-12.  [default: the first ten]")
+    ] = None,
+    top: Annotated[int, typer.Option(help="Columns shown for each row.")] = 8,
+    background: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Rows that stand for “not known”, for members without an exact form.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File for all contributions: .csv, .tsv, .parquet, .jsonl or .arrow.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="SQL, when the rows come from a database URL.")] = None,
+    home: Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Say what moved the prediction of single rows.
+
+    Contributions of the columns add up to the prediction; for trees and linear models they are exact.
+    """
+    from modelwright.api import load
+    from modelwright.artifacts.explain import explain as take_apart
+    from modelwright.cli.explained import explanation_json, print_explanation, row_numbers
+    from modelwright.cli.scored import check_output, write_table
+    from modelwright.spec import DEFAULT_HOME
+    from modelwright.tables.read import read
+
+    if output is not None:
+        check_output(output)
+    loaded = load(model, home=home or DEFAULT_HOME)
+    frame = read(data, query=query).frame
+    numbers = row_numbers(rows, frame.height)
+    chosen = frame[numbers]
+    others = read(background).frame if background is not None else frame if frame.height > len(numbers) else None
+    explanation = take_apart(loaded, chosen, background=others)
+    if output is not None:
+        import polars as pl
+
+        table = explanation.frame()
+        write_table(table.with_columns(pl.col("row").replace_strict(dict(enumerate(numbers)))), output)
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(explanation_json(explanation, numbers)).decode())
+    elif output is None:
+        print_explanation(console(), explanation, chosen, numbers, top)
+    else:
+        typer.echo(f"{len(numbers):,} rows explained: {output}")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(audit)
     app.command()(card)
+    app.command()(explain)

@@ -108,6 +108,11 @@ class Encoder:
         columns, vectors = learn_columns(frame, schema, seed=seed)
         return cls(EncoderState(columns), vectors)
 
+    def term_sources(self) -> tuple[list[str], np.ndarray]:
+        """Text columns, and for each term of ``Matrix.text`` the number of the one it belongs to; shape (v,)."""
+        sizes = [len(text.terms) for text in self._texts]
+        return [text.source for text in self._texts], np.repeat(np.arange(len(sizes)), sizes)
+
     def transform(self, frame: pl.DataFrame) -> Matrix:
         """Encode conformed rows, each by itself.
 

@@ -194,6 +194,12 @@ class BoostedTrees(Learner):
         """Standardised values (n,), the chance of the second class (n,), or of each class present (n, k)."""
 
     @abstractmethod
+    def margin_contributions(self, X: Matrix) -> np.ndarray:
+        """What each column adds to the margin, and the base last: (n, p + q + 1), or (n, k, p + q + 1) in any layout that
+        flattens to outputs of p + q + 1 numbers.
+        """
+
+    @abstractmethod
     def _dump(self) -> bytes:
         """The model as the library writes it; equal for equal fits."""
 

@@ -112,6 +112,10 @@ class CatBoost(BoostedTrees):
         raw = np.asarray(self._model.predict(_columns(X), prediction_type=kind, thread_count=1))
         return raw[:, 1] if self.task != "regression" and self._coding.n_present == 2 else raw
 
+    def margin_contributions(self, X: Matrix) -> np.ndarray:
+        pool = _library().Pool(_columns(X))
+        return np.asarray(self._model.get_feature_importance(pool, type="ShapValues", thread_count=1))
+
     def _dump(self) -> bytes:
         return self._content
 

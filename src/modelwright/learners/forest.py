@@ -131,16 +131,27 @@ class Forest(Learner):
         Class frequencies are averaged over the trees and one more vote, cast by the overall frequencies, so
         that a class which no tree saw in a leaf keeps a small probability.
         """
-        columns = coded_columns(X)
-        if len(self.encoded_):
-            columns = np.concatenate([columns, self.encoder_.transform(np.asarray(X.codes[:, self.encoded_]))], axis=1)
-        values = self.trees_.mean(columns)
+        values = self.trees_.mean(self.read_columns(X))
         if self.task == "regression":
             return np.asarray(values[:, 0])
         n_trees = len(self.trees_.roots)
         proba = (values * n_trees + self.prior_) / (n_trees + 1.0)
         proba /= proba.sum(axis=1, keepdims=True)
         return all_classes(proba, self.classes_, self.n_classes, self.n_rows_)
+
+    def read_columns(self, X: Matrix) -> np.ndarray:
+        """What the trees compare: numbers, codes, then target encodings; float32 of shape (n, p + q + e)."""
+        columns = coded_columns(X)
+        if len(self.encoded_):
+            columns = np.concatenate([columns, self.encoder_.transform(np.asarray(X.codes[:, self.encoded_]))], axis=1)
+        return columns
+
+    def column_sources(self, X: Matrix) -> np.ndarray:
+        """Input column of each column that the trees compare; shape (p + q + e,)."""
+        p, q = X.numeric.shape[1], X.codes.shape[1]
+        n_encoded = self.read_columns(X.take(np.zeros(0, dtype=np.int64))).shape[1] - p - q
+        encoded = np.repeat(self.encoded_, n_encoded // max(len(self.encoded_), 1))
+        return np.concatenate([np.arange(p + q), p + encoded]).astype(np.int64)
 
     def importance(self) -> np.ndarray | None:
         """Share of each input column in the decrease of impurity over all trees."""

@@ -133,6 +133,9 @@ class LightGBM(BoostedTrees):
     def _predict_raw(self, X: Matrix) -> np.ndarray:
         return np.asarray(self._booster.predict(joined(X), num_threads=1))
 
+    def margin_contributions(self, X: Matrix) -> np.ndarray:
+        return np.asarray(self._booster.predict(joined(X), pred_contrib=True, num_threads=1))
+
     def _dump(self) -> bytes:
         return self._text.encode()
 

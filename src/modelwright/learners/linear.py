@@ -69,13 +69,13 @@ class LinearModel(Learner):
         rows = weighted_rows(weight, X.n_rows)
         if len(rows) < X.n_rows:
             X, y, weight = X.take(rows), np.asarray(y)[rows], np.asarray(weight)[rows]
-        self._reads_text = X.text is not None
+        self.reads_text = X.text is not None
         self.n_numeric_, self.n_codes_ = X.numeric.shape[1], X.codes.shape[1]
-        self.coder_ = self._coder(text_components=not self._reads_text)
+        self.coder_ = self._coder(text_components=not self.reads_text)
         notes: list[str] = []
         with quiet_fit(notes):
             dense = self.coder_.fit_transform(X, y, task=self.task, n_classes=self.n_classes, seed=self.seed)
-            inputs = sparse.hstack([sparse.csr_matrix(dense), X.text], format="csr") if self._reads_text else dense
+            inputs = sparse.hstack([sparse.csr_matrix(dense), X.text], format="csr") if self.reads_text else dense
             row_weight = mean_one(weight, X.n_rows)
             if self.task == "regression":
                 result = self._fit_regression(inputs, y, row_weight, notes)
@@ -150,7 +150,7 @@ class LinearModel(Learner):
         """Predict; see `Learner.predict`. Regression values are clipped to the widened training range."""
         d = self.coder_.n_columns
         scores = row_products(self.coder_.transform(X), self.coefficients_[:d])
-        if self._reads_text and X.text is not None:
+        if self.reads_text and X.text is not None:
             scores = scores + sparse_row_products(X.text, self.coefficients_[d:])
         scores = scores + self.intercept_
         if self.task == "regression":
@@ -183,7 +183,7 @@ class LinearModel(Learner):
         }
         facts = {
             "n_rows": self.n_rows_,
-            "reads_text": self._reads_text,
+            "reads_text": self.reads_text,
             "n_numeric": self.n_numeric_,
             "n_codes": self.n_codes_,
         }
@@ -196,7 +196,7 @@ class LinearModel(Learner):
         learner.coder_ = DenseCoder.from_arrays(unprefixed("coder_", arrays))
         learner.coefficients_, learner.intercept_ = arrays["coefficients"], arrays["intercept"]
         learner.bounds_, learner.classes_ = arrays["bounds"], arrays["classes"]
-        learner.n_rows_, learner._reads_text = facts["n_rows"], facts["reads_text"]
+        learner.n_rows_, learner.reads_text = facts["n_rows"], facts["reads_text"]
         learner.n_numeric_, learner.n_codes_ = facts["n_numeric"], facts["n_codes"]
         return learner
 

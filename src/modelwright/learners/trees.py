@@ -48,6 +48,8 @@ class StackedTrees:
     values : ndarray of shape (L, K), float32
     depth : int
         Largest depth of a tree.
+    cover : ndarray of shape (N,), float32
+        Weighted training rows that reached a node; empty in models saved before it was kept.
     """
 
     roots: np.ndarray
@@ -58,11 +60,12 @@ class StackedTrees:
     leaf: np.ndarray
     values: np.ndarray
     depth: int
+    cover: np.ndarray
 
     @classmethod
     def from_sklearn(cls, trees: Sequence[Any]) -> StackedTrees:
         """Copy the ``tree_`` attributes of fitted scikit-learn trees."""
-        roots, feature, threshold, missing_left, children, leaf, values = [], [], [], [], [], [], []
+        roots, feature, threshold, missing_left, children, leaf, values, cover = [], [], [], [], [], [], [], []
         nodes, leaves, depth = 0, 0, 0
         for tree in trees:
             is_leaf = np.asarray(tree.children_left) < 0
@@ -75,6 +78,7 @@ class StackedTrees:
             children.append(pair.ravel() + nodes)
             leaf.append(np.where(is_leaf, np.cumsum(is_leaf) - 1 + leaves, -1))
             values.append(np.asarray(tree.value)[is_leaf, 0, :].astype(np.float32))
+            cover.append(np.asarray(tree.weighted_n_node_samples))
             nodes += len(is_leaf)
             leaves += int(is_leaf.sum())
             depth = max(depth, int(tree.max_depth))
@@ -87,6 +91,7 @@ class StackedTrees:
             leaf=np.concatenate(leaf).astype(np.int32),
             values=np.concatenate(values),
             depth=depth,
+            cover=np.concatenate(cover).astype(np.float32),
         )
 
     def leaves(self, columns: np.ndarray) -> np.ndarray:
@@ -144,6 +149,7 @@ class StackedTrees:
             "children": self.children,
             "leaf": self.leaf,
             "values": self.values,
+            "cover": self.cover,
             "depth": np.array(self.depth),
         }
 
@@ -157,7 +163,8 @@ class StackedTrees:
             If an index points outside the trees: a damaged file must not read foreign memory or loop.
         """
         named = {name: arrays[name] for name in ("roots", "feature", "threshold", "missing_left", "children", "leaf", "values")}
-        trees = cls(depth=int(arrays["depth"]), **named)
+        cover = arrays.get("cover", np.zeros(0, dtype=np.float32))
+        trees = cls(depth=int(arrays["depth"]), cover=cover, **named)
         nodes, leaves = len(trees.feature), len(trees.values)
         inside = (
             len(trees.children) == 2 * nodes
@@ -166,6 +173,7 @@ class StackedTrees:
             and bool(np.all((trees.roots >= 0) & (trees.roots < nodes)))
             and bool(np.all((trees.leaf >= -1) & (trees.leaf < leaves)))
             and bool(np.all(trees.feature >= 0))
+            and len(trees.cover) in (0, nodes)
         )
         if not inside:
             raise BundleError("The saved trees point outside themselves.", where="arrays.npz", mend="Copy the model again.")

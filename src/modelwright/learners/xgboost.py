@@ -108,6 +108,12 @@ class XGBoost(BoostedTrees):
     def _predict_raw(self, X: Matrix) -> np.ndarray:
         return np.asarray(self._booster.inplace_predict(joined(X)))
 
+    def margin_contributions(self, X: Matrix) -> np.ndarray:
+        p, q = self._shape
+        types = ["q"] * p + ["c"] * q
+        data = _library().DMatrix(joined(X), feature_types=types, enable_categorical=True, nthread=1)
+        return np.asarray(self._booster.predict(data, pred_contribs=True))
+
     def _dump(self) -> bytes:
         return self._content
 

@@ -36,6 +36,7 @@ from modelwright.reports.format import (
 )
 from modelwright.reports.leaderboard import leaderboard
 from modelwright.reports.svg import to_svg
+from modelwright.reports.weakness import checklist, weak_spots
 from modelwright.training.record import Comparison, RunRecord
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def render(record: RunRecord) -> str:
             curves=[_drawn(figure) for figure in learning_curves(record)],
             sealed=_sealed(record),
             importance=_importance(record),
+            weak=weak_spots(record),
+            checklist=checklist(record),
             timings=_timings(record),
             environment=_environment(record),
             commands=commands(record),

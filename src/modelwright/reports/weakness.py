@@ -1,0 +1,71 @@
+"""What the report shows of weak spots: slices, groups, and the checklist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelwright.evaluation.groupwise import Groupwise
+from modelwright.evaluation.slices import Slice
+from modelwright.metrics.estimate import Interval
+from modelwright.reports.format import NOTHING, metric_title, number
+from modelwright.reports.reforms import reforms
+from modelwright.training.record import RunRecord
+
+
+def weak_spots(record: RunRecord) -> dict[str, Any]:
+    """Slices and groups as rows of text."""
+    evaluation = record.evaluation
+    if evaluation is None:
+        return {"slices": [], "groups": [], "sentence": ""}
+    confirmed = [s for s in evaluation.slices if s.confirmed]
+    if confirmed:
+        worst = confirmed[0]
+        sentence = f"Worst where {' and '.join(worst.conditions)}: {_times(worst.excess)} the loss of the other rows."
+    else:
+        sentence = "No group of rows was shown to be worse than the rest on sealed rows; the candidates were these."
+    return {
+        "slices": [_slice(each) for each in evaluation.slices],
+        "groups": [_groups(each, record.metric) for each in evaluation.groupwise],
+        "sentence": sentence,
+    }
+
+
+def _slice(found: Slice) -> dict[str, Any]:
+    verdict = "too few rows" if found.p_value is None else f"p = {found.p_value:.2g}"
+    return {
+        "conditions": " and ".join(found.conditions),
+        "n": found.n_sealed,
+        "score": NOTHING if found.score is None else number(found.score.value),
+        "interval": _range(found.score),
+        "excess": _times(found.excess),
+        "verdict": verdict if found.confirmed or found.p_value is None else f"not shown, {verdict}",
+        "confirmed": found.confirmed,
+    }
+
+
+def _groups(found: Groupwise, metric: str) -> dict[str, Any]:
+    names = list(dict.fromkeys([metric, *(name for g in found.groups for name in g.metrics)]))
+    rows = [
+        (g.group, g.n_rows, [f"{number(i.value)} ({_range(i)})" if (i := g.metrics.get(name)) else "unknown" for name in names])
+        for g in found.groups
+    ]
+    if metric not in found.gaps:
+        sentence = "There are too few rows to compare groups."
+    else:
+        apart = "their intervals are apart" if found.apart[metric] else "their intervals overlap"
+        sentence = f"The largest difference in {metric_title(metric)} is {number(found.gaps[metric])}; {apart}."
+    return {"column": found.column, "metrics": [metric_title(name) for name in names], "rows": rows, "sentence": sentence}
+
+
+def checklist(record: RunRecord) -> dict[str, Any]:
+    """The REFORMS items, and how many of them the record fills."""
+    items = reforms(record)
+    return {"items": items, "filled": sum(bool(item.answer) for item in items)}
+
+
+def _range(interval: Interval | None) -> str:
+    return NOTHING if interval is None else f"{number(interval.low)} to {number(interval.high)}"
+
+
+def _times(excess: float | None) -> str:
+    return NOTHING if excess is None else f"{excess:.2f} ×"
