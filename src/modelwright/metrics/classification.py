@@ -123,7 +123,7 @@ def accuracy(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None)
     return 1 - mean(row_error(y, label), weight)
 
 
-def _counts(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def label_counts(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Right, actual and predicted weight of each class."""
     if len(y) == 0:
         return np.zeros(2), np.zeros(2), np.zeros(2)
@@ -142,32 +142,32 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def balanced_accuracy(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Mean recall over the classes present."""
-    right, actual, _ = _counts(y, label, weight)
+    right, actual, _ = label_counts(y, label, weight)
     present = actual > 0
     return float(np.mean(right[present] / actual[present])) if present.any() else float("nan")
 
 
 def precision(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Share of rows labelled 1 that are 1; 0 if none is labelled 1."""
-    right, _, predicted = _counts(y, label, weight)
+    right, _, predicted = label_counts(y, label, weight)
     return float(_ratio(right, predicted)[1])
 
 
 def recall(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Share of rows of class 1 that are labelled 1; NaN if the class is absent."""
-    right, actual, _ = _counts(y, label, weight)
+    right, actual, _ = label_counts(y, label, weight)
     return float(right[1] / actual[1]) if actual[1] > 0 else float("nan")
 
 
 def f1(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Harmonic mean of precision and recall of class 1; 0 if class 1 is neither present nor predicted."""
-    right, actual, predicted = _counts(y, label, weight)
+    right, actual, predicted = label_counts(y, label, weight)
     return float(_ratio(2 * right, actual + predicted)[1])
 
 
 def f1_macro(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """F1 averaged over the classes that are present or predicted."""
-    right, actual, predicted = _counts(y, label, weight)
+    right, actual, predicted = label_counts(y, label, weight)
     total = actual + predicted
     seen = total > 0
     return float(np.mean(2 * right[seen] / total[seen])) if seen.any() else float("nan")
@@ -175,7 +175,7 @@ def f1_macro(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None)
 
 def mcc(y: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """Matthews correlation coefficient, for any number of classes; 0 if labels or truth are constant."""
-    right, actual, predicted = _counts(y, label, weight)
+    right, actual, predicted = label_counts(y, label, weight)
     total = float(actual.sum())
     if total <= 0:
         return float("nan")

@@ -1,9 +1,9 @@
 """How much each row moves a metric: the one route to standard errors with weights, groups and time.
 
-Notation: psi_i, the influence of row i, with sum(psi) = 0; the variance of the value is about sum(psi_i ** 2). Rows
-that belong together (one entity, neighbouring moments) are summed before squaring, which is the cluster form; for
-the area under the ROC curve psi are the centred placements, so the row form is DeLong's variance and the cluster
-form that of Obuchowski.
+Notation: psi_i, the influence of row i, with sum(psi) = 0; the variance of the value is about sum(psi_i ** 2), and
+`dependence.py` says what rows that belong together make of it. For the area under the ROC curve psi are the centred
+placements, so the row form is DeLong's variance and the cluster form that of Obuchowski. Metrics of labels follow from the
+derivatives of their formula in the counts (`influence_of_labels.py`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelwright.metrics.classification import mean, placements, positive_proba
+from modelwright.metrics.classification import average_precision, mean, placements, positive_proba
 from modelwright.metrics.clustering import silhouette_rows
+from modelwright.metrics.influence_of_labels import OF_LABELS
 from modelwright.metrics.metric import Metric
+from modelwright.metrics.regression import median_ae, r2, row_absolute, row_squared
 
 #: Metrics that are the square root of the mean of their row losses.
 ROOTS = ("rmse", "rmsle")
-#: Below this number of time blocks the spread between blocks says nothing.
-_FEWEST_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,17 @@ class Influence:
 
 
 def influence(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.ndarray | None) -> Influence | None:
-    """Influence of each row, or None if the metric has no such form and must be resampled."""
+    """Influence of each row, or None if the metric has no such form and must be resampled.
+
+    Parameters
+    ----------
+    metric : Metric
+    y : ndarray of shape (n,)
+        The feature matrix for silhouette.
+    prediction : ndarray
+        In the form that the metric reads.
+    weight : ndarray of shape (n,), optional
+    """
     if metric.name == "roc_auc":
         return _of_auc(positive_proba(prediction), y == 1, weight, y == 1)
     if metric.name == "roc_auc_ovr":
@@ -50,12 +60,19 @@ def influence(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.
             return Influence(float("nan"), np.full(len(y), np.nan))
         parts = [_of_auc(prediction[:, k], y == k, weight, None) for k in present]
         return Influence(float(np.mean([p.value for p in parts])), np.mean([p.psi for p in parts], axis=0))
+    if metric.name == "average_precision":
+        return _of_average_precision(y, prediction, weight)
+    if metric.name in OF_LABELS:
+        return _centred(metric.score(y, prediction, weight), OF_LABELS[metric.name](y, prediction, weight), weight)
+    if metric.name == "r2":
+        return _of_r2(y, prediction, weight)
+    if metric.name == "median_ae":
+        return _of_median(y, prediction, weight)
     if metric.name == "silhouette":
-        values = silhouette_rows(y, prediction)
-        return _of_mean(values, None)
+        return of_mean(silhouette_rows(y, prediction), None)
     if metric.row_loss is None:
         return None
-    of_loss = _of_mean(metric.row_loss(y, prediction), weight)
+    of_loss = of_mean(metric.row_loss(y, prediction), weight)
     if metric.name in ROOTS:
         root = float(np.sqrt(of_loss.value))
         return Influence(root, of_loss.psi / (2 * root) if root > 0 else of_loss.psi)
@@ -64,10 +81,15 @@ def influence(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.
     return of_loss
 
 
-def _of_mean(loss: np.ndarray, weight: np.ndarray | None) -> Influence:
-    value = mean(loss, weight)
-    centred = loss - value
-    return Influence(value, centred / len(loss) if weight is None else weight * centred / weight.sum())
+def of_mean(loss: np.ndarray, weight: np.ndarray | None) -> Influence:
+    """Of the weighted mean of row losses."""
+    return _centred(mean(loss, weight), loss, weight)
+
+
+def _centred(value: float, slope: np.ndarray, weight: np.ndarray | None) -> Influence:
+    """From the derivative of the value in the share of each row."""
+    centred = slope - mean(slope, weight)
+    return Influence(value, centred / len(slope) if weight is None else weight * centred / weight.sum())
 
 
 def _of_auc(score: np.ndarray, positive: np.ndarray, weight: np.ndarray | None, strata: np.ndarray | None) -> Influence:
@@ -78,72 +100,59 @@ def _of_auc(score: np.ndarray, positive: np.ndarray, weight: np.ndarray | None, 
     return Influence(auc, w * (placement - auc) / np.where(totals > 0, totals, np.nan), strata)
 
 
-def variance(psi: np.ndarray, clusters: np.ndarray | None = None, strata: np.ndarray | None = None) -> tuple[float, int]:
-    """Variance of the value, and the number of independent units it rests on.
+def _of_r2(y: np.ndarray, value: np.ndarray, weight: np.ndarray | None) -> Influence:
+    found = r2(y, value, weight)
+    if not np.isfinite(found):
+        return Influence(found, np.full(len(y), np.nan))
+    around = (y - mean(y, weight)) ** 2
+    spread = mean(around, weight)
+    return _centred(found, ((1 - found) * around - row_squared(y, value)) / spread, weight)
 
-    Parameters
-    ----------
-    psi : ndarray of shape (n,)
-    clusters : ndarray of shape (n,), int, optional
-        Unit number of each row, 0 and up without gaps.
-    strata : ndarray of shape (n,), bool, optional
-        Read for independent rows only.
+
+def _of_median(y: np.ndarray, value: np.ndarray, weight: np.ndarray | None) -> Influence:
+    """A row below the median pulls it down by the reciprocal of the density there (Bofinger's bandwidth)."""
+    error = row_absolute(y, value)
+    median = median_ae(y, value, weight)
+    if not np.isfinite(median):
+        return Influence(median, np.full(len(y), np.nan))
+    width = min(float(4.5 * (1 / np.sqrt(2 * np.pi)) ** 4) ** 0.2 * len(y) ** -0.2, 0.25)
+    low, high = quantiles(error, weight, np.array([0.5 - width, 0.5 + width]))
+    sparsity = (high - low) / (2 * width)
+    return _centred(median, -sparsity * (error <= median), weight)
+
+
+def quantiles(values: np.ndarray, weight: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
+    """Smallest values below or at which the given shares of the weight lie."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.ones(len(values)) if weight is None else weight[order])
+    at = np.searchsorted(below, shares * below[-1] * (1 - 1e-12), side="left")
+    return np.asarray(values[order[np.clip(at, 0, len(values) - 1)]])
+
+
+def _of_average_precision(y: np.ndarray, proba: np.ndarray, weight: np.ndarray | None) -> Influence:
+    """Derivative of sum over positives j of A_j / N_j, A and N the weight of positives and of all at s_j and above.
+
+    A row counts by its own precision if it is positive, and by what it adds to A and N of every positive at or below it.
     """
-    if clusters is not None:
-        psi, strata = np.bincount(clusters, weights=psi), None
-    n = len(psi)
-    if n < 2:
-        return float("nan"), n
-    if strata is None:
-        return float(psi @ psi) * n / (n - 1), n
-    total = 0.0
-    for side in (strata, ~strata):
-        m = int(side.sum())
-        if m < 2:
-            return float("nan"), m
-        total += float(psi[side] @ psi[side]) * m / (m - 1)
-    return total, n
-
-
-def clusters_of(n: int, groups: np.ndarray | None, blocks: np.ndarray | None) -> np.ndarray | None:
-    """Unit number of each row.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows.
-    groups : ndarray of shape (n,), optional
-        Entity of each row.
-    blocks : ndarray of shape (n,), optional
-        Time of each row, any sortable values. Neighbouring moments form contiguous blocks of T ** (1/3) moments,
-        T the number of distinct ones.
-
-    Returns
-    -------
-    ndarray of int64, or None if rows are independent. With both, the coarser of the two, which errs on the side
-    of a wide interval.
-    """
-    by_group = None if groups is None else _codes(groups)
-    by_time = None if blocks is None or n == 0 else _time_blocks(_codes(blocks))
-    if by_group is None or by_time is None:
-        return by_time if by_group is None else by_group
-    return by_group if by_group.max() <= by_time.max() else by_time
-
-
-def _codes(values: np.ndarray) -> np.ndarray:
-    if values.dtype == object:  # may hold None, which does not sort
-        seen: dict[object, int] = {}
-        return np.array([seen.setdefault(v, len(seen)) for v in values], dtype=np.int64)
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)
-
-
-def _time_blocks(moment: np.ndarray) -> np.ndarray:
-    n_moments = int(moment.max()) + 1
-    if n_moments >= _FEWEST_BLOCKS:
-        length = min(int(np.ceil(n_moments ** (1 / 3))), n_moments // _FEWEST_BLOCKS)
-        return np.asarray(moment // max(length, 1))
-    # Too few moments to resample: contiguous runs of rows in time order.
-    n = len(moment)
-    position = np.empty(n, dtype=np.int64)
-    position[np.argsort(moment, kind="stable")] = np.arange(n)
-    return np.asarray(position // max(int(np.ceil(n ** (1 / 3))), 1))
+    value = average_precision(y, proba, weight)
+    n = len(y)
+    if not np.isfinite(value):
+        return Influence(value, np.full(n, np.nan))
+    score, positive = positive_proba(proba), y == 1
+    w = np.ones(n) if weight is None else np.asarray(weight, dtype=np.float64)
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    last = np.concatenate([ordered[1:] != ordered[:-1], [True]])
+    # Tied rows share the counts at the last of them.
+    tie = np.cumsum(last) - last
+    hit = np.where(positive[order], w[order], 0.0)
+    a, seen = np.cumsum(hit)[last][tie], np.maximum(np.cumsum(w[order])[last][tie], 1e-300)
+    tied = np.bincount(tie, weights=hit)
+    first = np.concatenate([[True], last[:-1]])
+    # Of all positives at or below the row; row of the lowest score last.
+    gained = np.cumsum((tied / seen[first])[::-1])[::-1][tie]
+    lost = np.cumsum((tied * a[first] / seen[first] ** 2)[::-1])[::-1][tie]
+    own = np.where(positive[order], a / seen - value + gained, 0.0) - lost
+    psi = np.empty(n)
+    psi[order] = w[order] * own / float(hit.sum())
+    return Influence(value, psi)

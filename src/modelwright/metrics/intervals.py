@@ -1,43 +1,46 @@
 """Interval of a single metric on rows that were not used for training.
 
-=====================  =========================================================================
-Metric                 Method
-=====================  =========================================================================
-ROC AUC                DeLong on the logit scale; Newcombe's score interval with fewer than 30 rows of a class
-accuracy               Wilson, for weights and clusters with the effective number of rows
-mean losses            t on the losses of the rows (sums per cluster)
-rmse, rmsle            delta method on the logarithm
-silhouette             t on the rows judged
-others                 bootstrap of rows or clusters, percentile
-=====================  =========================================================================
+==========================  ====================================================================
+Metric                      Method
+==========================  ====================================================================
+ROC AUC                     DeLong on the logit scale; Newcombe's score interval with fewer than 30 rows of a class
+accuracy, precision,        Wilson with the effective number of rows
+recall
+F1                          Wilson on TP / (TP + FP + FN), of which F1 is a function
+balanced accuracy           Wilson for each class, combined by Newcombe's square-and-add (`shares.py`)
+mean losses, silhouette     t, corrected for skewness (`studentised.py`)
+rmse, rmsle                 the same for the mean square, and its root
+average precision, mean F1  t on the logit scale
+Matthews correlation        t on Fisher's z scale
+R squared                   t on the logarithm of the unexplained share
+median absolute error       order statistics
+others                      bootstrap of rows or clusters, percentile
+==========================  ====================================================================
 
-Clusters are the entities of ``groups`` or contiguous blocks of ``blocks`` (time).
+Every method reads the spread from the influence of the rows, for which `dependence.py` sums entities and reads the
+memory of a series; coverage is measured by ``benchmarks/uncertainty.py``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import optimize, stats
 
+from modelwright.metrics import studentised
 from modelwright.metrics.bootstrap import draws
-from modelwright.metrics.influence import ROOTS, clusters_of, influence, variance
+from modelwright.metrics.dependence import Design, Units, clusters_of, design
+from modelwright.metrics.influence import ROOTS, Influence, influence, of_mean, quantiles
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.registry import as_read
+from modelwright.metrics.regression import row_absolute
+from modelwright.metrics.shares import SHARES, Estimate, of_shares, wilson
+
+__all__ = ["Estimate", "bounds", "interval", "wilson"]
 
 #: With fewer rows in a class DeLong's variance is too uncertain for a normal interval.
 _FEW = 30
 _LOWEST = {"mcc": -1.0, "adjusted_rand": -1.0, "silhouette": -1.0, "r2": -np.inf}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its interval; ``low`` and ``high`` are NaN where the rows do not allow one."""
-
-    value: float
-    low: float
-    high: float
+_NAN = float("nan")
 
 
 def interval(
@@ -65,9 +68,9 @@ def interval(
     groups : ndarray of shape (n,), optional
         Entity of each row; entities are the independent units then.
     blocks : ndarray of shape (n,), optional
-        Time of each row (any sortable values); contiguous blocks are the independent units then.
+        Time of each row (any sortable values); neighbouring moments are then allowed to be alike.
     seed : int, default=0
-        Of the bootstrap.
+        Of the bootstrap, which only metrics without a formula need.
     level : float, default=0.95
     threshold : float, optional
         Probability from which class 1 is predicted, for metrics that read labels.
@@ -75,6 +78,7 @@ def interval(
     Returns
     -------
     Estimate
+        With NaN limits where the rows do not allow an interval.
 
     References
     ----------
@@ -84,29 +88,26 @@ def interval(
        Statistics in Medicine 25 (2006), method 5.
     """
     pred = as_read(metric, pred, threshold)
-    clusters = None if metric.name == "silhouette" else clusters_of(len(y), groups, blocks)
+    if metric.name == "silhouette":
+        weight = groups = blocks = None
+    plan = design(len(y), weight, groups, blocks)
     found = influence(metric, y, pred, weight)
     if found is None:
-        return _resampled(metric, y, pred, weight, clusters, seed, level)
-    value = found.value
-    var, n_units = variance(found.psi, clusters, found.strata)
-    if not np.isfinite(value) or n_units < 2:
-        return Estimate(value, float("nan"), float("nan"))
-    z = float(stats.norm.ppf(0.5 + level / 2))
+        return _resampled(metric, y, pred, weight, clusters_of(len(y), groups, blocks), seed, level)
+    units = plan.units(found.psi, found.strata)
+    if not np.isfinite(found.value) or not np.isfinite(units.variance) or units.n < 2:
+        return Estimate(found.value, _NAN, _NAN)
     if metric.name in ("roc_auc", "roc_auc_ovr"):
-        var_of_rows, _ = variance(found.psi, None, found.strata)
-        return _auc_interval(value, var, y, weight, z, clusters, var_of_rows)
-    if metric.name == "accuracy":
-        # The design effect: clusters and uneven weights leave fewer rows' worth of information.
-        effective = value * (1 - value) / var * n_units / (n_units - 1) if var > 0 else n_units
-        return wilson(value, min(effective, float(len(y))), z)
-    t = float(stats.t.ppf(0.5 + level / 2, n_units - 1))
-    if metric.name in ROOTS and value > 0:
-        factor = float(np.exp(t * np.sqrt(var) / value))
-        return Estimate(value, value / factor, value * factor)
-    half = t * float(np.sqrt(var))
-    lowest, highest = bounds(metric)
-    return Estimate(value, max(value - half, lowest), min(value + half, highest))
+        return _of_auc(found, units, y, plan, level)
+    if metric.name in SHARES:
+        return of_shares(metric.name, y, pred, found, units, plan, level)
+    if metric.name == "median_ae":
+        return _of_median(found.value, row_absolute(y, pred), plan, level)
+    if metric.name in ROOTS and metric.row_loss is not None:
+        square = of_mean(metric.row_loss(y, pred), weight)
+        low, high = studentised.limits(square.value, plan.units(square.psi), level)
+        return Estimate(found.value, float(np.sqrt(max(low, 0.0))), float(np.sqrt(max(high, 0.0))))
+    return _on_scale(metric, found.value, units, level)
 
 
 def bounds(metric: Metric) -> tuple[float, float]:
@@ -116,29 +117,48 @@ def bounds(metric: Metric) -> tuple[float, float]:
     return metric.best, np.inf
 
 
-def wilson(share: float, n: float, z: float) -> Estimate:
-    """Score interval of a share of n rows, z standard errors wide to each side."""
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return Estimate(share, max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0))
+def _on_scale(metric: Metric, value: float, units: Units, level: float) -> Estimate:
+    """On the scale on which the values of the metric are nearest to normal, and back; within its bounds."""
+    lowest, highest = bounds(metric)
+    half = float(stats.t.ppf(0.5 + level / 2, units.df)) * float(np.sqrt(units.variance))
+    if half == 0 and value in (lowest, highest) and np.isfinite([lowest, highest]).all():
+        # No spread is seen at the edge; Wilson says what so few units can exclude.
+        bound = wilson((value - lowest) / (highest - lowest), units.n, float(stats.norm.ppf(0.5 + level / 2)))
+        return Estimate(value, lowest + (highest - lowest) * bound.low, lowest + (highest - lowest) * bound.high)
+    if metric.name == "mcc" and abs(value) < 1:
+        half /= 1 - value * value
+        return Estimate(value, float(np.tanh(np.arctanh(value) - half)), float(np.tanh(np.arctanh(value) + half)))
+    if metric.name in ("average_precision", "f1_macro") and 0 < value < 1:
+        return _on_logit(value, half)
+    if metric.name == "r2" and value < 1:
+        factor = float(np.exp(half / (1 - value)))
+        return Estimate(value, 1 - (1 - value) * factor, 1 - (1 - value) / factor)
+    low, high = studentised.limits(value, units, level)
+    return Estimate(value, max(low, lowest), min(high, highest))
 
 
-def _auc_interval(
-    auc: float, var: float, y: np.ndarray, weight: np.ndarray | None, z: float, clusters: np.ndarray | None, var_of_rows: float
-) -> Estimate:
+def _on_logit(value: float, half: float) -> Estimate:
+    logit, half = float(np.log(value / (1 - value))), half / (value * (1 - value))
+    return Estimate(value, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit))))
+
+
+def _of_auc(found: Influence, units: Units, y: np.ndarray, plan: Design, level: float) -> Estimate:
+    auc = found.value
     counts = np.bincount(y)
     rarest = int(counts[counts > 0].min())
-    spread = auc * (1 - auc)
+    # Placements converge to the normal fast; sums of few entities or moments need the t.
+    spread = stats.norm if plan.independent else stats.t(units.df)
+    q = float(spread.ppf(0.5 + level / 2))
     # The mean over several classes rests on more than its rarest one.
     enough = rarest >= _FEW or np.count_nonzero(counts) > 2
-    if enough and spread > 0 and var > 0:
-        logit, half = float(np.log(auc / (1 - auc))), z * float(np.sqrt(var)) / spread
-        return Estimate(auc, float(1 / (1 + np.exp(half - logit))), float(1 / (1 + np.exp(-half - logit))))
+    if enough and 0 < auc < 1 and units.variance > 0:
+        return _on_logit(auc, q * float(np.sqrt(units.variance)))
     # Dependent rows and uneven weights count as fewer rows.
-    design = max(var / var_of_rows, 1.0) if clusters is not None and var > 0 and var_of_rows > 0 else 1.0
-    if weight is not None:
-        design *= max(len(y) * float(weight @ weight) / float(weight.sum()) ** 2, 1.0)
-    return _newcombe(auc, max(rarest / design, 1.0), max((len(y) - rarest) / design, 1.0), z)
+    of_rows = Design(plan.n).units(found.psi, found.strata).variance
+    deff = max(units.variance / of_rows, 1.0) if units.variance > 0 and of_rows > 0 else 1.0
+    if plan.weight is not None:
+        deff *= max(len(y) * float(plan.weight @ plan.weight) / float(plan.weight.sum()) ** 2, 1.0)
+    return _newcombe(auc, max(rarest / deff, 1.0), max((len(y) - rarest) / deff, 1.0), q)
 
 
 def _newcombe(auc: float, m: float, n: float, z: float) -> Estimate:
@@ -162,6 +182,14 @@ def _newcombe(auc: float, m: float, n: float, z: float) -> Estimate:
     return Estimate(auc, low, high)
 
 
+def _of_median(value: float, error: np.ndarray, plan: Design, level: float) -> Estimate:
+    """The errors between which the share below one half plausibly lies (Woodruff, J. Am. Stat. Assoc. 47, 1952)."""
+    units = plan.units(of_mean((error <= value).astype(np.float64), plan.weight).psi)
+    half = float(stats.t.ppf(0.5 + level / 2, units.df)) * float(np.sqrt(units.variance))
+    low, high = quantiles(error, plan.weight, np.clip([0.5 - half, 0.5 + half + 1 / len(error)], 0.0, 1.0))
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
 def _resampled(
     metric: Metric,
     y: np.ndarray,
@@ -175,14 +203,10 @@ def _resampled(
     n_units = len(y) if clusters is None else int(clusters.max()) + 1
     # The agreement of labelings and the Davies-Bouldin index do not read weights, so they cannot be resampled.
     if not np.isfinite(value) or n_units < 2 or metric.tasks == ("clustering",):
-        return Estimate(value, float("nan"), float("nan"))
+        return Estimate(value, _NAN, _NAN)
     deviation = draws(lambda rows, w: metric.score(y[rows], pred[rows], w), len(y), weight=weight, clusters=clusters, seed=seed)
     if len(deviation) < 20:
-        return Estimate(value, float("nan"), float("nan"))
+        return Estimate(value, _NAN, _NAN)
     low, high = np.quantile(deviation, [0.5 - level / 2, 0.5 + level / 2])
     lowest, highest = bounds(metric)
-    # Resampling a value at the edge (F1 of 1 or 0) shows no spread; Wilson says what so few rows can exclude.
-    if value in (lowest, highest) and low == high == 0 and np.isfinite([lowest, highest]).all():
-        bound = wilson((value - lowest) / (highest - lowest), n_units, float(stats.norm.ppf(0.5 + level / 2)))
-        return Estimate(value, lowest + (highest - lowest) * bound.low, lowest + (highest - lowest) * bound.high)
     return Estimate(value, max(value + float(low), lowest), min(value + float(high), highest))

