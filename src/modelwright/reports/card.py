@@ -54,6 +54,11 @@ def card(record: RunRecord) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _source(record: RunRecord) -> str:
+    """Name of the file; the folders it lay in are nobody's business."""
+    return record.source.replace("\\", "/").rpartition("/")[2] if "://" not in record.source else record.source
+
+
 def _section(title: str, lines: list[str]) -> list[str]:
     return [f"## {title}", *lines] if lines else []
 
@@ -75,7 +80,7 @@ def _metadata(record: RunRecord) -> str:
             f"- name: {json.dumps(record.name)}",
             "  results:",
             f"  - task: {json.dumps({'type': pipeline})}",
-            f"    dataset: {json.dumps({'name': record.source, 'type': 'tabular', 'revision': record.fingerprint})}",
+            f"    dataset: {json.dumps({'name': _source(record), 'type': 'tabular', 'revision': record.fingerprint})}",
             "    metrics:",
             *(
                 f"    - {json.dumps({'type': name, 'value': round(v.value, 6), 'name': f'{metric_title(name)}, sealed rows'})}"
@@ -107,7 +112,7 @@ def _details(record: RunRecord) -> list[str]:
 
 def _data(record: RunRecord) -> list[str]:
     lines = [
-        f"{_escaped(record.source)}: {count(record.n_rows)} rows, {count(record.n_columns)} columns.",
+        f"{_escaped(_source(record))}: {count(record.n_rows)} rows, {count(record.n_columns)} columns.",
         record.plan.split_sentence,
     ]
     if record.summary is not None and record.summary.target:

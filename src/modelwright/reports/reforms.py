@@ -82,8 +82,9 @@ def _missing(record: RunRecord) -> str:
         return FOR_PEOPLE
     if not record.summary.missing:
         return "No feature has missing cells."
+    noun = "column has" if record.summary.n_columns_with_missing == 1 else "columns have"
     worst = ", ".join(f"{name} {percent(share)}" for name, share in list(record.summary.missing.items())[:6])
-    text = f"{record.summary.n_columns_with_missing} columns have missing cells, most of all {worst}."
+    text = f"{record.summary.n_columns_with_missing} {noun} missing cells, most of all {worst}."
     if record.summary.missing_by_class:
         by_class = ", ".join(f"{name} {percent(share)}" for name, share in list(record.summary.missing_by_class.items())[:12])
         text += f" Share of missing cells by class: {by_class}."

@@ -60,7 +60,7 @@ def _groups(found: Groupwise, metric: str) -> dict[str, Any]:
 def checklist(record: RunRecord) -> dict[str, Any]:
     """The REFORMS items, and how many of them the record fills."""
     items = reforms(record)
-    return {"items": items, "filled": sum(bool(item.answer) for item in items)}
+    return {"rows": items, "filled": sum(bool(item.answer) for item in items)}
 
 
 def _range(interval: Interval | None) -> str:
