@@ -124,6 +124,7 @@ def test_sections_stand_in_reading_order(outlines: dict[str, Outline]) -> None:
         "Feature importance",
         "Time and environment",
         "Commands",
+        "Reporting checklist",
     ]
     assert "Sealed evaluation" not in outlines["unsealed"].headings
     assert "Feature importance" not in outlines["clustering"].headings
