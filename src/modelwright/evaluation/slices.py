@@ -40,6 +40,8 @@ _OVERLAP = 0.6
 _FALSE_DISCOVERIES = 0.05
 #: Sealed rows that a slice needs to be judged.
 _FEWEST_SEALED = 20
+#: Where rows are not independent: entities or stretches of time inside the slice, and outside.
+_FEWEST_UNITS = 6
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -286,6 +288,8 @@ def _p_of_excess(mask: np.ndarray, loss: np.ndarray, clusters: np.ndarray | None
     inside, outside = int(mask.sum()), int((~mask).sum())
     if min(inside, outside) < _FEWEST_SEALED:
         return None
+    if clusters is not None and min(len(np.unique(clusters[mask])), len(np.unique(clusters[~mask]))) < _FEWEST_UNITS:
+        return None  # a slice of a few entities says something about these entities, not about the condition
     psi = np.where(mask, (loss - loss[mask].mean()) / inside, -(loss - loss[~mask].mean()) / outside)
     units = psi if clusters is None else np.bincount(clusters, weights=psi)
     n_units = len(units)
