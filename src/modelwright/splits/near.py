@@ -44,7 +44,9 @@ class NearUnits:
     units : ndarray of shape (n,), int64
         Unit of each row, numbered by first appearance.
     n_exact, n_near : int
-        Rows that repeat an earlier one exactly, and further rows that nearly do.
+        Rows that repeat an earlier one exactly, and further rows that nearly do; 0 where that says nothing.
+    n_distinct : int
+        Rows that differ from each other.
     reason : str
         Why near copies, or some of them, were not counted; empty if nothing was refused.
     """
@@ -52,6 +54,7 @@ class NearUnits:
     units: np.ndarray
     n_exact: int
     n_near: int
+    n_distinct: int
     reason: str = ""
 
 
@@ -98,24 +101,24 @@ def near_units(frame: pl.DataFrame, features: Sequence[str], *, passes: int | No
     """
     n = frame.height
     exact, compared = compare_rows(frame, features)
-    if low_information(exact):
-        return NearUnits(np.arange(n, dtype=np.int64), 0, 0, "few rows are possible, so equal ones are no copies")
     n_units = int(exact.max()) + 1 if n else 0
+    if low_information(exact):
+        return NearUnits(np.arange(n, dtype=np.int64), 0, 0, n_units, "few rows are possible, so equal ones are no copies")
     if passes is None:
         passes = 12 if n <= 200_000 else 8 if n <= 2_000_000 else 5
     if n_units < 2 or passes == 0:
-        return NearUnits(exact, n - n_units, 0)
+        return NearUnits(exact, n - n_units, 0, n_units)
     first = _first_rows(exact, n_units)
     distinct = frame if n_units == n else frame[first]
     cells = read_cells(distinct, compared)
     pairs, crowded = _near_pairs(cells, n_units, passes, seed)
     if crowded:
-        return NearUnits(exact, n - n_units, 0, crowded)
+        return NearUnits(exact, n - n_units, 0, n_units, crowded)
     if not len(pairs):
-        return NearUnits(exact, n - n_units, 0)
+        return NearUnits(exact, n - n_units, 0, n_units)
     joined, reason = _components(pairs, np.bincount(exact, minlength=n_units), n)
     units = by_first_appearance(joined[exact])
-    return NearUnits(units, n - n_units, n_units - (int(units.max()) + 1), reason)
+    return NearUnits(units, n - n_units, n_units - (int(units.max()) + 1), n_units, reason)
 
 
 def _first_rows(units: np.ndarray, n_units: int) -> np.ndarray:
@@ -186,7 +189,7 @@ def _said_before(cells: list[Cells], n: int) -> np.ndarray:
         a, b = a[same][::step], b[same][::step]
         agree = np.array([c.agree(a, b) for c in cells])
         # Copies agree in everything and must not count as a reason why everything agrees.
-        agree = agree[:, agree.mean(axis=0) < _RING_SHARE]
+        agree = agree[:, agree.mean(axis=0) < _SHARE]
         if agree.shape[1] < _FEWEST_WITNESSES:
             continue
         for k in range(j + 1, len(cells)):

@@ -1,7 +1,8 @@
 """The first split: which rows are sealed away before anything is learned.
 
-The rule follows from the roles: a time column makes it a cut in time, else a group column keeps entities whole, else
-rows are drawn at random, within classes where there are classes. Equal rows always stay on one side.
+The rule follows from the roles: a time column makes it a cut in time, which also keeps entities apart where they come
+and go; else a group column keeps entities whole; else rows are drawn at random, within classes where there are
+classes. Exact and near copies stay on one side.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from modelwright.errors import DataError
+from modelwright.errors import DataError, SpecError
+from modelwright.splits.by_time import seal_by_time
 from modelwright.splits.draw import draw_rows
-from modelwright.splits.order import time_values
-from modelwright.splits.partition import Split
-from modelwright.splits.units import equal_rows, group_units, low_information
+from modelwright.splits.near import NearUnits, near_units
+from modelwright.splits.partition import Rule, Split
+from modelwright.splits.units import by_first_appearance, group_units, merge_units
+from modelwright.splits.words import and_list, make_split, portion, without_group
 from modelwright.tables.schema import Task
 
 #: Fewer rows cannot be divided into rows to train, validate and evaluate on.
 FEWEST_ROWS = 10
 #: Without sealed rows, two rows to train and two to validate on.
 FEWEST_ROWS_UNSEALED = 4
+#: In longer tables fewer grids look for near copies, so that sealing takes half a minute, not a whole one.
+_LONG, _PASSES_IF_LONG = 2_000_000, 2
+#: Entities joined by copied rows into more of the table than this stay single.
+_MOST_JOINED = 0.1
 
 
 def require_rows(n: int, evaluation: object) -> None:
@@ -65,6 +72,10 @@ def seal(
     seed: int = 0,
     features: Sequence[str],
     classes: Sequence[Any] | None = None,
+    gap: str | float | None = None,
+    reserve: float = 0.0,
+    rule: Rule | None = None,
+    units: NearUnits | None = None,
 ) -> Split:
     """Divide the rows of a table into training and sealed evaluation rows.
 
@@ -84,6 +95,14 @@ def seal(
         Columns whose equality makes two rows equal.
     classes : sequence, optional
         Labels of the classes, for messages.
+    gap : str or float, optional
+        Length of time before the cut whose rows take no part; see `order.gap_length`.
+    reserve : float, default=0
+        Share of the rows to seal besides, by the same rule.
+    rule : {"random", "group", "time", "group_time"}, optional
+        None follows the roles.
+    units : NearUnits, optional
+        Exact and near copies, where they are known; None looks for them.
 
     Returns
     -------
@@ -92,108 +111,143 @@ def seal(
     Raises
     ------
     DataError
-        If all rows are equal, a class has a single row, there is one group or one moment, or one side would lack a
-        class that it needs.
+        If all rows are equal, a class has a single row, there is one group or one moment, the gap leaves nothing to
+        train on, or one side would lack a class that it needs.
+    SpecError
+        If the rule needs a column that is not given.
     """
     n = frame.height
     require_rows(n, share)
+    _require_roles(rule, time, group)
     codes = y if task in ("binary", "multiclass") else None
     if codes is not None:
         _require_two_of_each(codes, classes)
-    units = equal_rows(frame, features)
-    if features and int(units.max()) == 0:
+    if group is not None and rule not in ("random", "time"):
+        _require_groups(group)
+    if units is None:
+        units = near_units(frame, features, passes=_PASSES_IF_LONG if n > _LONG else None)
+    if features and units.n_distinct == 1:
         raise DataError(
             f"All {n:,} rows duplicate the first one in every feature.",
             where="the table",
             mend="There is nothing to learn from equal rows; add columns, or check how the table was made.",
         )
-    if time is not None:
-        split = _by_time(time, group, share)
-    elif group is not None:
-        split = _by_group(group, codes, share, seed)
+    if time is not None and rule in (None, "time", "group_time"):
+        split = seal_by_time(time, group, rule=rule, share=share, reserve=reserve, gap=gap, copies=units.units, seed=seed)
+    elif group is not None and rule in (None, "group"):
+        split = _by_group(group, units, codes, share, reserve, seed)
     else:
-        split = _at_random(units, codes, share, seed)
+        split = _at_random(units, codes, share, reserve, seed)
     if codes is not None:
         _require_classes(split, codes, task, classes)
     return split
 
 
-def _by_time(time: pl.Series, group: pl.Series | None, share: float) -> Split:
-    moment = time_values(time)
-    timed = np.flatnonzero(~np.isnan(moment))
-    where = f"column {time.name!r}"
-    if not len(timed):
+def _by_group(group: pl.Series, copies: NearUnits, codes: np.ndarray | None, share: float, reserve: float, seed: int) -> Split:
+    groups = group_units(group)
+    n_groups = int(groups.max()) + 1
+    units = whole_units(groups, copies.units)
+    evaluation, reserved = _draw_both(codes, units, share, reserve, seed)
+    if not evaluation.any() and units is not groups:
+        units = groups  # entities that share copies outweigh the rest
+        evaluation, reserved = _draw_both(codes, units, share, reserve, seed)
+    if not evaluation.any() or (reserve and not reserved.any()):
         raise DataError(
-            "All values of the time column are missing.", where=where, mend="Leave out the time option, or mend the column."
+            f"The {n_groups} groups cannot be divided so that each side has rows of what it needs.",
+            where=f"column {group.name!r}",
+            mend='Use evaluation = "none", or a table of its own for the evaluation.',
         )
-    values, counts = np.unique(moment[timed], return_counts=True)
-    if len(values) < 2:
-        raise DataError(
-            "All rows have the same time, so none are later than others.", where=where, mend="Leave out the time option."
-        )
-    later = len(timed) - np.cumsum(counts)[:-1]
-    # The cut lies between two distinct values, so that rows of one moment stay together.
-    cut = values[1 + int(np.argmin(np.abs(later - share * len(timed))))]
-    sealed = np.zeros(len(moment), dtype=bool)
-    sealed[timed] = moment[timed] >= cut
-    first = time[int(timed[np.argmax(moment[timed] == cut)])]
-    parts = [
-        f"The latest {_portion(sealed)} are sealed: those with {time.name!r} from {str(first).removesuffix(' 00:00:00')} on;"
-        " all other rows are earlier"
+    n_sealed = len(np.unique(groups[evaluation]))
+    entities = f"all rows of {n_sealed:,} of {n_groups:,} entities of {group.name!r}"
+    sentence = f"{portion(evaluation)} are sealed: {entities}, drawn at random"
+    if int(units.max()) + 1 < n_groups:
+        sentence += "; entities that share copied rows stay together"
+    return make_split("group", evaluation, sentence + without_group(group) + _reserved(reserved) + ".", reserved)
+
+
+def _at_random(copies: NearUnits, codes: np.ndarray | None, share: float, reserve: float, seed: int) -> Split:
+    units = copies.units
+    n = len(units)
+    # Where few rows are possible equal ones are no copies, and every row is a unit.
+    few = copies.n_distinct < n == int(units.max()) + 1
+    evaluation, reserved = _draw_both(codes, units, share, reserve, seed)
+    if not evaluation.any() and not few:
+        # One set of copies outweighs the rest; rows are all that can be drawn.
+        few = True
+        evaluation, reserved = _draw_both(codes, np.arange(n), share, reserve, seed)
+    how = "drawn at random" if codes is None else "drawn at random within each class"
+    sentence = f"{portion(evaluation)} are sealed, {how}"
+    repeats = [
+        f"the {count:,} rows that {verb} another"
+        for count, verb in ((copies.n_exact, "repeat"), (copies.n_near, "nearly repeat"))
+        if count
     ]
-    n_missing = len(moment) - len(timed)
-    if n_missing:
-        parts.append(f"; the {n_missing:,} without a time train")
-    if group is not None:
-        parts.append(f". Entities of {group.name!r} may be on both sides, but all training rows are earlier")
-    return _split("time", sealed, "".join(parts) + ".")
+    if few:
+        sentence += f"; only {copies.n_distinct:,} rows are distinct, so equal rows count as separate cases and may be on both"
+        sentence += " sides"
+    elif repeats:
+        sentence += f"; {and_list(repeats)} stay on its side"
+    return make_split("random" if codes is None else "stratified", evaluation, sentence + _reserved(reserved) + ".", reserved)
 
 
-def _by_group(group: pl.Series, codes: np.ndarray | None, share: float, seed: int) -> Split:
-    units = group_units(group)
-    n_units = int(units.max()) + 1
+def whole_units(groups: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """Entities, joined where they share copied rows; entities alone where that would join too much of the table.
+
+    Parameters
+    ----------
+    groups, copies : ndarray of shape (n,), int
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        ``groups`` itself where nothing is joined.
+    """
+    merged = merge_units(groups, copies)
+    if int(merged.max()) == int(groups.max()):
+        return groups
+    largest = max(int(np.bincount(groups).max()), int(_MOST_JOINED * len(groups)))
+    return groups if int(np.bincount(merged).max()) > largest else merged
+
+
+def _draw_both(
+    codes: np.ndarray | None, units: np.ndarray, share: float, reserve: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Evaluation rows, and among the others the reserve."""
+    evaluation = draw_rows(codes, units, share, seed)
+    reserved = np.zeros(len(units), dtype=bool)
+    if reserve and evaluation.any():
+        rest = np.flatnonzero(~evaluation)
+        inner = by_first_appearance(units[rest])
+        part = None if codes is None else codes[rest]
+        reserved[rest] = draw_rows(part, inner, reserve * len(units) / len(rest), seed + 1)
+    return evaluation, reserved
+
+
+def _reserved(reserved: np.ndarray) -> str:
+    return f". {portion(reserved)} are the reserve, drawn in the same way" if reserved.any() else ""
+
+
+def _require_roles(rule: Rule | None, time: pl.Series | None, group: pl.Series | None) -> None:
+    needed = {"time": ("time",), "group": ("group",), "group_time": ("time", "group")}.get(rule or "", ())
+    for role in needed:
+        if (time if role == "time" else group) is None:
+            raise SpecError(
+                f"The rule {rule!r} needs a {role} column.", where="split", mend=f"Name it with {role}, or leave the rule out."
+            )
+
+
+def _require_groups(group: pl.Series) -> None:
     where = f"column {group.name!r}"
-    if n_units < 2:
+    if group.null_count() == len(group):
+        raise DataError(
+            "All values of the group column are missing.", where=where, mend="Leave out the group option, or mend the column."
+        )
+    if group.null_count() == 0 and group.n_unique() < 2:
         raise DataError(
             f"All rows belong to one group, {group[0]!r}.",
             where=where,
             mend="Leave out the group option, or name another column.",
         )
-    sealed = draw_rows(codes, units, share, seed)
-    if not sealed.any():
-        raise DataError(
-            f"The {n_units} groups cannot be divided so that each side has rows of what it needs.",
-            where=where,
-            mend='Use evaluation = "none", or a table of its own for the evaluation.',
-        )
-    n_sealed = len(np.unique(units[sealed]))
-    entities = f"all rows of {n_sealed:,} of {n_units:,} entities of {group.name!r}"
-    return _split("group", sealed, f"{_portion(sealed)} are sealed: {entities}, drawn at random.")
-
-
-def _at_random(units: np.ndarray, codes: np.ndarray | None, share: float, seed: int) -> Split:
-    n = len(units)
-    n_distinct = int(units.max()) + 1
-    few = low_information(units)
-    sealed = draw_rows(codes, np.arange(n) if few else units, share, seed)
-    if not sealed.any() and not few:
-        # One set of copies outweighs the rest; rows are all that can be drawn.
-        few, sealed = True, draw_rows(codes, np.arange(n), share, seed)
-    how = "drawn at random" if codes is None else "drawn at random within each class"
-    sentence = f"{_portion(sealed)} are sealed, {how}"
-    if few:
-        sentence += f"; only {n_distinct:,} rows are distinct, so equal rows count as separate cases and may be on both sides"
-    elif n_distinct < n:
-        sentence += f"; the {n - n_distinct:,} rows that repeat another stay on its side"
-    return _split("random" if codes is None else "stratified", sealed, sentence + ".")
-
-
-def _split(rule: Any, sealed: np.ndarray, sentence: str) -> Split:
-    return Split(rule, np.flatnonzero(~sealed).astype(np.int64), np.flatnonzero(sealed).astype(np.int64), sentence)
-
-
-def _portion(sealed: np.ndarray) -> str:
-    return f"{int(sealed.sum()):,} of {len(sealed):,} rows ({100 * sealed.mean():.3g} %)"
 
 
 def _label(k: int, classes: Sequence[Any] | None) -> str:
@@ -213,7 +267,7 @@ def _require_two_of_each(codes: np.ndarray, classes: Sequence[Any] | None) -> No
 
 
 def _require_classes(split: Split, codes: np.ndarray, task: Task, classes: Sequence[Any] | None) -> None:
-    """Every class needs a training row; with two classes the evaluation needs both."""
+    """Every class needs a training row; with two classes each sealed part needs both."""
     n_classes = int(codes.max()) + 1
     training = np.bincount(codes[split.training], minlength=n_classes)
     lost = np.flatnonzero((training == 0) & (np.bincount(codes) > 0))
@@ -224,11 +278,13 @@ def _require_classes(split: Split, codes: np.ndarray, task: Task, classes: Seque
             where="the target",
             mend="Merge or drop the class, choose another evaluation share, or leave out the role that divides the rows.",
         )
-    if task == "binary":
-        absent = np.flatnonzero(np.bincount(codes[split.evaluation], minlength=2) == 0)
-        if len(absent):
+    if task != "binary":
+        return
+    for rows, name in ((split.evaluation, "evaluation"), (split.reserve, "reserve")):
+        absent = np.flatnonzero(np.bincount(codes[rows], minlength=2) == 0)
+        if len(rows) and len(absent):
             raise DataError(
-                f"The {len(split.evaluation):,} evaluation rows would lack the class {_label(int(absent[0]), classes)}.",
+                f"The {len(rows):,} {name} rows would lack the class {_label(int(absent[0]), classes)}.",
                 where="the target",
                 mend='Seal a larger share, bring more rows of that class, or use evaluation = "none".',
             )

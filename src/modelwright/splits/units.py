@@ -39,6 +39,26 @@ def group_units(group: pl.Series) -> np.ndarray:
     return units
 
 
+def merge_units(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The finest units that keep whole what either numbering keeps whole.
+
+    Examples
+    --------
+    >>> merge_units(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2]))
+    array([0, 0, 0, 1])
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n_first, n_second = int(first.max()) + 1, int(second.max()) + 1
+    if n_second == len(second):
+        return first
+    n = n_first + n_second
+    edges = coo_array((np.ones(len(first), dtype=np.int8), (first, n_first + second)), shape=(n, n))
+    _, label = connected_components(edges, directed=False)
+    return by_first_appearance(label[first].astype(np.int64))
+
+
 def duplicate_units(frame: pl.DataFrame, features: Sequence[str]) -> np.ndarray:
     """Number of the set of equal rows that each row belongs to.
 
