@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,8 +12,11 @@ import polars as pl
 import pytest
 
 import modelwright
-from modelwright.artifacts.bundle import load_bundle
-from modelwright.errors import BundleError
+from modelwright.artifacts.bundle import load_bundle, write_bundle
+from modelwright.artifacts.model import Model
+from modelwright.ensembles.calibration import Calibration
+from modelwright.ensembles.conformal import fit_sets
+from modelwright.errors import BundleError, InvalidInputError
 
 TELCO = Path(__file__).parents[2] / "examples" / "data" / "telco_churn.csv"
 
@@ -77,3 +81,53 @@ def test_damaged_manifest_is_refused(copy: Path, content: str) -> None:
 def test_other_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="not a model folder"):
         load_bundle(tmp_path)
+
+
+def _decided(bundle: Path) -> Model:
+    """The model of the bundle with every decision there is."""
+    model = load_bundle(bundle)
+    rng = np.random.default_rng(0)
+    p = rng.random(500)
+    model.calibration = Calibration("isotonic", x=[-2.0, 0.0, 1.0], y=[-1.0, 0.5, 3.0])
+    model.conformal = fit_sets(np.column_stack([1 - p, p]), (rng.random(500) < p).astype(np.int64))
+    return model
+
+
+def test_calibration_and_scores_come_back_to_the_bit(bundle: Path, tmp_path: Path) -> None:
+    rows = pl.read_csv(TELCO, infer_schema_length=None).tail(50)
+    made = _decided(bundle)
+    write_bundle(made, tmp_path / "model", libraries={}, lineage={})
+    read = load_bundle(tmp_path / "model")
+    assert read.calibration == made.calibration
+    np.testing.assert_array_equal(read.predict_proba(rows), made.predict_proba(rows))
+    np.testing.assert_array_equal(read.predict_set(rows, 0.8), made.predict_set(rows, 0.8))
+    alone = [read.predict_proba(rows[i : i + 1]) for i in range(50)]
+    np.testing.assert_array_equal(np.vstack(alone), made.predict_proba(rows))
+
+
+def test_bundle_of_before_calibration_had_a_choice_is_read(bundle: Path, tmp_path: Path) -> None:
+    made = load_bundle(bundle)
+    made.calibration, made.conformal = Calibration("temperature", temperature=1.5), None
+    write_bundle(made, tmp_path / "model", libraries={}, lineage={})
+    path = tmp_path / "model" / "model.json"
+    old = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("calibration", "conformal")}
+    path.write_text(json.dumps(old))
+    manifest = tmp_path / "model" / "manifest.json"
+    entries = json.loads(manifest.read_text())
+    for entry in entries["files"]:
+        if entry["path"] == "model.json":
+            entry |= {"size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    manifest.write_text(json.dumps(entries | {"format_version": 1}))
+    rows = pl.read_csv(TELCO, infer_schema_length=None).tail(50)
+    read = load_bundle(tmp_path / "model")
+    np.testing.assert_array_equal(read.predict_proba(rows), made.predict_proba(rows))
+    with pytest.raises(InvalidInputError, match="saved without the scores"):
+        read.predict_set(rows)
+
+
+def test_intervals_and_sets_are_refused_where_they_do_not_fit(bundle: Path) -> None:
+    rows = pl.read_csv(TELCO, infer_schema_length=None).tail(5)
+    with pytest.raises(InvalidInputError, match="Call predict_set instead"):
+        _decided(bundle).predict_interval(rows)
+    with pytest.raises(InvalidInputError, match="not a coverage"):
+        _decided(bundle).predict_set(rows, 90)

@@ -1,13 +1,11 @@
-"""Ensembles help or are left out; calibration and threshold change nothing without need."""
+"""Ensembles help or are left out."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from modelwright.ensembles.calibration import apply_temperature, fit_temperature
 from modelwright.ensembles.greedy import select
-from modelwright.ensembles.threshold import choose_threshold
 from modelwright.metrics.registry import METRICS, score
 
 
@@ -66,49 +64,3 @@ def test_a_candidate_without_a_score_is_not_chosen():
     y = np.arange(50) % 2
     good = _proba(np.where(y == 1, 1.0, -1.0))
     assert select([np.full((50, 2), np.nan), good], y, METRICS["log_loss"], None) == [0.0, 1.0]
-
-
-def test_temperature_undoes_overconfidence():
-    _, signal, y = _binary(20_000)
-    honest = signal.sum(axis=1) * 1.5
-    assert fit_temperature(_proba(3 * honest), y) == pytest.approx(3, rel=0.1)
-    assert fit_temperature(_proba(honest / 2), y) == pytest.approx(0.5, rel=0.1)
-    assert fit_temperature(_proba(honest), y) == 1.0
-
-
-def test_temperature_keeps_order_sums_and_rows_apart():
-    rng = np.random.default_rng(2)
-    proba = rng.dirichlet(np.ones(4), 50)
-    proba[0] = [1, 0, 0, 0]
-    scaled = apply_temperature(proba, 1.7)
-    assert scaled.sum(axis=1) == pytest.approx(np.ones(50))
-    assert np.array_equal(scaled.argmax(axis=1), proba.argmax(axis=1))
-    assert np.array_equal(apply_temperature(proba[3:4], 1.7), scaled[3:4])
-    assert apply_temperature(proba, 1.0) is proba
-
-
-def test_few_rows_do_not_move_the_temperature_by_chance():
-    _, signal, y = _binary(30, seed=4)
-    assert fit_temperature(_proba(signal.sum(axis=1) * 1.5), y) == 1.0
-
-
-def test_threshold_serves_f1_of_a_rare_class_near_its_optimum():
-    rng = np.random.default_rng(3)
-    p = rng.beta(0.5, 6, 20_000)
-    y = (rng.random(20_000) < p).astype(np.int64)
-    proba = np.column_stack([1 - p, p])
-    metric = METRICS["f1"]
-    chosen = choose_threshold(proba, y, metric)
-    best = max(score(metric, y, proba, threshold=t) for t in np.linspace(0.02, 0.6, 100))
-    assert 0.05 < chosen < 0.4
-    assert score(metric, y, proba, threshold=chosen) > best - 0.005
-
-
-def test_threshold_is_left_alone_where_it_has_no_say_or_brings_nothing():
-    rng = np.random.default_rng(4)
-    p = rng.random(5000)
-    y = (rng.random(5000) < p).astype(np.int64)
-    proba = np.column_stack([1 - p, p])
-    for name in ("roc_auc", "log_loss", "precision", "recall", "accuracy"):
-        assert choose_threshold(proba, y, METRICS[name]) is None, name
-    assert choose_threshold(np.full((10, 2), 0.5), y[:10], METRICS["f1"]) is None

@@ -4,6 +4,7 @@
 
     manifest.json     format version, versions of libraries, every file with its size and SHA-256
     model.json        task, target, classes, members with weights, calibration, threshold
+    conformal.npz     scores of validation rows behind intervals and sets; absent where there were too few
     schema.json       columns with their reading instructions
     encoders/N/       encoder.json, arrays.npz
     members/N/        whatever the learner saves: LightGBM text, CatBoost cbm, XGBoost ubj, npz, safetensors
@@ -14,23 +15,38 @@ Digests are checked before any parser sees a byte, since damaged files crash nat
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from modelwright.artifacts.model import Member, Model
+from modelwright.ensembles.calibration import Calibration
+from modelwright.ensembles.conformal import Conformal, Kind
 from modelwright.errors import BundleError
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.tables.schema import Schema, Task
 from modelwright.version import FORMAT_VERSION, __version__
 
+_CONFORMAL_FILE = "conformal.npz"
+_CONFORMAL_ARRAYS = ("scores", "starts", "x", "scale")
+
 
 class _MemberEntry(msgspec.Struct, frozen=True):
     algorithm: str
     weight: float
     encoder: int
+
+
+class _ConformalEntry(msgspec.Struct, frozen=True):
+    kind: Kind
+    method: str
+    n_rows: int
+    n_effective: float
+    rolling: tuple[float, ...] = ()
 
 
 class _ModelFile(msgspec.Struct, frozen=True):
@@ -42,6 +58,9 @@ class _ModelFile(msgspec.Struct, frozen=True):
     temperature: float
     threshold: float | None
     members: list[_MemberEntry]
+    # Absent in bundles of format 1, where the temperature is all the calibration there is.
+    calibration: Calibration | None = None
+    conformal: _ConformalEntry | None = None
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -79,9 +98,11 @@ def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], linea
         classes=model.classes_.tolist(),
         metric=model.metric,
         run=model.run,
-        temperature=model.temperature,
+        temperature=model.calibration.temperature,
         threshold=model.threshold,
         members=[_MemberEntry(m.learner.algorithm.name, m.weight, m.encoder) for m in model.members],
+        calibration=model.calibration,
+        conformal=_write_conformal(model.conformal, folder),
     )
     (folder / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(described)))
     (folder / "schema.json").write_bytes(msgspec.json.format(msgspec.json.encode(model.schema)))
@@ -125,10 +146,33 @@ def load_bundle(folder: Path) -> Model:
         encoders=encoders,
         members=members,
         temperature=described.temperature,
+        calibration=described.calibration,
         threshold=described.threshold,
+        conformal=_read_conformal(described.conformal, folder),
         metric=described.metric,
         run=described.run,
     )
+
+
+def _write_conformal(conformal: Conformal | None, folder: Path) -> _ConformalEntry | None:
+    if conformal is None:
+        return None
+    with (folder / _CONFORMAL_FILE).open("wb") as file:
+        np.savez(file, **{name: getattr(conformal, name) for name in _CONFORMAL_ARRAYS})
+    return _ConformalEntry(conformal.kind, conformal.method, conformal.n_rows, conformal.n_effective, conformal.rolling)
+
+
+def _read_conformal(entry: _ConformalEntry | None, folder: Path) -> Conformal | None:
+    if entry is None:
+        return None
+    try:
+        # Opened here because numpy leaves the file open when it finds it damaged.
+        with (folder / _CONFORMAL_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Conformal(**msgspec.structs.asdict(entry), **{name: arrays[name] for name in _CONFORMAL_ARRAYS})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            f"The calibration scores cannot be read: {error}.", where=_CONFORMAL_FILE, mend="Train or copy the model again."
+        ) from error
 
 
 def verify_bundle(folder: Path) -> Manifest:

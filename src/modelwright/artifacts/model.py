@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from modelwright.ensembles.calibration import apply_temperature
+from modelwright.ensembles.calibration import NONE, Calibration, calibrate
+from modelwright.ensembles.conformal import Conformal, intervals, sets
 from modelwright.errors import InvalidInputError
 from modelwright.features.encoder import Encoder
 from modelwright.learners.base import Learner
@@ -52,7 +53,9 @@ class Model:
         encoders: list[Encoder],
         members: list[Member],
         temperature: float = 1.0,
+        calibration: Calibration | None = None,
         threshold: float | None = None,
+        conformal: Conformal | None = None,
         metric: str = "",
         run: str = "",
     ) -> None:
@@ -62,8 +65,10 @@ class Model:
         self.schema = schema
         self.encoders = encoders
         self.members = members
-        self.temperature = temperature
+        # Bundles of before there was a choice of calibration hold a temperature.
+        self.calibration = calibration or (NONE if temperature == 1.0 else Calibration("temperature", temperature))
         self.threshold = threshold
+        self.conformal = conformal
         self.metric = metric
         self.run = run
 
@@ -118,6 +123,77 @@ class Model:
             raise InvalidInputError(f"A {self.task} model has no class probabilities.", mend="Call predict instead.")
         return self.raw(X)
 
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """Intervals that hold the true number with at least the coverage asked for, on rows like those trained on.
+
+        Parameters
+        ----------
+        X : table
+            As for `predict`.
+        coverage : float, default=0.9
+            Share of rows, in (0, 1).
+
+        Returns
+        -------
+        ndarray of shape (n_rows, 2)
+            Lower and upper end, in the units of the target.
+
+        Raises
+        ------
+        InvalidInputError
+            If the model predicts classes or clusters, was saved without calibration rows, or was calibrated on too few
+            rows for so much coverage.
+        SchemaError
+            If a column is missing or holds values of another type.
+        """
+        return intervals(self._conformal("interval", coverage), self.raw(X), coverage)
+
+    def predict_set(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """Sets of classes that hold the true one with at least the coverage asked for, in each class.
+
+        Parameters
+        ----------
+        X : table
+            As for `predict`.
+        coverage : float, default=0.9
+            Share of rows, in (0, 1).
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes), bool
+            Columns in the order of `classes_`; the most probable class is always in its set.
+
+        Raises
+        ------
+        InvalidInputError, SchemaError
+            As for `predict_interval`.
+
+        Examples
+        --------
+        >>> held = model.predict_set(rows)  # doctest: +SKIP
+        >>> model.classes_[held[0]]  # doctest: +SKIP
+        array(['No', 'Yes'], dtype='<U3')
+        """
+        return sets(self._conformal("set", coverage), self.raw(X), coverage)
+
+    def _conformal(self, kind: str, coverage: float) -> Conformal:
+        """The calibration scores, or why there are none; asked before any row is predicted."""
+        what = "prediction intervals" if kind == "interval" else "prediction sets"
+        wanted = "interval" if self.task == "regression" else "set"
+        if self.task == "clustering" or kind != wanted:
+            mend = "Call predict instead." if self.task == "clustering" else f"Call predict_{wanted} instead."
+            raise InvalidInputError(f"A {self.task} model has no {what}.", mend=mend)
+        if self.conformal is None:
+            raise InvalidInputError(
+                f"This model was saved without the scores of validation rows, so it has no {what}.",
+                mend="Train again, on at least 50 rows.",
+            )
+        if not 0 < coverage < 1:
+            raise InvalidInputError(
+                f"{coverage!r} is not a coverage.", where="coverage", mend="Give a share between 0 and 1, such as 0.9."
+            )
+        return self.conformal
+
     def label(self, proba: np.ndarray) -> np.ndarray:
         """Class labels for probabilities, by the threshold chosen on validation rows (binary) or the largest."""
         if self.threshold is not None and len(self.classes_) == 2:
@@ -147,7 +223,7 @@ class Model:
             part = prediction * member.weight
             total = part if total is None else total + part
         assert total is not None, "a model has at least one member"
-        return apply_temperature(total, self.temperature) if self.task != "regression" and self.temperature != 1.0 else total
+        return total if self.task == "regression" else calibrate(total, self.calibration)
 
     def __repr__(self) -> str:
         what = f"predicts {self.target!r}" if self.target else "finds clusters"

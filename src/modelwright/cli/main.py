@@ -136,12 +136,16 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .csv, .tsv, .parquet, .jsonl or .arrow.")],
     query: Query = None,
     home: Home = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Add intervals (or sets of classes) that hold this share of rows, such as 0.9."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
     """Score new rows with a trained model.
 
     The file gets a row for each row of DATA in the same order, with the columns "prediction" and, for classes,
-    "proba_<class>".
+    "proba_<class>". With --interval it also gets "low" and "high" or, for classes, "set".
     """
     from modelwright.cli.scored import check_output, scored_frame, write_table
 
@@ -152,7 +156,7 @@ def predict(
 
     loaded = load(model, home=home or DEFAULT_HOME)
     frame = read(data, query=query).frame
-    scored = scored_frame(loaded, frame)
+    scored = scored_frame(loaded, frame, interval)
     write_table(scored, output)
     if not quiet:
         typer.echo(f"{scored.height:,} rows scored: {output} ({', '.join(scored.columns)})")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.errors import InvalidInputError, StorageError
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
     from modelwright.artifacts.model import Model
@@ -45,22 +46,52 @@ def check_output(path: Path) -> None:
         raise InvalidInputError(what, where=str(path), mend="Give the path of a file in an existing folder.")
 
 
-def scored_frame(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
+def scored_frame(model: Model, frame: pl.DataFrame, coverage: float | None = None) -> pl.DataFrame:
     """Predictions for the rows of a frame, in their order.
+
+    Parameters
+    ----------
+    model : Model
+    frame : DataFrame
+    coverage : float, optional
+        Adds an interval or a set of classes with this coverage.
 
     Returns
     -------
     DataFrame
-        ``prediction``, and for classes one ``proba_<class>`` column each, in the order of ``model.classes_``.
+        ``prediction``, and for classes one ``proba_<class>`` column each, in the order of ``model.classes_``. With a
+        coverage also ``low`` and ``high``, or for classes ``set``: a JSON list, the most probable class first.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model has no intervals or sets, or none with so much coverage.
     """
     import polars as pl
 
+    if coverage is not None and model.task not in ("binary", "multiclass"):
+        both = model.predict_interval(frame, coverage)  # refuses clusters
+        return pl.DataFrame({"prediction": model.predict(frame), "low": both[:, 0], "high": both[:, 1]})
     if model.task in ("regression", "clustering"):
         return pl.DataFrame({"prediction": model.predict(frame)})
+    held = None if coverage is None else model.predict_set(frame, coverage)
     proba = model.predict_proba(frame)
     columns: dict[str, Any] = {"prediction": model.label(proba).tolist()}
     columns |= {f"proba_{name}": proba[:, k] for k, name in enumerate(model.classes_.tolist())}
+    if held is not None:
+        columns["set"] = _set_texts(held, proba, model.classes_.tolist())
     return pl.DataFrame(columns)
+
+
+def _set_texts(held: np.ndarray, proba: np.ndarray, classes: list[Any]) -> list[str]:
+    """The classes of each row as JSON, the most probable first."""
+    import json
+
+    ranked = (-proba).argsort(axis=1, kind="stable")
+    return [
+        json.dumps([classes[k] for k in order if inside[k]], ensure_ascii=False, default=str)
+        for order, inside in zip(ranked.tolist(), held, strict=True)
+    ]
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:

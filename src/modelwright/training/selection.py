@@ -1,4 +1,4 @@
-"""From validated candidates to members, weights, calibration and threshold."""
+"""From validated candidates to members, weights, calibration, threshold and conformal scores."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelwright.ensembles.calibration import apply_temperature, fit_temperature
+from modelwright.ensembles.calibration import NONE, Calibration, calibrate
+from modelwright.ensembles.conformal import Conformal
+from modelwright.ensembles.decisions import decide
 from modelwright.ensembles.greedy import select
-from modelwright.ensembles.threshold import choose_threshold
+from modelwright.ensembles.threshold import ThresholdChoice
 from modelwright.errors import TrainingError
 from modelwright.metrics import registry as metrics
 from modelwright.search.search import Candidate, Search
@@ -22,23 +24,56 @@ class Selection:
     """What the delivered model will consist of."""
 
     members: list[tuple[Candidate, float]]
-    temperature: float
-    threshold: float | None
+    calibration: Calibration
+    #: None unless the task is binary.
+    choice: ThresholdChoice | None
+    conformal: Conformal | None
     validation_score: float | None
     #: Folds whose models stand in for members that cannot be fitted on all rows; None is the probe.
     fallback_fold: int | None
     notes: list[str]
 
+    @property
+    def temperature(self) -> float:
+        """1 where the calibration is none or another one."""
+        return self.calibration.temperature
 
-def choose_members(search: Search, y: np.ndarray | None, weight: np.ndarray | None) -> Selection:
-    """Weights by greedy selection on out-of-fold predictions; calibration and threshold on the same rows.
+    @property
+    def threshold(self) -> float | None:
+        """Probability from which class 1 is predicted; None leaves it to the more probable class."""
+        return None if self.choice is None else self.choice.threshold
+
+
+def choose_members(
+    search: Search,
+    y: np.ndarray | None,
+    weight: np.ndarray | None,
+    *,
+    groups: np.ndarray | None = None,
+    when: np.ndarray | None = None,
+    cost: dict[str, float] | None = None,
+    floor: dict[str, float] | None = None,
+) -> Selection:
+    """Weights by greedy selection on out-of-fold predictions; calibration, threshold and scores on the same rows.
 
     Falls back, in this order, to candidates scored on the probe only, then to the baselines.
+
+    Parameters
+    ----------
+    search : Search
+    y, weight : ndarray of shape (n,) or None
+        Of the training rows.
+    groups, when : ndarray of shape (n,), optional
+        Entity and moment of each training row.
+    cost, floor : dict, optional
+        As in the spec.
 
     Raises
     ------
     TrainingError
         If not even a baseline could be fitted.
+    SpecError
+        If no threshold holds the floor.
     """
     problem, notes = search.problem, []
     candidates, folds = search.validated(), list(range(len(problem.folds)))
@@ -68,27 +103,41 @@ def choose_members(search: Search, y: np.ndarray | None, weight: np.ndarray | No
         folds = [-1]
     fallback = 0 if folds[0] >= 0 else None
     if problem.task == "clustering" or y is None:
-        return Selection([(candidates[0], 1.0)], 1.0, None, candidates[0].score, fallback, notes)
-    rows, predictions = _out_of_fold(search, candidates, folds)
+        return Selection([(candidates[0], 1.0)], NONE, None, None, candidates[0].score, fallback, notes)
+    rows, fold, predictions = _out_of_fold(search, candidates, folds)
     y_true, w = y[rows], None if weight is None else weight[rows]
     weights = select(predictions, y_true, problem.metric, w, max_members=MAX_MEMBERS)
     blend = sum(p * share for p, share in zip(predictions, weights, strict=True) if share > 0)
     assert isinstance(blend, np.ndarray)
-    temperature, threshold = 1.0, None
+    decided = decide(
+        problem.task,
+        blend,
+        y_true,
+        problem.metric,
+        weight=w,
+        groups=None if groups is None else groups[rows],
+        when=None if when is None else when[rows],
+        fold=fold,
+        cost=cost,
+        floor=floor,
+        seed=problem.seed,
+    )
+    threshold = None if decided.threshold is None else decided.threshold.threshold
     if problem.task != "regression":
-        temperature = fit_temperature(blend, y_true, w)
-        blend = apply_temperature(blend, temperature)
-        if problem.task == "binary":
-            threshold = choose_threshold(blend, y_true, problem.metric)
+        blend = calibrate(blend, decided.calibration)
     score = metrics.score(problem.metric, y_true, blend, w, threshold=threshold)
     chosen = [(c, float(share)) for c, share in zip(candidates, weights, strict=True) if share > 0]
     chosen.sort(key=lambda pair: -pair[1])
-    return Selection(chosen, temperature, threshold, float(score), fallback, notes)
+    return Selection(chosen, decided.calibration, decided.threshold, decided.conformal, float(score), fallback, notes)
 
 
-def _out_of_fold(search: Search, candidates: list[Candidate], folds: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Rows with a validation prediction, and the predictions of each candidate for them."""
+def _out_of_fold(
+    search: Search, candidates: list[Candidate], folds: list[int]
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Rows with a validation prediction, the fold of each, and the predictions of each candidate for them."""
     if folds == [-1]:
-        return search.problem.probe.validation, [search.prediction(c, None) for c in candidates]
+        rows = search.problem.probe.validation
+        return rows, np.zeros(len(rows), dtype=np.int64), [search.prediction(c, None) for c in candidates]
+    number = np.repeat(folds, [len(search.problem.folds[fold].validation) for fold in folds])
     rows = np.concatenate([search.problem.folds[fold].validation for fold in folds])
-    return rows, [np.concatenate([search.prediction(c, fold) for fold in folds]) for c in candidates]
+    return rows, number, [np.concatenate([search.prediction(c, fold) for fold in folds]) for c in candidates]
