@@ -1,4 +1,8 @@
-"""Rows that occur more than once, and equal rows with different targets."""
+"""Rows that occur more than once, and equal rows with different targets.
+
+Copies inside training are information: the split keeps them on one side. Copies that cross it are found in
+`across_split`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import numpy as np
 from modelwright.audit.context import Context
 from modelwright.audit.finding import Finding
 
-#: From this share of repeated rows on, scores of a random split are too good to be believed unnoticed.
+#: From this share of contradicting rows on, no model can be as good as the table seems to promise.
 _WARNING_SHARE = 0.01
 #: With fewer features than this, equal rows are no surprise.
 _MIN_FEATURES = 2
@@ -50,11 +54,11 @@ def check(context: Context) -> list[Finding]:
             0,
             Finding(
                 check="duplicate_rows",
-                severity="warning" if len(repeated) > _WARNING_SHARE * n else "info",
+                severity="info",
                 message=f"{len(repeated)} of {n} rows repeat an earlier row exactly, target included.",
                 rows=context.numbers_of(repeated),
                 evidence={"count": len(repeated), "share": round(len(repeated) / n, 4)},
-                mend="If they are one case stored twice, drop them; copies on both sides of a split make scores too good.",
+                mend="They stay on one side of every split. If they are one case stored twice, drop them: they count double.",
             ),
         )
     return findings
