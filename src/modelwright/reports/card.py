@@ -91,7 +91,7 @@ def _metadata(record: RunRecord) -> str:
 
 
 def _summary(record: RunRecord) -> str:
-    what = f"Predicts `{record.target}` ({record.task})" if record.target else "Groups rows into clusters"
+    what = f"Predicts **{_escaped(record.target)}** ({record.task})" if record.target else "Groups rows into clusters"
     text = f"{what} from {len(record.plan.schema.features)} columns. Trained on {record.created[:10]} in run `{record.id}`."
     if record.barriers:
         listed = "".join(f"\n> - {_escaped(barrier)}" for barrier in record.barriers)
@@ -113,7 +113,7 @@ def _details(record: RunRecord) -> list[str]:
 def _data(record: RunRecord) -> list[str]:
     lines = [
         f"{_escaped(_source(record))}: {count(record.n_rows)} rows, {count(record.n_columns)} columns.",
-        record.plan.split_sentence,
+        _escaped(record.plan.split_sentence),
     ]
     if record.summary is not None and record.summary.target:
         title = "Class" if record.plan.classes else "Target"
@@ -134,7 +134,7 @@ def _findings(record: RunRecord) -> list[str]:
 def _beside(finding: Finding) -> str:
     parts = []
     if finding.cost:
-        parts.append(f" {finding.cost.sentence}")
+        parts.append(f" {_escaped(finding.cost.sentence)}")
     if finding.waiver:
         w = finding.waiver
         parts.append(f" *Waived by {_escaped(w.by)} on {w.at[:10]}: {_escaped(w.reason)}*")
@@ -153,7 +153,7 @@ def _evaluation(record: RunRecord) -> list[str]:
     ]
     comparisons = evaluation.comparisons or ([evaluation.comparison] if evaluation.comparison else [])
     if comparisons:
-        lines.append("\n".join(f"- {comparison.sentence}" for comparison in comparisons))
+        lines.append("\n".join(f"- {_escaped(comparison.sentence)}" for comparison in comparisons))
     return lines
 
 
