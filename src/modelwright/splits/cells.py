@@ -5,9 +5,6 @@ A column of numbers is divided by its tolerance, so that two cells are near wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
@@ -19,118 +16,115 @@ CELL = 12.0
 _SAMPLE_ROWS = 20_000
 
 
-@dataclass(frozen=True)
 class Cells:
-    """One column.
+    """One column of some rows of a table; cells are read when they are asked for.
 
     Parameters
     ----------
-    values : ndarray of shape (n,)
-        float32 in units of the tolerance, NaN where missing; or uint32 codes.
-    sample : ndarray
-        Sorted values of some rows, without missing ones: how common a value is.
-    n_sample : int
-        Rows of the sample, missing ones included.
-    n_missing : int
-        Missing ones among them; 0 for codes, where missing is a code.
+    column : Series
+    rows : ndarray of int, optional
+        Positions in the column; None is all of them. The cells count from 0 within these.
+    keep : bool
+        Whether to keep the cells once all have been read, at 4 bytes each.
+
+    Attributes
+    ----------
+    numeric : bool
+        Whether cells are numbers in units of the tolerance, NaN where missing; otherwise they are codes.
+    varies : bool
+        Whether there is more than one value.
     """
 
-    values: np.ndarray
-    sample: np.ndarray
-    n_sample: int
-    n_missing: int
+    def __init__(self, column: pl.Series, rows: np.ndarray | None, *, keep: bool) -> None:
+        self._column, self._rows, self._keep = column, rows, keep
+        self._kept: np.ndarray | None = None
+        n = len(column) if rows is None else len(rows)
+        part = np.arange(n)
+        if n > _SAMPLE_ROWS:
+            part = np.sort(np.random.default_rng(0).choice(n, size=_SAMPLE_ROWS, replace=False))
+        self._scale = _scale(self._gather(part))
+        self.numeric = self._scale is not None
+        values = self.at(part)
+        self.sample = np.sort(values[~np.isnan(values)]) if self.numeric else np.sort(values)
+        self.n_sample, self.n_missing = len(values), len(values) - len(self.sample)
+        missing = bool(self.n_missing)
+        self.varies = len(self.sample) > 0 and (missing or self.sample[0] != self.sample[-1] or column.n_unique() > 1)
 
-    @property
-    def numeric(self) -> bool:
-        return self.values.dtype == np.float32
+    def at(self, rows: np.ndarray) -> np.ndarray:
+        """Cells of some rows: float32, or uint32 codes."""
+        return self._read(self._gather(rows)) if self._kept is None else self._kept[rows]
+
+    def all(self) -> np.ndarray:
+        """Cells of all rows."""
+        if self._kept is not None:
+            return self._kept
+        values = self._read(self._column if self._rows is None else self._column.gather(self._rows))
+        if self._keep:
+            self._kept = values
+        return values
+
+    def agree(self, x: np.ndarray, y: np.ndarray, reach: float = 1.0) -> np.ndarray:
+        """Whether cells agree: numbers within ``reach`` tolerances, codes by equality; missing agrees with missing."""
+        if not self.numeric:
+            return np.asarray(x == y)
+        return np.asarray((np.abs(x - y) <= reach) | (np.isnan(x) & np.isnan(y)))
 
     def surprise(self, values: np.ndarray, reach: float = 1.0) -> np.ndarray:
-        """How much is said by another row agreeing with each value: -ln of the share of rows that agree by chance."""
+        """How much is said by another row agreeing with each cell: -ln of the share of rows that agree by chance."""
         by = np.float32(reach) if self.numeric else np.uint32(0)
         low = np.searchsorted(self.sample, values - by, side="left")
         high = np.searchsorted(self.sample, values + by, side="right")
         agree = np.where(np.isnan(values), self.n_missing, high - low) if self.numeric else high - low
         return -np.log(np.minimum((agree + 1.0) / (self.n_sample + 1.0), 1.0))
 
-    def agree(self, a: np.ndarray, b: np.ndarray, reach: float = 1.0) -> np.ndarray:
-        """Whether two rows agree: numbers within ``reach`` tolerances, codes by equality; missing agrees with missing."""
-        x, y = self.values[a], self.values[b]
-        if not self.numeric:
-            return np.asarray(x == y)
-        return np.asarray((np.abs(x - y) <= reach) | (np.isnan(x) & np.isnan(y)))
-
     def grid(self, shift: float) -> np.ndarray:
         """Number of the grid cell of each row, as uint64; missing is a cell of its own."""
         if not self.numeric:
-            return self.values.astype(np.uint64)
-        cell = self.values * np.float32(1 / CELL) + np.float32(shift)
+            return self.all().astype(np.uint64)
+        cell = self.all() * np.float32(1 / CELL)
+        cell += np.float32(shift)
         np.floor(cell, out=cell)
+        cell += np.float32(0)  # -0.0 and 0.0 are one cell
         np.nan_to_num(cell, copy=False, nan=-3e38)
         return cell.view(np.uint32).astype(np.uint64)
 
     def grid_surprise(self) -> float:
         """-ln of the chance that two rows share a grid cell."""
-        if self.numeric:
-            values = np.floor(self.sample / CELL)
-            _, counts = np.unique(values, return_counts=True)
-            counts = np.append(counts, self.n_missing)
-        else:
-            _, counts = np.unique(self.sample, return_counts=True)
+        values = np.floor(self.sample / CELL) if self.numeric else self.sample
+        counts = np.append(np.unique(values, return_counts=True)[1], self.n_missing)
         return float(-np.log(max(float(((counts / max(1, self.n_sample)) ** 2).sum()), 1e-12)))
 
+    def _gather(self, rows: np.ndarray) -> pl.Series:
+        return self._column.gather(rows if self._rows is None else self._rows[rows])
 
-def read_cells(frame: pl.DataFrame, names: Sequence[str]) -> list[Cells]:
-    """Comparable cells of the columns that are not constant.
-
-    Parameters
-    ----------
-    frame : DataFrame of n rows
-    names : sequence of str
-
-    Returns
-    -------
-    list of Cells
-        About 4 bytes a cell.
-    """
-    rows = np.arange(frame.height)
-    if frame.height > _SAMPLE_ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(frame.height, size=_SAMPLE_ROWS, replace=False))
-    found = []
-    for name in names:
-        column = frame[name]
-        if column.dtype.is_temporal():
-            column = column.to_physical()
-        values = _numbers(column) if column.dtype.is_numeric() else _codes(column)
-        if values is None:
-            values = _codes(column)
-        part = values[rows]
-        present = np.sort(part[~np.isnan(part)]) if values.dtype == np.float32 else np.sort(part)
-        cells = Cells(values, present, len(part), len(part) - len(present))
-        if not (len(present) and present[0] == present[-1] and not cells.n_missing) or (values != values[0]).any():
-            found.append(cells)
-    return found
+    def _read(self, column: pl.Series) -> np.ndarray:
+        if self._scale is None:
+            return _codes(column)
+        middle, tolerance = self._scale
+        with np.errstate(over="ignore"):
+            return np.clip((_as_numbers(column) - middle) / tolerance, -1e30, 1e30).astype(np.float32)
 
 
-def _numbers(column: pl.Series) -> np.ndarray | None:
-    """Numbers in units of the tolerance; None for two values or fewer, which are codes."""
-    numbers = column.cast(pl.Float64).to_numpy()
-    part = numbers if len(numbers) <= _SAMPLE_ROWS else numbers[:: len(numbers) // _SAMPLE_ROWS]
-    part = part[np.isfinite(part)]
-    if len(part) < 3:
+def _as_numbers(column: pl.Series) -> np.ndarray:
+    return (column.to_physical() if column.dtype.is_temporal() else column).cast(pl.Float64).to_numpy()
+
+
+def _scale(sample: pl.Series) -> tuple[float, float] | None:
+    """Middle and tolerance of a column of numbers; None for what is compared as it is, two numbers included."""
+    if not (sample.dtype.is_numeric() or sample.dtype.is_temporal()):
         return None
-    low, middle, high = np.quantile(part, (0.005, 0.5, 0.995))
+    part = _as_numbers(sample)
+    part = part[np.isfinite(part)]
+    if len(part) < 3 or (part[0] == part).all():
+        return None
+    low, middle, high = (float(q) for q in np.quantile(part, (0.005, 0.5, 0.995)))
     # A few wild values must not make all others equal.
-    tolerance = TOLERANCE * float(np.clip(part, low, high).std())
-    if tolerance <= 0:
-        tolerance = TOLERANCE * float(part.std())
-    if column.dtype.is_integer():
+    tolerance = TOLERANCE * (float(np.clip(part, low, high).std()) or float(part.std()))
+    if sample.dtype.is_integer():
         if part.max() - part.min() < 2:
             return None
         tolerance = max(tolerance, 1.01)  # one step
-    if tolerance <= 0 or not np.isfinite(tolerance):
-        return None
-    with np.errstate(over="ignore"):
-        return np.clip((numbers - middle) / tolerance, -1e30, 1e30).astype(np.float32)
+    return (middle, tolerance) if 0 < tolerance < np.inf else None
 
 
 def _codes(column: pl.Series) -> np.ndarray:
@@ -138,7 +132,12 @@ def _codes(column: pl.Series) -> np.ndarray:
     if column.dtype == pl.Object:
         column = pl.Series(column.name, [str(v) for v in column.to_list()])
     if column.dtype in (pl.Categorical, pl.Enum):
-        column = column.cast(pl.String)
+        # Each level is read once, not each cell; the last place is for missing cells.
+        levels = column.drop_nulls().unique()
+        number = levels.to_physical().cast(pl.Int64).to_numpy()
+        codes = np.zeros(int(number.max(initial=-1)) + 2, dtype=np.uint32)
+        codes[number] = _codes(levels.cast(pl.String))
+        return codes[column.to_physical().cast(pl.Int64).fill_null(len(codes) - 1).to_numpy()]
     if column.dtype == pl.String:
         column = column.str.normalize("NFC").str.to_lowercase().str.strip_chars()
         column = column.str.replace_all(r"\s+", " ")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from modelwright.splits.cells import Cells, read_cells
+from modelwright.splits.cells import Cells
 from modelwright.splits.units import by_first_appearance, compare_rows, low_information
 
 #: Share of the columns that agree in near copies, and in the ring around them.
@@ -33,6 +33,8 @@ _LAGS = (1, 2, 3, 5, 8, 13, 21)
 #: A component with more rows than both of these is a cloud, not a set of copies.
 _GIANT_SHARE, _GIANT_ROWS = 0.01, 20
 _CHUNK = 2_000_000
+#: In longer tables cells are read again for each grid rather than kept.
+_KEEP_ROWS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,9 @@ def near_units(frame: pl.DataFrame, features: Sequence[str], *, passes: int | No
         passes = 12 if n <= 200_000 else 8 if n <= 2_000_000 else 5
     if n_units < 2 or passes == 0:
         return NearUnits(exact, n - n_units, 0, n_units)
-    first = _first_rows(exact, n_units)
-    distinct = frame if n_units == n else frame[first]
-    cells = read_cells(distinct, compared)
+    first = None if n_units == n else _first_rows(exact, n_units)
+    cells = [Cells(frame[name], first, keep=n <= _KEEP_ROWS) for name in compared]
+    cells = [column for column in cells if column.varies]
     pairs, crowded = _near_pairs(cells, n_units, passes, seed)
     if crowded:
         return NearUnits(exact, n - n_units, 0, n_units, crowded)
@@ -179,15 +181,16 @@ def _said_before(cells: list[Cells], n: int) -> np.ndarray:
     cells = cells[:_MOST_WITNESSES]
     rng = np.random.default_rng(43)
     a, b = rng.integers(0, n, (2, 20 * _WITNESS_PAIRS))
-    alone = [max(float(c.agree(a, b).mean()), 1 / len(a)) for c in cells]
+    alone = [max(float(c.agree(c.at(a), c.at(b)).mean()), 1 / len(a)) for c in cells]
     rows = rng.choice(n, size=min(n, 5 * _WITNESS_PAIRS), replace=False)
+    values = [c.at(rows) for c in cells]
     for j, first in enumerate(cells[:-1]):
-        order = rows[np.argsort(first.values[rows], kind="stable")]
+        order = np.argsort(values[j], kind="stable")
         a, b = order[:-1], order[1:]
-        same = first.agree(a, b)
+        same = first.agree(values[j][a], values[j][b])
         step = 1 + int(same.sum()) // _WITNESS_PAIRS
         a, b = a[same][::step], b[same][::step]
-        agree = np.array([c.agree(a, b) for c in cells])
+        agree = np.array([c.agree(v[a], v[b]) for c, v in zip(cells, values, strict=True)])
         # Copies agree in everything and must not count as a reason why everything agrees.
         agree = agree[:, agree.mean(axis=0) < _SHARE]
         if agree.shape[1] < _FEWEST_WITNESSES:
@@ -247,7 +250,8 @@ def _compare(
     allowed, allowed_ring = int((1 - _SHARE) * k + 1e-9), int((1 - _RING_SHARE) * k + 1e-9)
     off, off_ring = np.zeros(len(a), dtype=np.int32), np.zeros(len(a), dtype=np.int32)
     for column in cells:
-        off, off_ring = off + ~column.agree(a, b), off_ring + ~column.agree(a, b, _RING)
+        x, y = column.at(a), column.at(b)
+        off, off_ring = off + ~column.agree(x, y), off_ring + ~column.agree(x, y, _RING)
         keep = off_ring <= allowed_ring
         if not keep.all():
             a, b, off, off_ring = a[keep], b[keep], off[keep], off_ring[keep]
@@ -274,10 +278,11 @@ def _evidence(
     said, agreed = np.zeros(len(a)), np.zeros(len(a))
     for column, before in zip(cells[:_MOST_WITNESSES], repeated, strict=False):
         # Of two values the commoner one: a rare value says nothing where it is a step from a common one.
-        surprise = np.minimum(column.surprise(column.values[a], reach), column.surprise(column.values[b], reach))
+        x, y = column.at(a), column.at(b)
+        surprise = np.minimum(column.surprise(x, reach), column.surprise(y, reach))
         surprise = np.maximum(surprise - before, 0)
         said += surprise
-        agreed += surprise * column.agree(a, b, reach)
+        agreed += surprise * column.agree(x, y, reach)
     return agreed - _choices(min(len(cells), _MOST_WITNESSES), off), agreed / np.maximum(said, 1e-9)
 
 
