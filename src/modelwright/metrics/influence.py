@@ -81,6 +81,11 @@ def influence(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.
     return of_loss
 
 
+def classes_of(metric: Metric, y: np.ndarray) -> np.ndarray | None:
+    """Class of each row, for metrics of classes."""
+    return y if "binary" in metric.tasks or "multiclass" in metric.tasks else None
+
+
 def of_mean(loss: np.ndarray, weight: np.ndarray | None) -> Influence:
     """Of the weighted mean of row losses."""
     return _centred(mean(loss, weight), loss, weight)

@@ -16,7 +16,7 @@ from scipy import stats
 from modelwright.metrics import studentised
 from modelwright.metrics.bootstrap import draws
 from modelwright.metrics.dependence import Design, Units, clusters_of, design
-from modelwright.metrics.influence import Influence, influence
+from modelwright.metrics.influence import Influence, classes_of, influence
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.registry import as_read
 from modelwright.metrics.shares import Estimate
@@ -97,12 +97,12 @@ def compare(
         return _resampled(metric, y, model, baseline, weight, clusters_of(len(y), groups, blocks), seed, level)
     plan = design(len(y), weight, groups, blocks)
     gain = ours - theirs if metric.greater_is_better else theirs - ours
-    units = plan.units(gain.psi, gain.strata)
-    if not np.isfinite(gain.value) or not np.isfinite(units.variance) or units.n < 2:
+    seen = plan.units(gain.psi, gain.strata, classes_of(metric, y))
+    if not np.isfinite(gain.value) or not np.isfinite(seen.variance) or seen.n < 2:
         return PairedResult(Estimate(gain.value, _NAN, _NAN), 1.0, False, len(y), smallest=smallest)
     size = max(abs(gain.value), 1e-300)
-    if np.sqrt(units.variance) <= 1e-12 * max(size, abs(ours.value), abs(theirs.value)):
-        units = _without_spread(metric, y, gain.value, units)
+    flat = np.sqrt(seen.variance) <= 1e-12 * max(size, abs(ours.value), abs(theirs.value))
+    units = _without_spread(metric, y, gain.value, seen) if flat else seen
     if units is None:  # the two predict the same
         return _result(Estimate(0.0, 0.0, 0.0), 1.0, level, len(y), theirs.value, None, 0.0, smallest)
     p_value = studentised.p_value(gain.value, units)

@@ -16,8 +16,8 @@ from scipy import stats
 
 from modelwright.metrics.dependence import Units
 
-#: Fewer units do not tell their skewness.
-_FEWEST = 20
+#: Fewer degrees of freedom do not tell the skewness.
+_FEWEST = 50
 _MOST_SKEW = 0.6
 
 
@@ -59,7 +59,7 @@ def _back(q: float, a: float) -> float:
 
 
 def _skew(units: Units) -> float:
-    """Shrunk for few units, and held where the cube root is well away from its pole."""
-    if units.n < _FEWEST:
+    """Held where the cube root is well away from its pole."""
+    if min(units.n, units.df) < _FEWEST:
         return 0.0
     return float(np.clip(units.skew, -_MOST_SKEW, _MOST_SKEW))
