@@ -5,8 +5,9 @@ Notation: n calibration rows, f prediction, e = (y - f) / s(f) signed score, 1 -
 Regression: the interval is f - q s(f) to f + q s(f), q the score of rank ceil((n + 1)(1 - a)) among |e|, so that new rows
 like these lie inside with at least the coverage asked for [1]_. The scale s is constant, or the mean of |y - f| over ten
 bins of f, joined by lines; tails may be apart, a / 2 each. Of these the one with the least cross-validated interval score is
-taken [2]_. The members were refitted on all rows after these predictions were made (cross-conformal with refit): measured on
-18 tables they are as wide as they need to be.
+taken [2]_. The members were refitted on all rows after these predictions were made (cross-conformal with refit), for which
+no exact guarantee holds. Measured over 15 tables at 0.9: within two binomial standard deviations on all 6 with independent
+rows and on 4 of 9 with groups or time; 0.86 to 0.87 on three whose last rows drifted, 0.81 on 42 patients of 140 rows each.
 
 Classes: class k is in the set unless its probability lies below all but a share a of those that rows of class k were given
 [3]_. Quantiles by class hold for each class, where one quantile for all left rare classes out of nearly every set (coverage
