@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwright.splits.folds import folds, n_folds_for, subset
+from modelwright.splits.inside import training_folds
+from modelwright.splits.near import near_duplicate_units
 from modelwright.splits.order import time_values
+from modelwright.splits.partition import Split
+from modelwright.splits.seal import seal
 from modelwright.splits.units import duplicate_units, group_units
 
 
@@ -79,6 +83,60 @@ def test_one_fold_in_time_validates_the_latest_fifth_and_missing_times_train():
     (fold,) = _folds(100, None, "regression", time_rank=rank, n_folds=1)
     assert len(fold.validation) in (19, 20)
     assert {5, 99} <= set(fold.training.tolist())
+
+
+def test_rows_in_the_gap_before_a_window_neither_train_nor_validate():
+    rank = np.random.default_rng(0).permutation(1000).astype(float)
+    found = folds(1000, y=None, task="regression", units=None, time_rank=rank, n_folds=3, seed=0, gap=30.0)
+    assert len(found) == 3
+    for fold in found:
+        low = rank[fold.validation].min()
+        assert rank[fold.training].max() == low - 30
+
+
+def test_windows_keep_entities_apart_where_asked():
+    rank = np.arange(2000.0)
+    for groups in (np.arange(2000) // 9, np.arange(2000) % 40):
+        found = folds(2000, y=None, task="regression", units=None, time_rank=rank, n_folds=3, seed=0, groups=groups)
+        assert len(found) == 3
+        for fold in found:
+            assert set(groups[fold.training]).isdisjoint(groups[fold.validation])
+            assert rank[fold.training].max() < rank[fold.validation].min()
+            assert len(fold.training) > 300
+            assert len(fold.validation) > 100
+
+
+@pytest.mark.parametrize("rule", ["random", "group", "time", "group_time"])
+@pytest.mark.parametrize("sealed", [True, False])
+def test_folds_follow_the_rule_of_the_split(rule, sealed):
+    roles = {role: role[0] for role in ("time", "group") if role in rule}
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({f"x{k}": rng.normal(size=900) for k in range(6)})
+    frame = frame.with_columns(t=pl.int_range(900), g=pl.int_range(900) // 6)
+    frame = pl.concat([frame, frame[:90].with_columns(pl.col("x0") + 1e-4)])
+    features = frame.columns[:6]
+    if rule in ("random", "group"):  # a copy under another name, at another time
+        frame = frame.with_columns(g=pl.int_range(990) // 6)
+    time, group = (frame[roles[role]] if role in roles else None for role in ("time", "group"))
+    gap = "9" if time is not None else None
+    split = seal(frame, y=None, task="clustering", time=time, group=group, features=features, gap=gap)
+    assert split.rule == rule
+    if not sealed:
+        split = Split("none", np.arange(990), np.arange(0), "")
+    raw = frame[split.training]
+    found = training_folds(
+        raw, split, features=features, y=None, task="clustering", time=roles.get("time"), group=roles.get("group"), gap=gap
+    )
+    copies = near_duplicate_units(raw, features)
+    for fold in found:
+        assert len(fold.training)
+        assert len(fold.validation)
+        if time is not None:
+            assert raw["t"][fold.training].max() <= raw["t"][fold.validation].min() - 9
+        else:
+            assert set(copies[fold.training]).isdisjoint(copies[fold.validation])
+        if group is not None:
+            assert set(raw["g"][fold.training]).isdisjoint(raw["g"][fold.validation])
 
 
 def test_windows_without_both_classes_are_left_out():

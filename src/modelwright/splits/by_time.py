@@ -182,5 +182,5 @@ def _require_both(training: np.ndarray, evaluation: np.ndarray, time: str, group
         f"No row is left to {'evaluate' if training.any() else 'train'} on that is of other entities of {group!r} and on the"
         f" right side of a cut in {time!r}.",
         where=f"columns {time!r} and {group!r}",
-        mend='Use split = "time" or split = "group", so that only one of the two keeps rows apart.',
+        mend='Use partition = "time" or partition = "group", so that only one of the two keeps rows apart.',
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
+from modelwright.splits.cut import before, earlier_copies, entities_apart
 from modelwright.splits.draw import draw_rows, position_in_stratum, rarest_rows, unit_strata
 from modelwright.splits.partition import Fold
 from modelwright.tables.schema import Task
 
 #: Rows of each class that every subset begins with, so that a rare class can be learned at all.
 _FIRST_OF_CLASS = 5
+#: Share of a panel whose entities validate where entities must not be on both sides.
+_DRAWN = 1 / 3
 
 
 def n_folds_for(n_rows: int, time: bool) -> int:
@@ -40,6 +44,8 @@ def folds(
     n_folds: int,
     seed: int,
     validation_share: float = 0.2,
+    gap: float = 0.0,
+    groups: np.ndarray | None = None,
 ) -> list[Fold]:
     """Divide training rows into folds.
 
@@ -50,13 +56,18 @@ def folds(
     y : ndarray of shape (n,), optional
     task : {"binary", "multiclass", "regression", "clustering"}
     units : ndarray of shape (n,), int, optional
-        Rows of one unit stay together; not read when rows are ordered in time.
+        Rows of one unit stay together. With times these are copies: an earlier copy of nearly the same moment as a
+        validation row does not train.
     time_rank : ndarray of shape (n,), optional
         Numbers that sort by time; rows with NaN always train.
     n_folds : int
         1 holds out ``validation_share`` once.
     seed : int
     validation_share : float, default=0.2
+    gap : float, default=0
+        With times: rows less than this before a window neither train nor validate there.
+    groups : ndarray of shape (n,), int, optional
+        With times: entities that must not both train and validate.
 
     Returns
     -------
@@ -66,9 +77,10 @@ def folds(
     """
     codes = y if task in ("binary", "multiclass") else None
     if time_rank is not None:
-        found = _windows(np.asarray(time_rank, dtype=np.float64), codes, n_folds, validation_share)
-        if found:
-            return found
+        moment = np.asarray(time_rank, dtype=np.float64)
+        windows = _windows(moment, codes, n_folds, validation_share, lambda *at: _window(moment, units, groups, gap, seed, *at))
+        if windows:
+            return windows
     numbered = np.arange(n) if units is None else np.unique(units, return_inverse=True)[1]
     if int(numbered.max()) == 0:
         numbered = np.arange(n)
@@ -120,27 +132,50 @@ def _keep_classes_in_training(fold_of: np.ndarray, codes: np.ndarray, units: np.
         fold_of[units == units[np.argmax(codes == k)]] = -1
 
 
-def _windows(time_rank: np.ndarray, codes: np.ndarray | None, n_folds: int, share: float) -> list[Fold]:
+def _windows(
+    moment: np.ndarray,
+    codes: np.ndarray | None,
+    n_folds: int,
+    share: float,
+    window: Callable[[float, float], Fold],
+) -> list[Fold]:
     """Expanding windows: the last ones are validated, each by the rows before it; empty if no cut is possible."""
-    timed = np.flatnonzero(~np.isnan(time_rank))
-    values, counts = np.unique(time_rank[timed], return_counts=True)
+    timed = np.flatnonzero(~np.isnan(moment))
+    values, counts = np.unique(moment[timed], return_counts=True)
     if len(values) < 2:
         return []
-    before = np.cumsum(counts)[:-1]  # rows before each possible cut
+    rows_before = np.cumsum(counts)[:-1]  # of each possible cut
     width = min(share, 1 / (n_folds + 1))
     wanted = len(timed) * (1 - width * np.arange(n_folds, 0, -1))
-    cuts = np.unique([int(np.argmin(np.abs(before - rows))) for rows in wanted]) + 1
+    cuts = np.unique([int(np.argmin(np.abs(rows_before - rows))) for rows in wanted]) + 1
     edges = np.append(values[cuts], np.inf)
-    result = []
-    for low, high in itertools.pairwise(edges):
-        # Comparisons with NaN are false: rows without a time are in no window and train.
-        validation = (time_rank >= low) & (time_rank < high)
-        result.append(Fold(np.flatnonzero(~(time_rank >= low)), np.flatnonzero(validation)))
-    if codes is None:
+    result = [window(float(low), float(high)) for low, high in itertools.pairwise(edges)]
+    result = [fold for fold in result if len(fold.training) and len(fold.validation)]
+    if codes is None or not result:
         return result
     n_classes = len(np.unique(codes))
     complete = [fold for fold in result if len(np.unique(codes[fold.training])) == n_classes]
-    return complete or [_with_all_classes(result[-1], codes, time_rank)]
+    return complete or [_with_all_classes(result[-1], codes, moment)]
+
+
+def _window(
+    moment: np.ndarray,
+    copies: np.ndarray | None,
+    groups: np.ndarray | None,
+    gap: float,
+    seed: int,
+    low: float,
+    high: float,
+) -> Fold:
+    """Validation on the rows of one window, training on what may be known at its beginning."""
+    # Comparisons with NaN are false: rows without a time are in no window and train.
+    validation = (moment >= low) & (moment < high)
+    training = before(moment, low, gap)
+    if groups is not None:
+        training, validation = entities_apart(training, validation, groups, drawn_share=_DRAWN, seed=seed)
+    if copies is not None:
+        training = training & ~earlier_copies(copies, moment, training, validation)
+    return Fold(np.flatnonzero(training), np.flatnonzero(validation))
 
 
 def _with_all_classes(fold: Fold, codes: np.ndarray, time_rank: np.ndarray) -> Fold:

@@ -27,7 +27,7 @@ FEWEST_ROWS = 10
 #: Without sealed rows, two rows to train and two to validate on.
 FEWEST_ROWS_UNSEALED = 4
 #: In longer tables fewer grids look for near copies, so that sealing takes half a minute, not a whole one.
-_LONG, _PASSES_IF_LONG = 2_000_000, 2
+LONG, PASSES_IF_LONG = 2_000_000, 2
 #: Entities joined by copied rows into more of the table than this stay single.
 _MOST_JOINED = 0.1
 
@@ -125,7 +125,7 @@ def seal(
     if group is not None and rule not in ("random", "time"):
         _require_groups(group)
     if units is None:
-        units = near_units(frame, features, passes=_PASSES_IF_LONG if n > _LONG else None)
+        units = near_units(frame, features, passes=PASSES_IF_LONG if n > LONG else None)
     if features and units.n_distinct == 1:
         raise DataError(
             f"All {n:,} rows duplicate the first one in every feature.",
@@ -232,7 +232,9 @@ def _require_roles(rule: Rule | None, time: pl.Series | None, group: pl.Series |
     for role in needed:
         if (time if role == "time" else group) is None:
             raise SpecError(
-                f"The rule {rule!r} needs a {role} column.", where="split", mend=f"Name it with {role}, or leave the rule out."
+                f"The rule {rule!r} needs a {role} column.",
+                where="partition",
+                mend=f"Name it with {role}, or leave the rule out.",
             )
 
 
