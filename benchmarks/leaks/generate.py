@@ -93,6 +93,8 @@ def make_case(
     out = out.clone()
     for name, values in {**planted.helpers, **planted.columns}.items():
         out.insert_column(int(places.integers(0, out.width + 1)), values.alias(name))
+    if not control and len(planted.rows) == 0:
+        raise NotApplicable("no row carries the leak")
     split_column = None
     if planted.split is not None:
         if not 0 < planted.split.sum() < ground.n:
