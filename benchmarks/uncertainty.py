@@ -96,7 +96,7 @@ def truth(draw: Draw, name: str) -> float:
 
 
 def coverage(runs: int, sizes: tuple[int, ...]) -> list[tuple[str, str, list[float]]]:
-    """(case, metric, share covered at each size)."""
+    """(case, metric, share covered at each size); 20,000 rows only where coverage is promised, for the time it takes."""
     found = []
     for case, (draw, names) in CASES.items():
         truths = {name: truth(draw, name) for name in names}
@@ -106,9 +106,13 @@ def coverage(runs: int, sizes: tuple[int, ...]) -> list[tuple[str, str, list[flo
             for _ in range(runs):
                 y, prediction = draw(rng, n)
                 for name in names:
+                    if n > 5000 and name not in PROMISED:
+                        continue
                     bound = interval(METRICS[name], y, prediction)
                     hits[name][k] += bound.low <= truths[name] <= bound.high
-        found += [(case, name, [h / runs for h in hits[name]]) for name in names]
+        for name in names:
+            of_sizes = zip(hits[name], sizes, strict=True)
+            found.append((case, name, [h / runs if n <= 5000 or name in PROMISED else np.nan for h, n in of_sizes]))
     return found
 
 
@@ -348,7 +352,7 @@ def main() -> int:
         sizes = (200, 1000) if options.quick else (200, 1000, 5000, 20_000)
         print(f"| case | metric | {' | '.join(f'{n:,} rows' for n in sizes)} |\n|---|---|{'---|' * len(sizes)}")
         for case, name, shares in coverage(runs, sizes):
-            print(f"| {case} | {name} | {' | '.join(f'{100 * s:.1f}' for s in shares)} |", flush=True)
+            print(f"| {case} | {name} | {' | '.join('' if np.isnan(s) else f'{100 * s:.1f}' for s in shares)} |", flush=True)
             if name in PROMISED and not case.startswith(("heavy", "errors")):
                 missed += [(case, name, s) for s in shares if not 0.93 - slack <= s <= 0.97 + slack]
         print("\n| dependent rows | rmse | log_loss | accuracy | roc_auc |\n|---|---|---|---|---|")

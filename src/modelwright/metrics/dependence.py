@@ -37,14 +37,20 @@ _HIGHEST_CORRELATION = 0.97
 class Units:
     """Contributions of independent units: the covariance is ``u.T @ u``.
 
-    ``u`` has shape (units,) or (units, K) for K values at once; ``skew`` is sum(u ** 3) / sum(u ** 2) ** 1.5 of units
-    that are drawn one by one, else 0; ``n`` counts the entities, moments or rows.
+    ``u`` has shape (units,) or (units, K) for K values at once; ``n`` counts the entities, moments or rows;
+    ``one_by_one`` says that ``u`` are units as they were drawn, so that their skewness is that of the value.
     """
 
     u: np.ndarray
     df: float
     n: int
-    skew: float = 0.0
+    one_by_one: bool = False
+
+    @property
+    def skew(self) -> float:
+        """Skewness of the value, sum(u ** 3) / sum(u ** 2) ** 1.5."""
+        power = self.variance
+        return float((self.u**3).sum()) / power**1.5 if power > 0 and self.u.ndim == 1 else 0.0
 
     @property
     def variance(self) -> float:
@@ -156,7 +162,7 @@ def _clustered(psi: np.ndarray, cluster: np.ndarray | None, weight: np.ndarray |
     df = 1 / float(share @ share) - 1
     if classes is not None and psi.ndim == 1:
         df = min(df, _class_df(psi, cluster, classes))
-    return Units(u, max(df, 1.0), n, _skew(u))
+    return Units(u, max(df, 1.0), n, one_by_one=psi.ndim == 1)
 
 
 def _class_df(psi: np.ndarray, cluster: np.ndarray | None, classes: np.ndarray) -> float:
@@ -187,7 +193,7 @@ def _stratified(psi: np.ndarray, strata: np.ndarray) -> Units:
     # Welch and Satterthwaite: the class that brings the spread brings the degrees of freedom.
     below = sum(v * v / d for v, d in parts)
     df = sum(v for v, _ in parts) ** 2 / below if below > 0 else float(fewest - 1)
-    return Units(u, df, len(u), _skew(u))
+    return Units(u, df, len(u), one_by_one=True)
 
 
 def _series(psi: np.ndarray, moment: np.ndarray) -> Units:
@@ -228,13 +234,6 @@ def cosines(series: np.ndarray) -> int:
 
 def _none(psi: np.ndarray, n: int) -> Units:
     return Units(np.full_like(psi[:1], np.nan, dtype=np.float64), 1.0, n)
-
-
-def _skew(u: np.ndarray) -> float:
-    if u.ndim > 1:
-        return 0.0
-    power = float(u @ u)
-    return float((u**3).sum()) / power**1.5 if power > 0 else 0.0
 
 
 def _sums(psi: np.ndarray, code: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ accuracy, precision,        Wilson with the effective number of rows
 recall
 F1                          Wilson on TP / (TP + FP + FN), of which F1 is a function
 balanced accuracy           Wilson for each class, combined by Newcombe's square-and-add (`shares.py`)
-mean losses, silhouette     t, corrected for skewness (`studentised.py`)
+mean losses, silhouette     t, corrected for skewness (`studentised.py`); on the logarithm with few units
 rmse, rmsle                 the same for the mean square, and its root
 average precision, mean F1  t on the logit scale
 Matthews correlation        t on Fisher's z scale
@@ -105,8 +105,8 @@ def interval(
         return _of_median(found.value, row_absolute(y, pred), plan, level)
     if metric.name in ROOTS and metric.row_loss is not None:
         square = of_mean(metric.row_loss(y, pred), weight)
-        low, high = studentised.limits(square.value, plan.units(square.psi), level)
-        return Estimate(found.value, float(np.sqrt(max(low, 0.0))), float(np.sqrt(max(high, 0.0))))
+        low, high = studentised.positive_limits(square.value, plan.units(square.psi), level)
+        return Estimate(found.value, float(np.sqrt(low)), float(np.sqrt(high)))
     return _on_scale(metric, found.value, units, level)
 
 
@@ -133,7 +133,8 @@ def _on_scale(metric: Metric, value: float, units: Units, level: float) -> Estim
     if metric.name == "r2" and value < 1:
         factor = float(np.exp(half / (1 - value)))
         return Estimate(value, 1 - (1 - value) * factor, 1 - (1 - value) / factor)
-    low, high = studentised.limits(value, units, level)
+    of = studentised.positive_limits if metric.row_loss is not None and not metric.greater_is_better else studentised.limits
+    low, high = of(value, units, level)
     return Estimate(value, max(low, lowest), min(high, highest))
 
 

@@ -38,6 +38,19 @@ def limits(value: float, units: Units, level: float) -> tuple[float, float]:
     return value - se * _back(q, a), value - se * _back(-q, a)
 
 
+def positive_limits(value: float, units: Units, level: float) -> tuple[float, float]:
+    """Confidence limits of a mean of losses that are never negative.
+
+    With too few degrees of freedom to tell the skewness, the t on the logarithm, which leans the right way: with 10 entities
+    the plain t of a mean square covers 90 %.
+    """
+    if _tells_skew(units) or value <= 0:
+        low, high = limits(value, units, level)
+        return max(low, 0.0), max(high, 0.0)
+    factor = float(np.exp(stats.t.ppf(0.5 + level / 2, units.df) * np.sqrt(units.variance) / value))
+    return value / factor, value * factor
+
+
 def p_value(value: float, units: Units, against: float = 0.0) -> float:
     """Two-sided p-value of "the true value is ``against``"; the same decision as `limits` gives."""
     return float(min(2 * stats.t.sf(abs(_forth(value, units, against)), units.df), 1.0))
@@ -60,6 +73,8 @@ def _back(q: float, a: float) -> float:
 
 def _skew(units: Units) -> float:
     """Held where the cube root is well away from its pole."""
-    if min(units.n, units.df) < _FEWEST:
-        return 0.0
-    return float(np.clip(units.skew, -_MOST_SKEW, _MOST_SKEW))
+    return float(np.clip(units.skew, -_MOST_SKEW, _MOST_SKEW)) if _tells_skew(units) else 0.0
+
+
+def _tells_skew(units: Units) -> bool:
+    return units.one_by_one and min(units.n, units.df) >= _FEWEST
