@@ -43,6 +43,7 @@ def train(
     types: dict[str, str] | None = None,
     missing_values: Any = None,
     gap: str | float | None = None,
+    partition: str | None = None,
     reserve: float | None = None,
     open_reserve: bool | None = None,
     purpose: str | None = None,
@@ -103,6 +104,8 @@ def train(
         Cell values that mean "missing", for all columns or by column.
     gap : str or float, optional
         Length of time left out between training and later rows, such as "7d".
+    partition : {"random", "group", "time", "group_time"}, optional
+        Rule that divides the rows; by default it follows from ``time`` and ``group``.
     reserve : float, optional
         Share of rows sealed besides, for when the evaluation rows were opened ten times.
     open_reserve : bool, optional

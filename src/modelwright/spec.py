@@ -68,6 +68,8 @@ class Spec(msgspec.Struct, frozen=True):
         where the time column holds numbers. Needs ``time``.
     reserve : float, default=0
         Share of rows sealed besides the evaluation rows, for when those have been opened too often.
+    partition : {"random", "group", "time", "group_time"} or None
+        Rule that divides the rows; None follows the roles.
     open_reserve : bool, default=False
         Evaluate on the reserve; allowed once the evaluation rows have been opened ten times.
     purpose : str
@@ -113,6 +115,7 @@ class Spec(msgspec.Struct, frozen=True):
     types: dict[str, str] = {}
     missing_values: tuple[str | float, ...] | dict[str, tuple[str | float, ...]] = ()
     gap: str | None = None
+    partition: Literal["random", "group", "time", "group_time"] | None = None
     reserve: float = 0.0
     open_reserve: bool = False
     purpose: str = DEFAULT_PURPOSE

@@ -26,6 +26,7 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("exclude", "Columns to leave out.", '["id"]'),
     ("evaluation", 'Share of rows sealed for the final score, a table of its own, or "none".', "0.2"),
     ("gap", "Length of time left out between training and later rows. Needs time.", '"7d"'),
+    ("partition", "How rows are divided: random, group, time or group_time; by the roles if left out.", '"group_time"'),
     ("reserve", "Share of rows sealed besides, for when the evaluation rows were opened ten times.", "0.1"),
     ("open_reserve", "Evaluate on the reserve; allowed once the evaluation rows were opened ten times.", "true"),
     ("purpose", "Why the evaluation rows are opened; stands in the ledger.", '"yearly report"'),

@@ -297,6 +297,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "types": _types,
     "missing_values": _missing_values,
     "gap": _gap,
+    "partition": _choice(
+        ("random", "group", "time", "group_time"), {"stratified": "Random rows are drawn within each class already."}
+    ),
     "reserve": _share(0.5),
     "open_reserve": _flag,
     "purpose": _text,

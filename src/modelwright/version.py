@@ -3,4 +3,4 @@
 __version__ = "0.1.0"
 
 #: Version of the run-folder and bundle formats; raised when an older reader would misread a newer file.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,9 @@ from modelwright.learners.base import Learner
 from modelwright.tables.conform import conform
 from modelwright.tables.read import read
 from modelwright.tables.schema import Schema, Task
+
+if TYPE_CHECKING:
+    from modelwright.artifacts.explain import Explanation
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,12 @@ class Model:
         """
         return sets(self._conformal("set", coverage), self.raw(X), coverage)
 
+    def explain(self, X: Any, *, background: Any = None, seed: int = 0) -> Explanation:
+        """What each column adds to the predictions of rows; see `modelwright.artifacts.explain.explain`."""
+        from modelwright.artifacts.explain import explain
+
+        return explain(self, X, background=background, seed=seed)
+
     def _conformal(self, kind: str, coverage: float) -> Conformal:
         """The calibration scores, or why there are none; asked before any row is predicted."""
         what = "prediction intervals" if kind == "interval" else "prediction sets"
@@ -212,6 +221,11 @@ class Model:
 
     def raw_conformed(self, conformed: pl.DataFrame) -> np.ndarray:
         """Like `raw`, for rows that already follow the schema."""
+        total = self.uncalibrated(conformed)
+        return total if self.task in ("regression", "clustering") else calibrate(total, self.calibration)
+
+    def uncalibrated(self, conformed: pl.DataFrame) -> np.ndarray:
+        """What the weighed members say together, before calibration."""
         matrices: dict[int, Any] = {}
         total: np.ndarray | None = None
         for member in self.members:
@@ -223,7 +237,7 @@ class Model:
             part = prediction * member.weight
             total = part if total is None else total + part
         assert total is not None, "a model has at least one member"
-        return total if self.task == "regression" else calibrate(total, self.calibration)
+        return total
 
     def __repr__(self) -> str:
         what = f"predicts {self.target!r}" if self.target else "finds clusters"

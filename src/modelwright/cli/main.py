@@ -64,6 +64,9 @@ def train(
     gap: Annotated[
         str | None, typer.Option(metavar="LENGTH", help="Time left out between training and later rows, such as 7d.")
     ] = None,
+    partition: Annotated[
+        str | None, typer.Option(metavar="RULE", help="random, group, time or group_time.  [default: by the roles]")
+    ] = None,
     reserve: Annotated[str | None, typer.Option(metavar="SHARE", help="Share of rows sealed besides, as a reserve.")] = None,
     open_reserve: Annotated[bool, typer.Option("--open-reserve", help="Evaluate on the reserve, after ten openings.")] = False,
     purpose: Annotated[str | None, typer.Option(help="Why the sealed rows are opened; stands in the ledger.")] = None,
@@ -104,7 +107,8 @@ def train(
         "algorithms": algorithms, "time": time_column, "group": group, "weight": weight, "positive": positive,
         "exclude": list_of_names(exclude), "evaluation": evaluation, "types": types_of(types),
         "missing_values": missing_values_of(missing_values), "seed": seed, "name": name, "home": home, "query": query,
-        "gap": gap, "reserve": reserve, "open_reserve": open_reserve or None, "purpose": purpose, "strict": strict or None,
+        "gap": gap, "partition": partition, "reserve": reserve, "open_reserve": open_reserve or None, "purpose": purpose,
+        "strict": strict or None,
         "known": list_of_names(known), "cost": cost, "floor": floor, "repeats": repeats,
         "sensitive": list_of_names(sensitive), "store": store,
     }  # fmt: skip

@@ -22,14 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from modelwright.artifacts.bundle import write_bundle
-from modelwright.artifacts.model import Member, Model
+from modelwright.artifacts.model import Model
 from modelwright.audit.cost import MOST_REFITS
+from modelwright.ensembles.threshold import check_decisions
 from modelwright.errors import StorageError, TrainingError
 from modelwright.events import Emit, Finished
-from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
@@ -39,21 +38,23 @@ from modelwright.search.portfolio import portfolio
 from modelwright.search.search import Problem, Search
 from modelwright.search.views import Views
 from modelwright.spec import Spec
-from modelwright.splits.folds import folds as make_folds
-from modelwright.splits.folds import n_folds_for, subset
+from modelwright.splits.folds import subset
+from modelwright.splits.inside import training_folds
+from modelwright.splits.near import NearUnits
 from modelwright.splits.order import time_values
 from modelwright.splits.partition import Fold
-from modelwright.splits.units import duplicate_units, group_units
+from modelwright.splits.units import group_units
 from modelwright.store.folders import RunFolder, new_run_id
 from modelwright.training import naive
 from modelwright.training.auditing import findings_of
 from modelwright.training.environment import available_cpus, environment, libraries
+from modelwright.training.evaluate import evaluate, standings
 from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
-from modelwright.training.judge import judge, open_vault
-from modelwright.training.prepare import Source, Training, divide, read_source, seal_and_type
+from modelwright.training.judge import open_vault
+from modelwright.training.prepare import Source, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
-from modelwright.training.record import Evaluation, RunRecord
+from modelwright.training.record import RunRecord
 from modelwright.training.selection import Selection, choose_members
 
 #: Rows of one fold on which candidates are scored in the probe; more would only cost time.
@@ -118,6 +119,7 @@ def train(
 def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, executor: Executor, now: datetime) -> RunRecord:
     with ledger.step("read", "reading the table"):
         source = read_source(spec)
+        check_decisions(spec.cost, spec.floor, source.task)
         metric = metrics.get(spec.metric, source.task) if spec.metric else metrics.default_metric(source.task)
         ledger.note(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns.", *source.notes)
     with ledger.step("split", "sealing the evaluation rows"):
@@ -128,10 +130,21 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         findings = findings_of(spec, source, training, division, refits=_refits(budget))
         ledger.note(*(f.message for f in findings if f.severity == "critical"))
     with ledger.step("search", "baselines, portfolio, tuning, validation"):
-        search = _search(spec, source, training, metric, folder.work, budget, ledger, executor)
+        copies = copies_among(training)
+        when = time_values(training.raw[spec.time]) if spec.time else None
+        groups = group_units(training.raw[spec.group]) if spec.group else None
+        search = _search(spec, source, training, metric, copies, when, folder.work, budget, ledger, executor)
         interrupted = executor.stop.is_set()
         executor.stop.clear()
-        selection = choose_members(search, training.y, training.weight)
+        selection = choose_members(
+            search,
+            training.y,
+            training.weight,
+            groups=copies.units if groups is None else groups,
+            when=when,
+            cost=spec.cost,
+            floor=spec.floor,
+        )
         ledger.note(*selection.notes)
     with ledger.step("fit", "fitting the members on all training rows"):
         baselines = search.ranked_baselines()
@@ -140,7 +153,12 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         ledger.note(*final.notes)
         model = _model(source, training, selection, final, metric.name, folder.run)
     with ledger.step("evaluate", "opening the vault once"):
-        evaluation = _evaluate(spec, source, training, model, final, search, [c.algorithm for c in baselines])
+        evaluation = None
+        sealed = open_vault(training, source, spec, model)
+        if sealed is not None:
+            ranked = [candidate.algorithm for candidate in baselines]
+            evaluation, _ = evaluate(spec, training, sealed, model, metric, selection, final, ranked)
+        compared = standings(training, selection, metric, groups, when, spec.seed)
         importance = validation_importance(search, selection, training, time_limit_s=_spare(budget))
     with ledger.step("package", "writing the bundle"):
         write_partition(training, search, folder.draft / "partition.parquet")
@@ -160,6 +178,7 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
             evaluation=evaluation,
             findings=findings,
             importance=importance,
+            standings=compared,
             ledger=ledger,
             environment=environment(executor.n_workers),
             model_folder=folder.draft / "model",
@@ -173,13 +192,27 @@ def _search(
     source: Source,
     training: Training,
     metric: Metric,
+    copies: NearUnits,
+    when: np.ndarray | None,
     work: Path,
     budget: Budget,
     ledger: Ledger,
     executor: Executor,
 ) -> Search:
     n = training.frame.height
-    folds, probe, whole = _folds(spec, source, training, budget)
+    folds = training_folds(
+        training.raw,
+        training.split,
+        features=[column.name for column in training.schema.features],
+        y=training.y,
+        task=source.task,
+        time=spec.time,
+        group=spec.group,
+        gap=spec.gap,
+        seed=spec.seed,
+        units=copies,
+    )
+    probe, whole = _probe(spec, source, training, folds[0], when)
     views = Views(work / "views", training.frame, training.schema, training.y, training.weight, seed=spec.seed)
     problem = Problem(source.task, len(source.classes), metric, folds, probe, spec.seed, spec.trials, whole)
     search = Search(problem, executor, views, work, budget, ledger.emit)
@@ -213,27 +246,16 @@ def _search(
     return search
 
 
-def _folds(spec: Spec, source: Source, training: Training, budget: Budget) -> tuple[list[Fold], Fold, bool]:
-    """Validation folds, the probe, and whether the probe is the first fold itself."""
-    n, seed = training.frame.height, spec.seed
-    ordered = spec.time is not None
-    when = time_values(training.raw[spec.time]) if spec.time else None
-    if spec.group:
-        units = group_units(training.raw[spec.group])
-    else:
-        units = duplicate_units(training.raw, [c.name for c in training.schema.features])
-    folds = make_folds(
-        n, y=training.y, task=source.task, units=units, time_rank=when, n_folds=n_folds_for(n, ordered), seed=seed
-    )
-    first = folds[0]
+def _probe(spec: Spec, source: Source, training: Training, first: Fold, when: np.ndarray | None) -> tuple[Fold, bool]:
+    """The part of the first fold on which candidates are compared cheaply, and whether it is the whole fold."""
     size = probe_rows(len(first.training), len(training.schema.features), spec.budget_s)
     if size >= len(first.training):
-        return folds, first, True
+        return first, True
     chosen = [
-        rows[subset(rows, training.y, source.task, wanted, seed, time_rank=when)]
+        rows[subset(rows, training.y, source.task, wanted, spec.seed, time_rank=when)]
         for rows, wanted in ((first.training, size), (first.validation, MAX_PROBE_VALIDATION))
     ]
-    return folds, Fold(np.sort(chosen[0]), np.sort(chosen[1])), False
+    return Fold(np.sort(chosen[0]), np.sort(chosen[1])), False
 
 
 def _prepare(search: Search, views: dict[str, Fold]) -> None:
@@ -254,32 +276,12 @@ def _model(source: Source, training: Training, selection: Selection, final: Fina
         schema=training.schema,
         encoders=final.encoders[: 1 + max(member.encoder for member in final.members)],
         members=final.members,
-        temperature=selection.temperature,
+        calibration=selection.calibration,
+        conformal=selection.conformal,
         threshold=selection.threshold,
         metric=metric,
         run=run,
     )
-
-
-def _evaluate(
-    spec: Spec, source: Source, training: Training, model: Model, final: FinalFit, search: Search, ranked: list[str]
-) -> Evaluation | None:
-    sealed = open_vault(training, source, spec, model)
-    if sealed is None:
-        return None
-    baselines = {name: _predictor(final.encoders[member.encoder], member) for name, member in final.baselines}
-    if naive.NAME in ranked and spec.time in sealed.frame.columns:
-        forecast = naive.NaiveForecast(training, spec.time, spec.group)
-        everything = np.arange(training.frame.height)
-        when = naive.as_numbers(sealed.frame[spec.time])
-        baselines[naive.NAME] = lambda frame: forecast.predict(everything, when, sealed.group_labels)
-    ordered = [(name, baselines[name]) for name in ranked if name in baselines]
-    prediction = model.raw_conformed(sealed.frame)
-    return judge(sealed, model, prediction, search.problem.metric, ordered, seed=spec.seed)
-
-
-def _predictor(encoder: Encoder, member: Member) -> Callable[[pl.DataFrame], np.ndarray]:
-    return lambda frame: member.learner.predict(encoder.transform(frame))
 
 
 def _spare(budget: Budget) -> float:

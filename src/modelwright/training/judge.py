@@ -36,6 +36,7 @@ class Sealed:
     groups: np.ndarray | None
     time: np.ndarray | None
     group_labels: np.ndarray | None
+    sensitive: list[pl.Series]
     notes: list[str]
 
 
@@ -50,11 +51,12 @@ def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> 
         y, _ = encode_target(
             raw[spec.target], source.task, classes=source.classes or None, missing_values=declared_missing(spec, spec.target)
         )
-    time = time_values(raw[spec.time]) if training.split.rule == "time" and spec.time in raw.columns else None
+    time = time_values(raw[spec.time]) if training.split.rule in ("time", "group_time") and spec.time in raw.columns else None
     groups = group_units(raw[spec.group]) if spec.group in raw.columns else None
     group_labels = labels(raw[spec.group]) if spec.group in raw.columns else None
     weight = raw[spec.weight].cast(pl.Float64).to_numpy() if spec.weight and spec.weight in raw.columns else None
-    return Sealed(frame, y, weight, groups, time, group_labels, notes)
+    sensitive = [raw[name] for name in spec.sensitive if name in raw.columns]
+    return Sealed(frame, y, weight, groups, time, group_labels, sensitive, notes)
 
 
 #: A baseline's name, and what it predicts for conformed rows.

@@ -16,8 +16,9 @@ import polars as pl
 
 from modelwright.errors import DataError, SpecError
 from modelwright.spec import Spec
+from modelwright.splits.near import NearUnits, near_units
 from modelwright.splits.partition import Split
-from modelwright.splits.seal import require_rows, seal
+from modelwright.splits.seal import LONG, PASSES_IF_LONG, require_rows, seal
 from modelwright.splits.vault import Vault
 from modelwright.tables.conform import check_finite, conform
 from modelwright.tables.fingerprint import fingerprint
@@ -70,8 +71,12 @@ def read_source(spec: Spec) -> Source:
         name = getattr(spec, option)
         if name is not None:
             _require(name, frame, option)
-    for name in spec.exclude:
-        _require(name, frame, "exclude")
+    for option in ("exclude", "sensitive", "known"):
+        for name in getattr(spec, option):
+            _require(name, frame, option)
+    for pair in spec.available.items():
+        for name in pair:
+            _require(name, frame, "available")
     digest = fingerprint(frame)
     if spec.target is None:
         if spec.task not in (None, "clustering"):
@@ -136,6 +141,9 @@ def divide(source: Source, spec: Spec) -> Division:
             seed=spec.seed,
             features=features,
             classes=source.classes,
+            gap=spec.gap,
+            reserve=spec.reserve,
+            rule=spec.partition,
         )
         return Division(split)
     outside = read(spec.evaluation)
@@ -148,8 +156,29 @@ def divide(source: Source, spec: Spec) -> Division:
 
 
 def seal_and_type(source: Source, spec: Spec, division: Division, folder: Path) -> Training:
-    """Put the evaluation rows into a vault in ``folder``, and type the training rows."""
-    vault = None if division.split.rule == "none" else Vault.seal(folder, division.evaluation_of(source))
+    """Put the sealed rows into a vault in ``folder``, and type the training rows."""
+    split = division.split
+    if split.rule == "none":
+        return type_rows(source, spec, division)
+    outside = division.outside
+    vault = Vault.seal(
+        folder,
+        division.evaluation_of(source),
+        data=source.fingerprint,
+        rows_digest=split.digest(source.fingerprint) if outside is None else fingerprint(outside),
+        target=spec.target,
+    )
+    if len(split.reserve):
+        reserve = Vault.seal(
+            folder,
+            source.frame[split.reserve],
+            data=source.fingerprint,
+            rows_digest=split.digest(source.fingerprint, "reserve"),
+            target=spec.target,
+            part="reserve",
+            before=vault,
+        )
+        vault = reserve if spec.open_reserve else vault
     return type_rows(source, spec, division, vault)
 
 
@@ -185,6 +214,12 @@ def type_rows(source: Source, spec: Spec, division: Division, vault: Vault | Non
     y = None if source.y is None else source.y[split.training]
     weight = None if source.weight is None else source.weight[split.training]
     return Training(conformed, raw, schema, y, weight, split, vault, notes)
+
+
+def copies_among(training: Training) -> NearUnits:
+    """Exact and near copies among the training rows, which folds keep together."""
+    passes = PASSES_IF_LONG if training.raw.height > LONG else None
+    return near_units(training.raw, [column.name for column in training.schema.features], passes=passes)
 
 
 def declared_missing(spec: Spec, column: str) -> tuple[str | float, ...]:

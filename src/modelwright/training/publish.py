@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from modelwright.audit.finding import Finding
+from modelwright.evaluation.multiple import Leaderboard
 from modelwright.events import Emit, Noted, StepStarted
 from modelwright.search.budget import Budget
 from modelwright.search.search import Candidate, Search
@@ -67,6 +68,7 @@ def build_record(
     evaluation: Evaluation | None,
     findings: list[Finding],
     importance: list[tuple[str, float]],
+    standings: Leaderboard | None,
     ledger: Ledger,
     environment: dict[str, Any],
     model_folder: Path,
@@ -87,6 +89,8 @@ def build_record(
         members=final.records,
         temperature=selection.temperature,
         threshold=selection.threshold,
+        calibration=selection.calibration,
+        threshold_choice=selection.choice,
     )
     worker_peak = max((d.peak_memory_mb for c in search.candidates for d in c.answers()), default=0.0)
     outside = 0 if evaluation is None else evaluation.n_rows
@@ -126,6 +130,7 @@ def build_record(
         },
         baseline_validation={c.algorithm: c.score for c in search.candidates if c.baseline and c.score is not None},
         interrupted=interrupted,
+        standings=standings,
         barriers=barriers_of(findings, evaluation),
         summary=summarise(training.frame.select([c.name for c in training.schema.features]), training.y, source.classes),
     )

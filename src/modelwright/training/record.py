@@ -11,8 +11,15 @@ from typing import Any, Literal
 import msgspec
 
 from modelwright.audit.finding import Finding
+from modelwright.ensembles.calibration import NONE, Calibration
+from modelwright.ensembles.threshold import ThresholdChoice
+from modelwright.evaluation.calibration_report import CalibrationReport
+from modelwright.evaluation.conformal_report import ConformalReport
 from modelwright.evaluation.groupwise import Groupwise
+from modelwright.evaluation.multiple import Leaderboard
+from modelwright.evaluation.repeats import SeedSpread
 from modelwright.evaluation.slices import Slice
+from modelwright.evaluation.threshold_report import ThresholdReport
 from modelwright.metrics.estimate import Interval
 from modelwright.tables.schema import Schema, Task
 from modelwright.training.summary import DataSummary
@@ -88,6 +95,8 @@ class Plan(msgspec.Struct, frozen=True):
     threads_per_fit: int = 1
     temperature: float = 1.0
     threshold: float | None = None
+    calibration: Calibration = NONE
+    threshold_choice: ThresholdChoice | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -125,6 +134,10 @@ class Evaluation(msgspec.Struct, frozen=True):
     slices: list[Slice] = []
     #: One entry a sensitive column.
     groupwise: list[Groupwise] = []
+    calibration: CalibrationReport | None = None
+    threshold: ThresholdReport | None = None
+    conformal: ConformalReport | None = None
+    repeats: SeedSpread | None = None
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -165,4 +178,6 @@ class RunRecord(msgspec.Struct, frozen=True):
     #: Why the model may not be registered or promoted: critical findings, or not better than the baseline.
     barriers: list[str] = []
     summary: DataSummary | None = None
+    #: Validated candidates (by number of their trial) against the best of them, corrected for how many there are.
+    standings: Leaderboard | None = None
     format_version: int = FORMAT_VERSION

@@ -20,6 +20,18 @@ MAX_MEMBERS = 4
 
 
 @dataclass(frozen=True)
+class OutOfFold:
+    """Predictions of training rows by models that did not train on them; k rows in the order of their folds."""
+
+    rows: np.ndarray
+    fold: np.ndarray
+    #: Of the weighed members, calibrated.
+    prediction: np.ndarray
+    #: Of each validated candidate, by its number.
+    candidates: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True)
 class Selection:
     """What the delivered model will consist of."""
 
@@ -32,6 +44,7 @@ class Selection:
     #: Folds whose models stand in for members that cannot be fitted on all rows; None is the probe.
     fallback_fold: int | None
     notes: list[str]
+    out_of_fold: OutOfFold | None = None
 
     @property
     def temperature(self) -> float:
@@ -128,7 +141,17 @@ def choose_members(
     score = metrics.score(problem.metric, y_true, blend, w, threshold=threshold)
     chosen = [(c, float(share)) for c, share in zip(candidates, weights, strict=True) if share > 0]
     chosen.sort(key=lambda pair: -pair[1])
-    return Selection(chosen, decided.calibration, decided.threshold, decided.conformal, float(score), fallback, notes)
+    numbered = {c.number: p for c, p in zip(candidates, predictions, strict=True)}
+    return Selection(
+        chosen,
+        decided.calibration,
+        decided.threshold,
+        decided.conformal,
+        float(score),
+        fallback,
+        notes,
+        OutOfFold(rows, fold, blend, numbered),
+    )
 
 
 def _out_of_fold(
