@@ -1,0 +1,118 @@
+"""The tables of the store, version by version.
+
+Each migration is SQL; ``{BYTES}`` and the like become the words of the database. A migration that was released is never
+changed: what comes later is a further one.
+
+Version 1, the ledger of openings:
+
+- ``openings`` has a line for each look, chained by hashes within its vault;
+- ``best`` has the predictions of each model that became the best one shown, to compare the next one with;
+- ``vaults`` has the head of each chain, so that a missing last line is noticed, and is the row on which openings of one
+  vault wait for each other.
+
+Lines of the first two are never changed or deleted; triggers refuse it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+_LEDGER = """
+CREATE TABLE vaults (
+    vault VARCHAR(64) PRIMARY KEY,
+    data VARCHAR(200) NOT NULL,
+    target TEXT NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    n_rows BIGINT NOT NULL,
+    opens_after VARCHAR(64) NOT NULL,
+    openings INTEGER NOT NULL,
+    head VARCHAR(64) NOT NULL
+);
+CREATE INDEX vaults_of_data ON vaults (data, target);
+CREATE TABLE openings (
+    vault VARCHAR(64) NOT NULL,
+    count INTEGER NOT NULL,
+    data VARCHAR(200) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    run TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    at TEXT NOT NULL,
+    by_whom TEXT NOT NULL,
+    metric VARCHAR(40) NOT NULL,
+    score {REAL},
+    low {REAL},
+    high {REAL},
+    level_corrected {REAL} NOT NULL,
+    corrected_low {REAL},
+    corrected_high {REAL},
+    shown {REAL},
+    better_than_shown INTEGER,
+    beats_baseline INTEGER,
+    best_run TEXT NOT NULL,
+    best_count INTEGER NOT NULL,
+    predictions VARCHAR(64) NOT NULL,
+    previous VARCHAR(64) NOT NULL,
+    hash VARCHAR(64) NOT NULL,
+    PRIMARY KEY (vault, count)
+);
+CREATE TABLE best (
+    vault VARCHAR(64) NOT NULL,
+    count INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    metric VARCHAR(40) NOT NULL,
+    run TEXT NOT NULL,
+    score {REAL},
+    low {REAL},
+    high {REAL},
+    level_corrected {REAL} NOT NULL,
+    corrected_low {REAL},
+    corrected_high {REAL},
+    threshold {REAL},
+    shape VARCHAR(40) NOT NULL,
+    predictions {BYTES} NOT NULL,
+    PRIMARY KEY (vault, count)
+);
+"""
+
+_NEVER_CHANGED: dict[str, str] = {
+    "sqlite": """
+CREATE TRIGGER openings_not_changed BEFORE UPDATE ON openings BEGIN SELECT RAISE(ABORT, 'lines are never changed'); END;
+CREATE TRIGGER openings_not_deleted BEFORE DELETE ON openings BEGIN SELECT RAISE(ABORT, 'lines are never deleted'); END;
+CREATE TRIGGER best_not_changed BEFORE UPDATE ON best BEGIN SELECT RAISE(ABORT, 'lines are never changed'); END;
+CREATE TRIGGER best_not_deleted BEFORE DELETE ON best BEGIN SELECT RAISE(ABORT, 'lines are never deleted'); END;
+""",
+    "postgresql": """
+CREATE FUNCTION lines_stay() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN RAISE EXCEPTION ''lines are never changed or deleted''; END';
+CREATE TRIGGER openings_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON openings EXECUTE FUNCTION lines_stay();
+CREATE TRIGGER best_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON best EXECUTE FUNCTION lines_stay();
+""",
+}
+
+Dialect = Literal["sqlite", "postgresql"]
+#: SQL of a migration, or one for each database.
+MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED]]
+
+_WORDS = {
+    "sqlite": {"REAL": "REAL", "BYTES": "BLOB"},
+    "postgresql": {"REAL": "DOUBLE PRECISION", "BYTES": "BYTEA"},
+}
+
+
+def statements(migration: list[str | dict[str, str]], dialect: str) -> list[str]:
+    """The single statements of a migration.
+
+    Parameters
+    ----------
+    migration : list of str or dict
+    dialect : {"sqlite", "postgresql"}
+    """
+    found = []
+    for text in migration:
+        sql = text if isinstance(text, str) else text[dialect]
+        # A statement ends with a semicolon at the end of a line; within trigger bodies none stands there.
+        for statement in re.split(r";\s*\n", sql):
+            if statement.strip():
+                found.append(re.sub(r"\{(\w+)\}", lambda match: _WORDS[dialect][match[1]], statement.strip()))
+    return found
