@@ -137,11 +137,10 @@ def divide(case: Case, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray,
     period = min(n - TRAIN, REMAINDER)
     start = int(rng.integers(0, n - TRAIN - period + 1))
     rows = np.arange(start + TRAIN, start + TRAIN + period)
-    # Runs of whole moments with about 40 rows each.
+    # Runs of whole moments, of 40 rows or one moment.
     moment = table.key[rows]
     first = np.flatnonzero(np.diff(moment, prepend=moment[0] - 1))
-    run_of_moment = (first - first[0]) // 40
-    run = np.repeat(np.unique(run_of_moment, return_inverse=True)[1], np.diff(np.append(first, len(rows))))
+    run = np.repeat(np.unique(first // 40, return_inverse=True)[1], np.diff(np.append(first, len(rows))))
     n_runs = int(run.max()) + 1
     chosen = rng.permutation(n_runs)[: max(round(EVALUATION / len(rows) * n_runs), 10)]
     judged_rows = np.isin(run, chosen)

@@ -31,6 +31,8 @@ _FEWEST_COSINES = 4
 #: Share by which the variance at frequency 0 may be missed under an AR(1).
 _BIAS = 0.05
 _HIGHEST_CORRELATION = 0.97
+#: Fewer sums of moments do not tell their memory.
+_FEWEST_SUMS = 20
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Design:
         """Whether each row is a unit of its own."""
         return self.group is None and self.moment is None
 
-    def units(self, psi: np.ndarray, strata: np.ndarray | None = None, classes: np.ndarray | None = None) -> Units:
+    def units(self, psi: np.ndarray, strata: np.ndarray | None = None, kinds: np.ndarray | None = None) -> Units:
         """Independent contributions of influences.
 
         Parameters
@@ -83,9 +85,9 @@ class Design:
         psi : ndarray of shape (n,) or (n, K)
         strata : ndarray of shape (n,), bool, optional
             Read for independent rows only.
-        classes : ndarray of shape (n,), int, optional
-            Class of each row: a rare class that brings most of the spread leaves few degrees of freedom. Measured on
-            log loss with 20 positives of 1,000 rows: the 5 % test rejects 10 % without it.
+        kinds : ndarray of shape (n,), int, optional
+            Kind of each row (`influence.kinds_of`): a rare kind that brings most of the spread leaves few degrees of
+            freedom. Measured on log loss with 20 positives of 1,000 rows: the 5 % test rejects 10 % without it.
 
         Returns
         -------
@@ -93,8 +95,8 @@ class Design:
             With NaN variance where there are fewer than two units.
         """
         if self.independent:
-            return self._rows(psi, classes) if strata is None else _stratified(psi, strata)
-        by_group = None if self.group is None else _clustered(psi, self.group, self.weight, classes)
+            return self._rows(psi, kinds) if strata is None else _stratified(psi, strata)
+        by_group = None if self.group is None else _clustered(psi, self.group, self.weight, kinds)
         by_time = None if self.moment is None else _series(psi, self.moment)
         if by_group is None or by_time is None:
             found = by_time if by_group is None else by_group
@@ -106,8 +108,8 @@ class Design:
         scale = float(np.sqrt(max((groups + times - rows) / most, 1.0))) if most > 0 else 1.0
         return Units(wider.u * scale, min(by_group.df, by_time.df), min(by_group.n, by_time.n))
 
-    def _rows(self, psi: np.ndarray, classes: np.ndarray | None = None) -> Units:
-        return _clustered(psi, None, self.weight, classes)
+    def _rows(self, psi: np.ndarray, kinds: np.ndarray | None = None) -> Units:
+        return _clustered(psi, None, self.weight, kinds)
 
 
 def design(
@@ -148,7 +150,7 @@ def clusters_of(n: int, groups: np.ndarray | None, blocks: np.ndarray | None) ->
     return by_group if by_group.max() <= by_time.max() else by_time
 
 
-def _clustered(psi: np.ndarray, cluster: np.ndarray | None, weight: np.ndarray | None, classes: np.ndarray | None) -> Units:
+def _clustered(psi: np.ndarray, cluster: np.ndarray | None, weight: np.ndarray | None, kinds: np.ndarray | None) -> Units:
     if cluster is None:
         total, size = psi, np.ones(len(psi)) if weight is None else np.asarray(weight, dtype=np.float64)
     else:
@@ -160,22 +162,22 @@ def _clustered(psi: np.ndarray, cluster: np.ndarray | None, weight: np.ndarray |
         return _none(psi, n)
     u = (total.T / (1 - share)).T * np.sqrt((n - 1) / n)
     df = 1 / float(share @ share) - 1
-    if classes is not None and psi.ndim == 1:
-        df = min(df, _class_df(psi, cluster, classes))
+    if kinds is not None and psi.ndim == 1:
+        df = min(df, _kind_df(psi, cluster, kinds))
     return Units(u, max(df, 1.0), n, one_by_one=psi.ndim == 1)
 
 
-def _class_df(psi: np.ndarray, cluster: np.ndarray | None, classes: np.ndarray) -> float:
-    """Degrees of freedom of Welch and Satterthwaite: the class that brings the spread brings them."""
-    numbers = np.bincount(classes)
+def _kind_df(psi: np.ndarray, cluster: np.ndarray | None, kinds: np.ndarray) -> float:
+    """Degrees of freedom of Welch and Satterthwaite: the kind that brings the spread brings them."""
+    numbers = np.bincount(kinds)
     if cluster is None:
-        spread = np.bincount(classes, weights=psi**2)
+        spread = np.bincount(kinds, weights=psi**2)
     else:
-        n_classes = len(numbers)
-        pair, at = np.unique(cluster * n_classes + classes, return_inverse=True)
-        of_pair = pair % n_classes
-        spread = np.bincount(of_pair, weights=np.bincount(at, weights=psi) ** 2, minlength=n_classes)
-        numbers = np.bincount(of_pair, minlength=n_classes)
+        n_kinds = len(numbers)
+        pair, at = np.unique(cluster * n_kinds + kinds, return_inverse=True)
+        of_pair = pair % n_kinds
+        spread = np.bincount(of_pair, weights=np.bincount(at, weights=psi) ** 2, minlength=n_kinds)
+        numbers = np.bincount(of_pair, minlength=n_kinds)
     below = float((spread**2 / np.maximum(numbers - 1, 0.5)).sum())
     return float(spread.sum()) ** 2 / below if below > 0 else np.inf
 
@@ -220,16 +222,31 @@ def cosines(series: np.ndarray) -> int:
     int
         Under an AR(1) with coefficient phi the mean over the first B frequencies is too small by
         phi / (1 - phi) ** 2 * (pi B / T) ** 2 / 3; the largest B that keeps this below 5 %, between 4 and
-        0.6 T ** (2/3).
+        0.6 T ** (2/3). Slow memory below faster noise hides from the coefficient of neighbours, so the sums of 2, 4,
+        8, ... moments are asked as well, and the smallest answer counts. (Measured on noise of variance 1 plus 0.25 of
+        an AR(1) at 0.95, 1,000 moments: the 5 % test rejects 6 %, and 19 % without the sums.)
     """
     n = len(series)
+    part = series - series.mean(axis=0)
+    count = 0.6 * n ** (2 / 3)
+    while len(part) >= (_FEWEST_MOMENTS if len(part) == n else _FEWEST_SUMS):
+        m = len(part)
+        phi = _memory(part)
+        if m < n:
+            phi -= 0.5 / np.sqrt(m)  # chance alone would shorten the count at one of the many lengths
+        phi = min(max(phi, 1e-3), _HIGHEST_CORRELATION)
+        count = min(count, m / np.pi * (1 - phi) * float(np.sqrt(3 * _BIAS / phi)))
+        pairs = part[: m // 2 * 2]
+        part = pairs[0::2] + pairs[1::2]
+    return int(np.clip(count, min(_FEWEST_COSINES, n - 1), n - 1))
+
+
+def _memory(series: np.ndarray) -> float:
+    """Correlation of neighbours; the plain estimate is too small by about (1 + 4 phi) / T (Marriott and Pope 1954)."""
     centred = series - series.mean(axis=0)
     power = float((centred**2).sum())
     phi = float((centred[1:] * centred[:-1]).sum()) / power if power > 0 else 0.0
-    # The estimate is too small by about (1 + 4 phi) / T (Marriott and Pope 1954, Kendall 1954).
-    phi = min(max(phi + (1 + 4 * phi) / n, 1e-3), _HIGHEST_CORRELATION)
-    allowed = n / np.pi * (1 - phi) * np.sqrt(3 * _BIAS / phi)
-    return int(np.clip(min(allowed, 0.6 * n ** (2 / 3)), min(_FEWEST_COSINES, n - 1), n - 1))
+    return phi + (1 + 4 * phi) / len(series)
 
 
 def _none(psi: np.ndarray, n: int) -> Units:

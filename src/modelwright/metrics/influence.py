@@ -81,9 +81,17 @@ def influence(metric: Metric, y: np.ndarray, prediction: np.ndarray, weight: np.
     return of_loss
 
 
-def classes_of(metric: Metric, y: np.ndarray) -> np.ndarray | None:
-    """Class of each row, for metrics of classes."""
-    return y if "binary" in metric.tasks or "multiclass" in metric.tasks else None
+def kinds_of(metric: Metric, y: np.ndarray, *predictions: np.ndarray) -> np.ndarray | None:
+    """Number of the kind of each row: its class, with the labels predicted where the metric reads labels.
+
+    None for metrics of numbers and clusters.
+    """
+    if "binary" not in metric.tasks and "multiclass" not in metric.tasks:
+        return None
+    kinds = y
+    for label in predictions if metric.reads == "label" else ():
+        kinds = np.unique(kinds * (int(label.max()) + 1) + label, return_inverse=True)[1]
+    return kinds
 
 
 def of_mean(loss: np.ndarray, weight: np.ndarray | None) -> Influence:

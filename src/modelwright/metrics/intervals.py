@@ -29,7 +29,7 @@ from scipy import optimize, stats
 from modelwright.metrics import studentised
 from modelwright.metrics.bootstrap import draws
 from modelwright.metrics.dependence import Design, Units, clusters_of, design
-from modelwright.metrics.influence import ROOTS, Influence, classes_of, influence, of_mean, quantiles
+from modelwright.metrics.influence import ROOTS, Influence, influence, kinds_of, of_mean, quantiles
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.registry import as_read
 from modelwright.metrics.regression import row_absolute
@@ -94,7 +94,7 @@ def interval(
     found = influence(metric, y, pred, weight)
     if found is None:
         return _resampled(metric, y, pred, weight, clusters_of(len(y), groups, blocks), seed, level)
-    units = plan.units(found.psi, found.strata, classes_of(metric, y))
+    units = plan.units(found.psi, found.strata, kinds_of(metric, y, pred))
     if not np.isfinite(found.value) or not np.isfinite(units.variance) or units.n < 2:
         return Estimate(found.value, _NAN, _NAN)
     if metric.name in ("roc_auc", "roc_auc_ovr"):

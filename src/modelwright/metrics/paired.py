@@ -16,7 +16,7 @@ from scipy import stats
 from modelwright.metrics import studentised
 from modelwright.metrics.bootstrap import draws
 from modelwright.metrics.dependence import Design, Units, clusters_of, design
-from modelwright.metrics.influence import Influence, classes_of, influence
+from modelwright.metrics.influence import Influence, influence, kinds_of
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.registry import as_read
 from modelwright.metrics.shares import Estimate
@@ -97,7 +97,7 @@ def compare(
         return _resampled(metric, y, model, baseline, weight, clusters_of(len(y), groups, blocks), seed, level)
     plan = design(len(y), weight, groups, blocks)
     gain = ours - theirs if metric.greater_is_better else theirs - ours
-    seen = plan.units(gain.psi, gain.strata, classes_of(metric, y))
+    seen = plan.units(gain.psi, gain.strata, kinds_of(metric, y, model, baseline))
     if not np.isfinite(gain.value) or not np.isfinite(seen.variance) or seen.n < 2:
         return PairedResult(Estimate(gain.value, _NAN, _NAN), 1.0, False, len(y), smallest=smallest)
     size = max(abs(gain.value), 1e-300)
