@@ -13,6 +13,7 @@ from modelwright.evaluation.calibration_report import report_calibration
 from modelwright.evaluation.conformal_report import report_conformal
 from modelwright.evaluation.multiple import Leaderboard, against_best
 from modelwright.evaluation.repeats import SeedSpread, seed_spread
+from modelwright.evaluation.sealed import diagnostics
 from modelwright.evaluation.threshold_report import report_threshold
 from modelwright.features.encoder import Encoder
 from modelwright.metrics import registry as metrics
@@ -21,7 +22,8 @@ from modelwright.metrics.metric import Metric
 from modelwright.spec import Spec
 from modelwright.training import naive
 from modelwright.training.final import FinalFit
-from modelwright.training.judge import Baseline, Sealed, judge
+from modelwright.training.judge import Baseline, Sealed, judge, judge_clusters
+from modelwright.training.opening import Scored
 from modelwright.training.prepare import Training
 from modelwright.training.record import Evaluation
 from modelwright.training.selection import Selection
@@ -40,7 +42,7 @@ def evaluate(
     selection: Selection,
     final: FinalFit,
     ranked: list[str],
-) -> tuple[Evaluation, np.ndarray]:
+) -> Scored:
     """Judge the model on sealed rows.
 
     Parameters
@@ -59,8 +61,8 @@ def evaluate(
 
     Returns
     -------
-    tuple of Evaluation and ndarray
-        What was found, and the predictions of the sealed rows.
+    Scored
+        What was found, and what the ledger needs of it.
     """
     baselines = {name: _predictor(final.encoders[member.encoder], member) for name, member in final.baselines}
     if naive.NAME in ranked and spec.time in sealed.frame.columns:
@@ -70,10 +72,11 @@ def evaluate(
         baselines[naive.NAME] = lambda frame: forecast.predict(everything, when, sealed.group_labels)
     ordered: list[Baseline] = [(name, baselines[name]) for name in ranked if name in baselines]
     prediction = model.raw_conformed(sealed.frame)
-    found = judge(sealed, model, prediction, metric, ordered, seed=spec.seed)
     y = sealed.y
     if model.task == "clustering" or y is None:
-        return found, prediction
+        clusters_found, silhouettes = judge_clusters(sealed, model, metric, prediction, ordered[0] if ordered else None)
+        return Scored(clusters_found, None, silhouettes)
+    found = judge(sealed, model, prediction, metric, ordered, seed=spec.seed)
     found = _decisions(found, sealed, y, model, metric, selection, prediction)
     clusters = clusters_of(len(y), sealed.groups, sealed.time)
     oof = selection.out_of_fold
@@ -99,7 +102,17 @@ def evaluate(
         clusters=clusters,
     )
     repeats = _repeats(final, model, sealed.frame, y, metric, found.score.value)
-    return msgspec.structs.replace(found, groupwise=groups, repeats=repeats), prediction
+    found = msgspec.structs.replace(found, groupwise=groups, repeats=repeats)
+    return Scored(found, y, prediction, model.threshold, sealed.weight, sealed.groups, sealed.time)
+
+
+def with_validation_plots(found: Evaluation, training: Training, selection: Selection, model: Model) -> Evaluation:
+    """Where the sealed numbers of a model stay in the ledger, its plots show out-of-fold predictions instead."""
+    oof = selection.out_of_fold
+    if found.look is None or found.look.reveals or oof is None or training.y is None:
+        return found
+    plots = diagnostics(model.task, training.y[oof.rows], oof.prediction, model.classes_.tolist(), threshold=model.threshold)
+    return msgspec.structs.replace(found, plots=plots, plots_of="validation")
 
 
 def _decisions(

@@ -21,7 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import polars as pl
 
 from modelwright.artifacts.bundle import write_bundle
 from modelwright.artifacts.model import Model
@@ -44,14 +46,17 @@ from modelwright.splits.near import NearUnits
 from modelwright.splits.order import time_values
 from modelwright.splits.partition import Fold
 from modelwright.splits.units import group_units
+from modelwright.store.database import Database
 from modelwright.store.folders import RunFolder, new_run_id
+from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.training import naive
 from modelwright.training.auditing import findings_of
 from modelwright.training.environment import available_cpus, environment, libraries
-from modelwright.training.evaluate import evaluate, standings
+from modelwright.training.evaluate import evaluate, standings, with_validation_plots
 from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
-from modelwright.training.judge import open_vault
+from modelwright.training.judge import typed
+from modelwright.training.opening import Scored, evaluate_sealed
 from modelwright.training.prepare import Source, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
 from modelwright.training.record import RunRecord
@@ -125,6 +130,9 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
     with ledger.step("split", "sealing the evaluation rows"):
         division = divide(source, spec)
         training = seal_and_type(source, spec, division, folder.draft / "vault")
+        vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
+        if training.vault is not None:
+            vaults.check(training.vault.about)
         ledger.note(training.split.sentence, *training.notes)
     with ledger.step("audit", "looking for trouble"):
         findings = findings_of(spec, source, training, division, refits=_refits(budget))
@@ -154,10 +162,26 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         model = _model(source, training, selection, final, metric.name, folder.run)
     with ledger.step("evaluate", "opening the vault once"):
         evaluation = None
-        sealed = open_vault(training, source, spec, model)
-        if sealed is not None:
+        if training.vault is not None:
             ranked = [candidate.algorithm for candidate in baselines]
-            evaluation, _ = evaluate(spec, training, sealed, model, metric, selection, final, ranked)
+
+            def scored(raw: pl.DataFrame) -> Scored:
+                sealed = typed(raw, training, source, spec, model)
+                return evaluate(spec, training, sealed, model, metric, selection, final, ranked)
+
+            shown, look = evaluate_sealed(
+                vaults,
+                training.vault,
+                scored,
+                run=folder.run,
+                purpose=spec.purpose,
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                metric=metric,
+                task=source.task,
+                classes=source.classes,
+                seed=spec.seed,
+            )
+            evaluation = with_validation_plots(msgspec.structs.replace(shown, look=look), training, selection, model)
         compared = standings(training, selection, metric, groups, when, spec.seed)
         importance = validation_importance(search, selection, training, time_limit_s=_spare(budget))
     with ledger.step("package", "writing the bundle"):

@@ -40,11 +40,8 @@ class Sealed:
     notes: list[str]
 
 
-def open_vault(training: Training, source: Source, spec: Spec, model: Model) -> Sealed | None:
-    """The evaluation rows; this is entered in the ledger of the vault."""
-    if training.vault is None:
-        return None
-    raw = training.vault.open("sealed evaluation at the end of training")
+def typed(raw: pl.DataFrame, training: Training, source: Source, spec: Spec, model: Model) -> Sealed:
+    """Sealed rows as read, typed like the training rows."""
     frame, notes = conform(raw, training.schema, columns=model.columns_read(raw))
     y = None
     if spec.target is not None:
@@ -73,9 +70,8 @@ def judge(
     seed: int,
 ) -> Evaluation:
     """Score with intervals, and compare with each baseline by a paired test; the first is the one that counts."""
-    if model.task == "clustering" or sealed.y is None:
-        return _judge_clusters(sealed, model, metric, prediction, baselines[0] if baselines else None)
     y = sealed.y
+    assert y is not None, "clusters are judged by judge_clusters"
     estimate = partial(interval, weight=sealed.weight, groups=sealed.groups, blocks=sealed.time, seed=seed)
     others = {}
     for name in metrics.companions(model.task):
@@ -120,14 +116,14 @@ def judge(
     )
 
 
-def _judge_clusters(
+def judge_clusters(
     sealed: Sealed,
     model: Model,
     metric: Metric,
     clusters: np.ndarray,
     baseline: Baseline | None,
-) -> Evaluation:
-    """Silhouette of each row (a sample of at most 3,000, for the cost is quadratic), and its mean."""
+) -> tuple[Evaluation, np.ndarray]:
+    """Silhouette of each row (a sample of at most 3,000, for the cost is quadratic), and the evaluation of its mean."""
     from modelwright.learners.kmeans import cluster_space
 
     member = model.members[0]
@@ -141,7 +137,7 @@ def _judge_clusters(
         gain = _mean_interval(of_model - of_base)
         p_value = _p_of_mean(of_model - of_base)
         comparison = _comparison(name, metric, _mean_interval(of_base), gain, p_value, gain.low > 0, len(rows))
-    return Evaluation(
+    found = Evaluation(
         metric="silhouette",
         n_rows=len(rows),
         score=_mean_interval(of_model),
@@ -149,6 +145,7 @@ def _judge_clusters(
         comparison=comparison,
         plots=diagnostics("clustering", space[rows], clusters[rows], []),
     )
+    return found, of_model
 
 
 def _silhouettes(space: np.ndarray, clusters: np.ndarray) -> np.ndarray:

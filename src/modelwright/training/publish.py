@@ -140,8 +140,11 @@ def barriers_of(findings: list[Finding], evaluation: Evaluation | None) -> list[
     """Why a model may not be registered or promoted without further words."""
     found = [f"Critical finding {f.name!r}: {f.message}" for f in findings if f.bars_promotion]
     comparison = None if evaluation is None else evaluation.comparison
+    look = None if evaluation is None else evaluation.look
     if comparison is not None and not comparison.better:
         found.append(comparison.sentence)
+    elif comparison is None and look is not None and look.beats_baseline is False:
+        found.append("Not shown to be better than the baseline.")
     if evaluation is None:
         found.append("No sealed score exists.")
     return found

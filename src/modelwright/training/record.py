@@ -21,6 +21,7 @@ from modelwright.evaluation.repeats import SeedSpread
 from modelwright.evaluation.slices import Slice
 from modelwright.evaluation.threshold_report import ThresholdReport
 from modelwright.metrics.estimate import Interval
+from modelwright.splits.looks import Look
 from modelwright.tables.schema import Schema, Task
 from modelwright.training.summary import DataSummary
 from modelwright.version import FORMAT_VERSION
@@ -138,6 +139,10 @@ class Evaluation(msgspec.Struct, frozen=True):
     threshold: ThresholdReport | None = None
     conformal: ConformalReport | None = None
     repeats: SeedSpread | None = None
+    #: The line of the ledger that this evaluation is, as far as it may be shown; None in records of before there was one.
+    look: Look | None = None
+    #: Rows that the plots are of: validation rows where the model's own sealed numbers stay in the ledger.
+    plots_of: Literal["sealed", "validation"] = "sealed"
 
 
 class RunRecord(msgspec.Struct, frozen=True):
