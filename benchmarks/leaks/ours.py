@@ -15,6 +15,9 @@ _KINDS = {
     "group_overlap": "entity",
     "undeclared_group": "entity",
     "time_overlap": "time",
+    "undeclared_time": "time",
+    "train_evaluation_difference": "split",
+    "target_drift": "split",
 }
 #: Checks of quality, not of leaks: they neither find a planted leak nor raise a false alarm about one.
 _QUALITY = {

@@ -13,8 +13,8 @@ strength, seed) is one line of the results, a control is added for each (table, 
 already are not run again. ``--quick`` is three built-in tables, seed 0, strengths 1.0 and 0.7, controls: 135 cases.
 
 A detector is a function ``check(frame, target, task, roles, split)`` that returns a list of ``{"severity": "critical" |
-"warning" | "info", "kind": "column" | "duplicate" | "order" | "entity" | "time", "columns": [...]}``; info never
-counts. ``ours`` is ``ours.py``, the others are in ``peers.py``; a peer runs in an environment of its own, which needs
+"warning" | "info", "kind": "column" | "duplicate" | "order" | "entity" | "time" | "split", "columns": [...]}``; info
+never counts. ``ours`` is ``ours.py``, the others are in ``peers.py``; a peer runs in an environment of its own, which needs
 the peer, polars and numpy (and scikit-learn for ``--quick``). Seeds 0 to 99 and the tables of ``development`` are for
 developing; others stay unused until a claim is checked.
 """

@@ -33,7 +33,7 @@ def hits(findings: Sequence[Finding], truth: Truth) -> str | None:
     about = _ABOUT.get(truth.kind)
 
     def says(finding: Finding) -> bool:
-        named = bool(set(finding["columns"]) & set(truth.columns))
+        named = finding["kind"] != "split" and bool(set(finding["columns"]) & set(truth.columns))
         if truth.kind == "group_overlap":
             return finding["kind"] == "entity" and named
         return named if about is None else finding["kind"] == about
@@ -43,11 +43,14 @@ def hits(findings: Sequence[Finding], truth: Truth) -> str | None:
 
 
 def natural_alarms(findings: Sequence[Finding], natural: Iterable[str]) -> dict[str, str]:
-    """Columns of the table as it was that a finding names, with the highest severity."""
+    """Columns of the table as it was that a finding names, with the highest severity.
+
+    A finding of kind "split" says that the two sides differ, and which columns show it; it accuses none of them.
+    """
     named: dict[str, str] = {}
     for severity in ("warning", "critical"):
         for finding in findings:
-            if finding["severity"] == severity:
+            if finding["severity"] == severity and finding["kind"] != "split":
                 named.update({column: severity for column in finding["columns"]})
     return {column: named[column] for column in natural if column in named}
 
