@@ -73,6 +73,13 @@ def test_store_without_its_tables_is_refused(tmp_path: Path) -> None:
         Ledger(database).lines("v")
 
 
+def test_database_that_may_only_be_read_is_refused(tmp_path: Path) -> None:
+    Ledger(Database.of(tmp_path)).check()
+    read_only = Database(f"sqlite:///file:{tmp_path / 'store.db'}?mode=ro&uri=true")
+    assert Ledger(read_only).lines("v") == []
+    assert "writable" in refused(read_only).mend
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_read_only_home_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

@@ -100,9 +100,9 @@ class Vault:
         folder: Path,
         frame: pl.DataFrame,
         *,
-        data: str = "",
-        rows_digest: str = "",
-        target: str | None = None,
+        data: str,
+        rows_digest: str,
+        target: str | None,
         part: Part = "evaluation",
         before: Vault | None = None,
     ) -> Vault:
@@ -169,10 +169,6 @@ class Vault:
             ) from None
         except msgspec.DecodeError as error:
             raise DataError(f"The seal cannot be read: {error}.", where=str(path), mend="Train again.") from error
-
-    def open(self, reason: str) -> pl.DataFrame:
-        """For the training flow until it opens the vault through the ledger; goes then."""
-        return self.rows(Permit(self.about.identity))
 
     def rows(self, permit: Permit) -> pl.DataFrame:
         """The sealed rows.

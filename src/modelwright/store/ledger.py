@@ -153,6 +153,8 @@ class Ledger:
             What will be opened.
         """
         with self.database.writing() as connection:
+            # A transaction alone does not tell whether the file may be written.
+            connection.exec_driver_sql("UPDATE vaults SET openings = openings WHERE 1 = 0")
             if about is not None:
                 _check_reserve(connection, about)
 
