@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from modelwright.metrics.estimate import Interval
 from modelwright.reports.format import decimals_for, fixed, is_number, metric_title, number, shortened
 
 if TYPE_CHECKING:
@@ -105,46 +106,90 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def against_baseline(evaluation: Evaluation) -> Figure | None:
-    """Sealed scores of model and baseline with their intervals."""
+@dataclass(frozen=True)
+class Dot:
+    """One line of a chart of estimates; ``ours`` marks the one that the others are compared with."""
+
+    name: str
+    interval: Interval
+    ours: bool = False
+
+
+def interval_dots(dots: Sequence[Dot], title: str, *, reference: float | None = None, form: str = "~g") -> Any:
+    """Estimates as dots with their intervals, one below the other, the name above each.
+
+    Parameters
+    ----------
+    dots : sequence of Dot
+        With finite values; an end that is not finite is drawn at the value.
+    title : str
+        Of the axis.
+    reference : float, optional
+        Where a dashed upright line stands.
+    form : str
+        Of the numbers at the axis, in d3's notation.
+    """
     import altair as alt
 
-    comparison = evaluation.comparison
-    if comparison is None:
-        return None
-    scores = {"this model": evaluation.score, f"baseline: {shortened(comparison.baseline, 28)}": comparison.baseline_score}
-    rows: list[dict[str, Any]] = [
-        {"who": who, "value": i.value, "low": i.low, "high": i.high} for who, i in scores.items() if is_number(i.value)
-    ]
-    if len(rows) < 2:
-        return None
-    title = metric_title(evaluation.metric)
-    ends = [v for row in rows for v in (row["low"], row["high"], row["value"]) if is_number(v)]
+    names = [dot.name for dot in dots]
+    rows: list[dict[str, Any]] = [{"who": dot.name, "value": dot.interval.value, **_ends(dot.interval)} for dot in dots]
+    ends = [row[end] for row in rows for end in ("low", "high", "value")] + ([] if reference is None else [reference])
     base = alt.Chart(inline(rows)).encode(
-        y=alt.Y("who:N", sort=list(scores), title=None, axis=None, scale=alt.Scale(paddingOuter=0.3)),
-        color=alt.Color("who:N", scale=alt.Scale(domain=list(scores), range=[BLUE, FAINT]), legend=None),
+        y=alt.Y("who:N", sort=names, title=None, axis=None, scale=alt.Scale(paddingOuter=0.3)),
+        color=alt.Color(
+            "who:N", scale=alt.Scale(domain=names, range=[BLUE if dot.ours else FAINT for dot in dots]), legend=None
+        ),
     )
     position = alt.X(
         "low:Q",
         title=title,
         scale=alt.Scale(domain=padded(ends, 0.12), nice=False, zero=False),
-        axis=alt.Axis(tickCount=4, grid=False, domain=True, domainColor=GRID),
+        axis=alt.Axis(tickCount=4, grid=False, domain=True, domainColor=GRID, format=form),
     )
-    chart = (
+    chart: Any = (
         base.mark_rule(strokeWidth=3, opacity=0.45, strokeCap="round").encode(x=position, x2="high:Q")
         + base.mark_circle(size=110, opacity=1).encode(x="value:Q")
         + base.mark_text(align="left", dy=-15, fontSize=12).encode(x=alt.value(0), text="who:N")
     )
-    places = decimals_for([evaluation.score.value, comparison.baseline_score.value])
-    spoken = "; ".join(
-        f"{r['who']} {fixed(r['value'], places)}, from {fixed(r['low'], places)} to {fixed(r['high'], places)}" for r in rows
-    )
+    if reference is not None:
+        line = alt.Chart(inline([{"at": reference}])).mark_rule(color=FAINT, strokeDash=[4, 4], strokeWidth=1.2)
+        chart = line.encode(x="at:Q") + chart
+    return finish(chart, height=50 + 50 * len(dots))
+
+
+def _ends(interval: Interval) -> dict[str, float]:
+    """Both ends, at the value where rows were too few to say."""
+    return {end: v if is_number(v := getattr(interval, end)) else interval.value for end in ("low", "high")}
+
+
+def against_baseline(evaluation: Evaluation) -> Figure | None:
+    """Sealed scores of model and baseline with their intervals."""
+    comparison = evaluation.comparison
+    if comparison is None:
+        return None
+    dots = [
+        Dot("this model", evaluation.score, ours=True),
+        Dot(f"baseline: {shortened(comparison.baseline, 28)}", comparison.baseline_score),
+    ]
+    if not all(is_number(dot.interval.value) for dot in dots):
+        return None
+    title = metric_title(evaluation.metric)
     return Figure(
         key="against-baseline",
         title="",
         caption="Dots are sealed scores, lines their 95 % intervals.",
-        alternative=f"Sealed {title} with 95 % intervals: {spoken}.",
-        chart=finish(chart, height=150),
+        alternative=f"Sealed {title} with 95 % intervals: {spoken(dots)}.",
+        chart=interval_dots(dots, title),
+    )
+
+
+def spoken(dots: Sequence[Dot]) -> str:
+    """The numbers of a chart of estimates as text."""
+    places = decimals_for([dot.interval.value for dot in dots])
+    return "; ".join(
+        f"{dot.name} {fixed(i.value, places)}, from {fixed(i.low, places)} to {fixed(i.high, places)}"
+        for dot in dots
+        for i in (dot.interval,)
     )
 
 

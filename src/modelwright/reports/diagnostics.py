@@ -1,4 +1,7 @@
-"""Charts of the sealed evaluation: ROC, precision and recall, calibration, confusion, residuals, clusters."""
+"""Charts of the sealed evaluation: ROC, precision and recall, confusion, residuals, clusters.
+
+Calibration, costs and coverage are in `reports.reliability`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,6 @@ def evaluation_figures(record: RunRecord) -> list[Figure]:
     drawers: dict[str, Callable[[RunRecord, Plot], list[Figure]]] = {
         "roc": _roc,
         "pr": _precision_recall,
-        "calibration": _calibration,
         "confusion": _confusion,
         "residuals": _residuals,
         "clusters": _clusters,
@@ -74,7 +76,7 @@ def _area(rows: list[dict[str, Any]], x: str, y: str) -> float:
 def _unit(name: str, title: str) -> Any:
     import altair as alt
 
-    channel = alt.X if name in ("fpr", "recall", "predicted") else alt.Y
+    channel = alt.X if name in ("fpr", "recall") else alt.Y
     return channel(f"{name}:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=5, format=".1f"))
 
 
@@ -155,42 +157,6 @@ def _base_rate(record: RunRecord) -> float | None:
         return None
     total = sum(map(sum, table.counts))
     return sum(table.counts[1]) / total if total else None
-
-
-def _calibration(record: RunRecord, plot: Plot) -> list[Figure]:
-    import altair as alt
-
-    rows = finite_rows(
-        predicted=plot["predicted"], observed=plot["observed"], rows=plot.get("count") or [1] * len(plot["predicted"])
-    )
-    total = sum(row["rows"] for row in rows)
-    if not rows or not total:
-        return []
-    several = record.task == "multiclass"
-    horizontal = "probability of the chosen class" if several else "predicted probability"
-    vertical = "share that was right" if several else "observed frequency"
-    gap = sum(row["rows"] * abs(row["predicted"] - row["observed"]) for row in rows) / total
-    base = alt.Chart(inline(rows)).encode(x=_unit("predicted", horizontal), y=_unit("observed", vertical))
-    chart = (
-        _reference("predicted", "observed", ((0, 0), (1, 1)))
-        + base.mark_line(color=BLUE, strokeWidth=1.2, opacity=0.6)
-        + base.mark_circle(color=BLUE, opacity=0.85).encode(
-            size=alt.Size("rows:Q", legend=None, scale=alt.Scale(range=[25, 260], zero=True))
-        )
-    )
-    caption = (
-        "Rows grouped by predicted probability; larger dots hold more rows. On the dashed line a prediction of 70 % comes true "
-        f"70 % of the time; below it probabilities are too high, above it too low. Mean gap: {number(gap)}."
-    )
-    return [
-        Figure(
-            "calibration",
-            "Calibration",
-            caption,
-            f"Calibration curve of {len(rows)} groups, mean gap {number(gap)}.",
-            finish(chart),
-        )
-    ]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
+
+from modelwright.metrics.estimate import Interval
 
 #: Shown where a value does not exist or is not finite.
 NOTHING = "–"
+
+#: JSON has no infinity, so records hold the largest float where an interval has no end.
+_ENDLESS = 1e300
 
 #: Words of metric names that are not written as plain lower-case words.
 _ACRONYMS = {
@@ -22,7 +28,7 @@ _ACRONYMS = {
 
 def is_number(value: object) -> bool:
     """Whether the value is a finite number (booleans are not)."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _ENDLESS
 
 
 def decimals_for(values: Iterable[float | None], digits: int = 4) -> int:
@@ -46,7 +52,7 @@ def decimals_for(values: Iterable[float | None], digits: int = 4) -> int:
 def fixed(value: float | None, decimals: int) -> str:
     """The value with a fixed number of decimals and a thousands comma."""
     if value is None or not is_number(value):
-        return NOTHING
+        return _missing(value)
     text = f"{value:,.{decimals}f}"
     return text.replace("-", "−") if float(text.replace(",", "")) != 0 else text.lstrip("-")
 
@@ -60,12 +66,19 @@ def number(value: float | None, digits: int = 4) -> str:
     ('0.8456', '12,346', '3', '–', '1.500e-07')
     """
     if value is None or not is_number(value):
-        return NOTHING
+        return _missing(value)
     if isinstance(value, int):
         return count(value)
     if value != 0 and (abs(value) < 1e-4 or abs(value) >= 1e9):
         return f"{value:.{digits - 1}e}".replace("-", "−", 1) if value < 0 else f"{value:.{digits - 1}e}"
     return fixed(value, decimals_for([value], digits)) if value else "0"
+
+
+def _missing(value: float | None) -> str:
+    """No value, or an end that does not exist."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return "∞" if value > 0 else "−∞"
 
 
 def count(value: float | None) -> str:
@@ -216,3 +229,65 @@ def pairs(mapping: Mapping[str, Any]) -> list[tuple[str, str]]:
 def shortened(text: str, limit: int) -> str:
     """The text, cut with an ellipsis where it is longer than ``limit``."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def ranged(interval: Interval | None, decimals: int | None = None) -> str:
+    """Both ends of an interval.
+
+    Examples
+    --------
+    >>> ranged(Interval(0.8463, 0.825, 0.8676)), ranged(None)
+    ('0.8250 to 0.8676', '–')
+    """
+    if interval is None:
+        return NOTHING
+    if decimals is None:
+        decimals = decimals_for([interval.value, max(abs(interval.low), abs(interval.high))])
+    return f"{fixed(interval.low, decimals)} to {fixed(interval.high, decimals)}"
+
+
+def estimated(interval: Interval | None) -> str:
+    """An estimate with its interval, in the same decimals.
+
+    Examples
+    --------
+    >>> estimated(Interval(0.8463, 0.825, 0.8676)), estimated(None)
+    ('0.8463 (0.8250 to 0.8676)', '–')
+    """
+    if interval is None:
+        return NOTHING
+    decimals = decimals_for([interval.value, max(abs(interval.low), abs(interval.high))])
+    return f"{fixed(interval.value, decimals)} ({ranged(interval, decimals)})"
+
+
+def estimated_share(interval: Interval | None) -> str:
+    """A share with its interval, as percentages.
+
+    Examples
+    --------
+    >>> estimated_share(Interval(0.894, 0.8802, 0.9))
+    '89.4 % (88.0 % to 90.0 %)'
+    """
+    if interval is None:
+        return NOTHING
+    return f"{percent(interval.value)} ({percent(interval.low)} to {percent(interval.high)})"
+
+
+def p_value(p: float) -> str:
+    """A p-value with two digits.
+
+    Examples
+    --------
+    >>> p_value(0.0002), p_value(0.0421), p_value(1.0)
+    ('< 0.001', '0.042', '1.0')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.95 else f"{p:.1f}"
+
+
+def moment(text: str) -> str:
+    """An ISO time to the minute; anything else as it is."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{time:%Y-%m-%d %H:%M} {time.tzname() or ''}".strip()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from modelwright.reports.format import NOTHING, count, decimals_for, duration, fixed, is_number, shortened, size
 from modelwright.training.record import RunRecord, Trial
@@ -11,6 +12,8 @@ from modelwright.training.record import RunRecord, Trial
 #: Further trials are in the run folder; a page with thousands of rows helps nobody.
 MAX_OTHER_TRIALS = 100
 MAX_ERROR = 600
+#: Candidates named in the sentence about the first.
+MAX_NAMED = 4
 
 #: Stages that use all training rows and folds.
 _FULL_STAGES = ("validate", "baseline")
@@ -18,7 +21,11 @@ _FULL_STAGES = ("validate", "baseline")
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the leaderboard, as text; ``weight`` is empty for trials outside the model."""
+    """One line of the leaderboard, as text.
+
+    ``weight`` is empty for trials outside the model. ``behind`` is the distance to the first with an interval that holds for
+    all candidates at once, empty where it was not tested; ``tied`` says that it may be chance.
+    """
 
     rank: str
     number: int
@@ -34,6 +41,8 @@ class Line:
     weight: str
     baseline: bool
     error: str
+    behind: str = ""
+    tied: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class Leaderboard:
     others: list[Line]
     n_omitted: int
     failures: list[Line]
+    #: Which candidates cannot be told from the first; empty where this was not tested.
+    standing: str = ""
 
 
 def leaderboard(record: RunRecord) -> Leaderboard:
@@ -69,7 +80,7 @@ def leaderboard(record: RunRecord) -> Leaderboard:
     weights: dict[int, float] = {}
     for member in record.plan.members:
         weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
-    lines = [_line(t, str(i), decimals, weights) for i, t in enumerate(ranked, 1)]
+    lines = [_placed(_line(t, str(i), decimals, weights), record) for i, t in enumerate(ranked, 1)]
     lines += [_line(t, NOTHING, decimals, weights) for t in subset]
     return Leaderboard(
         ranked=ranked,
@@ -77,7 +88,41 @@ def leaderboard(record: RunRecord) -> Leaderboard:
         others=[_line(t, NOTHING, decimals, weights) for t in others[:MAX_OTHER_TRIALS]],
         n_omitted=max(0, len(others) - MAX_OTHER_TRIALS),
         failures=[_line(t, NOTHING, decimals, weights) for t in failures],
+        standing=standing_sentence(record),
     )
+
+
+def standing_sentence(record: RunRecord) -> str:
+    """Which validated candidates cannot be told from the first; empty where this was not tested."""
+    found = record.standings
+    if found is None or len(found.candidates) < 2:
+        return ""
+    algorithms = {str(trial.number): trial.algorithm for trial in record.trials}
+    shared = Counter(algorithms.get(each.name, each.name) for each in found.candidates)
+
+    def name(number: str) -> str:
+        algorithm = algorithms.get(number, number)
+        return f"{algorithm} (trial {number})" if shared[algorithm] > 1 else algorithm
+
+    first, others = name(found.best), [each for each in found.candidates if each.name != found.best]
+    folds = f" in {found.n_folds} folds" if found.n_folds > 1 else ""
+    basis = f"{count(found.n_rows)} validation rows{folds}, corrected for {len(found.candidates)} candidates"
+    alike = [name(each.name) for each in others if not each.distinguishable]
+    if not alike:
+        return f"{first} is better than {'the other' if len(others) == 1 else f'all {len(others)} others'} ({basis})."
+    listed = ", ".join(alike[:MAX_NAMED]) + (f" and {len(alike) - MAX_NAMED} more" if len(alike) > MAX_NAMED else "")
+    return f"{listed} cannot be told from {first}, the first: the order among them may be chance ({basis})."
+
+
+def _placed(line: Line, record: RunRecord) -> Line:
+    """The line with its distance to the first."""
+    found = {each.name: each for each in record.standings.candidates} if record.standings is not None else {}
+    each = found.get(str(line.number))
+    if each is None or record.standings is None or each.name == record.standings.best:
+        return line
+    decimals = decimals_for([each.behind, each.high - each.behind], 2)
+    interval = f" ({fixed(each.low, decimals)} to {fixed(each.high, decimals)})" if is_number(each.low) else ""
+    return replace(line, behind=f"{fixed(each.behind, decimals)}{interval}", tied=not each.distinguishable)
 
 
 def _sort_key(trial: Trial, greater_is_better: bool) -> tuple[float, int]:

@@ -1,43 +1,44 @@
 """The report: one run as one page that needs nothing else.
 
-`render` gathers what each section shows (the functions ``_headline``, ``_data``, … in reading order) and fills
-the templates of this folder. Decisions are made here, the templates only lay out. Charts come from
-`reports.charts` and `reports.diagnostics`.
+`render` gathers what each section shows, in reading order, and fills the templates of this folder, which only lay out.
+What the sections say is decided in `headline`, `trust`, `decisions`, `leaderboard` and `weakness`, the rest here; charts
+come from `charts`, `diagnostics` and `reliability`.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from modelwright.metrics.estimate import Interval
 from modelwright.metrics.registry import METRICS
-from modelwright.reports.charts import Figure, against_baseline, fold_scores, learning_curves
+from modelwright.reports.charts import Figure, fold_scores, learning_curves
 from modelwright.reports.commands import commands
+from modelwright.reports.decisions import calibration, intervals, threshold
 from modelwright.reports.diagnostics import confusion_table, evaluation_figures
 from modelwright.reports.format import (
     count,
     decimals_for,
     duration,
-    fixed,
     is_number,
     metric_title,
     number,
     pairs,
     percent,
     quantity,
+    ranged,
     shortened,
     size,
     words,
 )
+from modelwright.reports.headline import headline
 from modelwright.reports.leaderboard import leaderboard
 from modelwright.reports.svg import to_svg
+from modelwright.reports.trust import barred, is_shown_instead, trust
 from modelwright.reports.weakness import checklist, weak_spots
-from modelwright.training.record import Comparison, RunRecord
+from modelwright.training.record import RunRecord
 
 if TYPE_CHECKING:
     import jinja2
@@ -46,9 +47,6 @@ MAX_IMPORTANCES = 25
 MAX_CONFUSIONS = 10
 #: A wider fold-score chart than this many rows repeats the table below it.
 MAX_FOLD_ROWS = 14
-_TASKS = {
-    "binary": "Binary classification", "multiclass": "Classification", "regression": "Regression", "clustering": "Clustering",
-}  # fmt: skip
 _SEVERITIES = ("critical", "warning", "info")
 
 
@@ -68,13 +66,16 @@ def render(record: RunRecord) -> str:
     """
     board = leaderboard(record)
     findings = sorted(record.findings, key=lambda f: _SEVERITIES.index(f.severity))
+    bars = barred(record)
     return (
         _templates()
         .get_template("report.html")
         .render(
             style=_style(),
             record=record,
-            headline=_headline(record),
+            headline=_with_picture(headline(record, [] if bars is None else bars["reasons"])),
+            barred=bars,
+            trust=trust(record),
             critical=[f for f in findings if f.severity == "critical"],
             data=_data(record),
             findings=findings,
@@ -85,6 +86,9 @@ def render(record: RunRecord) -> str:
             model=_model(record),
             curves=[_drawn(figure) for figure in learning_curves(record)],
             sealed=_sealed(record),
+            calibration=_with_picture(calibration(record)),
+            threshold=_with_picture(threshold(record)),
+            intervals=_with_picture(intervals(record)),
             importance=_importance(record),
             weak=weak_spots(record),
             checklist=checklist(record),
@@ -137,6 +141,11 @@ def _printable(value: Any) -> Any:
     )
 
 
+def _with_picture(part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A part of the page with its figure rendered."""
+    return None if part is None else {**part, "figure": _drawn(part["figure"])}
+
+
 def _drawn(figure: Figure | None) -> dict[str, Any] | None:
     """A figure with its chart rendered."""
     import markupsafe
@@ -151,87 +160,6 @@ def _drawn(figure: Figure | None) -> dict[str, Any] | None:
         "scrolls": figure.scrolls,
         "svg": markupsafe.Markup(_printable(svg)),
     }
-
-
-def _range(interval: Interval, decimals: int) -> str:
-    return f"{fixed(interval.low, decimals)} to {fixed(interval.high, decimals)}"
-
-
-def _headline(record: RunRecord) -> dict[str, Any]:
-    """Verdict, the one number, and what it is compared with."""
-    evaluation = record.evaluation
-    title = {"task": _TASKS[record.task], "created": _moment(record.created), "budget": _budget(record)}
-    facts = [("Rows", count(record.n_rows)), ("Columns", count(record.n_columns)), ("Time used", _time_used(record))]
-    if evaluation is None:
-        return {
-            **title,
-            "verdict": "none",
-            "label": "No sealed score",
-            "sentence": _why_no_evaluation(record),
-            "score": None,
-            "figure": None,
-            "facts": [(f"Validation {metric_title(record.metric)}", number(record.validation_score)), *facts],
-        }
-    comparison = evaluation.comparison
-    decimals = decimals_for([evaluation.score.value])
-    facts.insert(0, (f"Validation {metric_title(record.metric)}", number(record.validation_score)))
-    if comparison is not None:
-        facts.insert(0, (f"Baseline ({comparison.baseline})", fixed(comparison.baseline_score.value, decimals)))
-        verdict, label = _verdict(comparison)
-        sentence = comparison.sentence
-    else:
-        verdict, label = "none", "Not compared"
-        sentence = "The sealed rows were scored, but no baseline was compared on them."
-    return {
-        **title,
-        "verdict": verdict,
-        "label": label,
-        "sentence": sentence,
-        "score": fixed(evaluation.score.value, decimals),
-        "interval": _range(evaluation.score, decimals),
-        "figure": _drawn(against_baseline(evaluation)),
-        "facts": facts,
-    }
-
-
-def _verdict(comparison: Comparison) -> tuple[str, str]:
-    """Better and worse are only said of a difference that chance does not explain."""
-    if comparison.better:
-        return "better", "Better than the baseline"
-    if comparison.difference.high < 0:
-        return "worse", "Worse than the baseline"
-    return "unclear", "Not shown to be better than the baseline"
-
-
-def _moment(created: str) -> str:
-    """An ISO time to the minute; anything else as it is."""
-    try:
-        time = datetime.fromisoformat(created)
-    except ValueError:
-        return created
-    return f"{time:%Y-%m-%d %H:%M} {time.tzname() or ''}".strip()
-
-
-def _why_no_evaluation(record: RunRecord) -> str:
-    if record.interrupted:
-        reason = "The run was interrupted before the sealed rows were opened."
-    elif record.spec.get("evaluation") == "none" or record.plan.split_rule == "none":
-        reason = 'No rows were sealed, as asked for (evaluation = "none"), so nothing measures the model on unseen rows.'
-    else:
-        reason = "This run holds no sealed evaluation."
-    if record.validation_score is None:
-        return reason
-    return f"{reason} The validation score helped to choose the model and is therefore too kind to it."
-
-
-def _time_used(record: RunRecord) -> str:
-    used = duration(record.wall_s)
-    return used if record.budget_s is None else f"{used} of {_budget(record)}"
-
-
-def _budget(record: RunRecord) -> str:
-    """The budget as it was given: 40 s rather than 40.0 s."""
-    return "none" if record.budget_s is None else duration(record.budget_s).replace(".0 s", " s")
 
 
 def _data(record: RunRecord) -> dict[str, Any]:
@@ -260,17 +188,20 @@ def _model(record: RunRecord) -> dict[str, Any]:
     members = [(member, member.weight / total) for member in sorted(record.plan.members, key=lambda m: -m.weight)]
     settings: list[tuple[str, str]] = []
     if record.task in ("binary", "multiclass"):
-        temperature = record.plan.temperature
-        settings.append(("Calibration temperature", f"{temperature:.4g} ({_temperature_words(temperature)})"))
+        settings.append(("Calibration", _calibration_words(record)))
     if record.plan.threshold is not None:
         settings.append(("Decision threshold", number(record.plan.threshold)))
     return {"members": members, "settings": settings, "facts": pairs(record.model)}
 
 
-def _temperature_words(temperature: float) -> str:
+def _calibration_words(record: RunRecord) -> str:
+    method, temperature = record.plan.calibration.method, record.plan.temperature
+    if method in ("platt", "isotonic"):
+        return f"{method}, fitted on validation rows"
     if abs(temperature - 1) < 5e-4:
-        return "probabilities are used as they are"
-    return "probabilities are drawn towards the middle" if temperature > 1 else "probabilities are sharpened"
+        return "none: probabilities are used as they are"
+    drawn = "drawn towards the middle" if temperature > 1 else "sharpened"
+    return f"temperature {temperature:.4g}: probabilities are {drawn}"
 
 
 def _sealed(record: RunRecord) -> dict[str, Any] | None:
@@ -279,11 +210,13 @@ def _sealed(record: RunRecord) -> dict[str, Any] | None:
         return None
     everything = {evaluation.metric: evaluation.score, **{k: v for k, v in evaluation.others.items() if k != evaluation.metric}}
     metrics = [
-        (*_metric_words(name), number(i.value), _range(i, decimals_for([i.value])), name == evaluation.metric)
+        (*_metric_words(name), number(i.value), ranged(i, decimals_for([i.value])), name == evaluation.metric)
         for name, i in everything.items()
     ]
     table = confusion_table(record)
     return {
+        # What a look does not show is not there, and its place is explained.
+        "validation": evaluation.plots_of == "validation" or is_shown_instead(record),
         "metrics": metrics,
         "figures": [_drawn(figure) for figure in evaluation_figures(record)],
         "classes": table.classes() if table is not None else [],
