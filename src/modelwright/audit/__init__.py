@@ -13,9 +13,12 @@ import numpy as np
 import polars as pl
 
 from modelwright.audit import (
+    across_split,
+    adversarial,
     class_balance,
     copies,
     date_order,
+    drift,
     duplicate_rows,
     empty_columns,
     few_rows,
@@ -24,9 +27,13 @@ from modelwright.audit import (
     key_order,
     missingness,
     mixed_types,
+    near_duplicates,
     pure_groups,
+    row_order,
     sentinels,
     target_proxy,
+    undeclared_group,
+    undeclared_time,
 )
 from modelwright.audit.context import Context
 from modelwright.audit.finding import Finding
@@ -41,9 +48,16 @@ CHECKS: tuple[Check, ...] = (
     pure_groups.check,
     missingness.check,
     key_order.check,
+    across_split.check,
+    adversarial.check,
+    undeclared_group.check,
+    undeclared_time.check,
+    row_order.check,
     few_rows.check,
     class_balance.check,
     duplicate_rows.check,
+    near_duplicates.check,
+    drift.check,
     date_order.check,
     mixed_types.check,
     sentinels.check,

@@ -9,14 +9,14 @@ import numpy as np
 
 from modelwright.audit.context import Context
 from modelwright.audit.finding import Finding, Severity
-from modelwright.audit.near_duplicates import crossing_of, evaluation_numbers, excess_bar, joined, repeats_inside
+from modelwright.audit.near_duplicates import evaluation_numbers, excess_bar
+from modelwright.audit.row_copies import joined, shared
 from modelwright.splits.units import equal_rows, group_units, low_information
 
 _WARNING_SHARE, _CRITICAL_SHARE = 0.01, 0.05
 #: Fewer rows than this are an accident.
 _MIN_CROSSING = 3
 _MIN_FEATURES = 2
-_MAX_ROWS = 10_000_000
 
 
 def check(context: Context) -> list[Finding]:
@@ -29,29 +29,29 @@ def check(context: Context) -> list[Finding]:
 
 def _copies(context: Context) -> Finding | None:
     assert context.evaluation is not None
-    columns = context.evaluation.columns
-    names = [c.name for c in context.present if c.name in columns]
-    if len(names) < _MIN_FEATURES:
+    copies = context.row_copies
+    if copies.frame.width < _MIN_FEATURES:
         return None
-    placing = [c.name for c in context.schema.with_role("time", "group") if c.name in context.frame.columns and c.name in columns]
-    frame, n_training = joined(context, _MAX_ROWS, names=names + placing)
-    units = equal_rows(frame, names)
-    crossing = crossing_of(units, n_training)
+    units = copies.exact
+    crossing = copies.crossing(units)
     n_crossing, m = int(crossing.sum()), len(crossing)
     if not n_crossing:
         return None
-    share, by_chance = n_crossing / m, repeats_inside(units[:n_training], m)
-    excess = share - by_chance
-    same = share
+    share, by_chance = n_crossing / m, copies.by_chance(units)
+    excess, same = share - by_chance, share
+    common = set(context.evaluation.columns) & set(context.frame.columns)
+    placing = [c.name for c in context.schema.with_role("time", "group") if c.name in common]
     if placing:
         # Equal measurements of two patients or two days are no copies unless they exceed chance.
-        same = float(crossing_of(equal_rows(frame, names + placing), n_training).mean())
+        frame, n = joined(context, [*copies.frame.columns, *placing])
+        placed = equal_rows(frame, frame.columns)
+        same = float(shared(placed[:n], placed[n:]).mean())
     unusual = excess > excess_bar(by_chance, m)
     few = low_information(units)
     severity: Severity = "info"
     if n_crossing >= _MIN_CROSSING and (unusual or (same >= _WARNING_SHARE and not few)):
         severity = "critical" if unusual and excess >= _CRITICAL_SHARE else "warning"
-    chance = f"; {100 * by_chance:.2g} % would be if the rows had been drawn at random" if not unusual or by_chance else ""
+    chance = f"; among training rows divided in the same way it is {100 * by_chance:.2g} %" if by_chance else ""
     return Finding(
         check="duplicates_across_split",
         severity=severity,
@@ -76,7 +76,7 @@ def _group(context: Context) -> Finding | None:
     n_crossing, m = int(crossing.sum()), len(crossing)
     if not n_crossing:
         return None
-    later = _is_clean_cut(context)
+    later = is_clean_cut(context)
     severity: Severity = "info" if later else "critical" if n_crossing / m >= _WARNING_SHARE else "warning"
     return Finding(
         check="group_overlap",
@@ -94,8 +94,9 @@ def _group(context: Context) -> Finding | None:
 def entities_crossing(context: Context, name: str) -> np.ndarray:
     """Which evaluation rows have a value of a column that a training row has; gaps never do."""
     assert context.evaluation is not None
-    frame, n_training = joined(context, _MAX_ROWS, names=[name])
-    return crossing_of(group_units(frame[name]), n_training)
+    frame, n = joined(context, [name])
+    units = group_units(frame[name])
+    return shared(units[:n], units[n:])
 
 
 def _time(context: Context) -> Finding | None:
@@ -127,7 +128,7 @@ def _time(context: Context) -> Finding | None:
     )
 
 
-def _is_clean_cut(context: Context) -> bool:
+def is_clean_cut(context: Context) -> bool:
     """Whether all evaluation rows follow all training rows in time."""
     if context.time is None or context.evaluation_time is None:
         return False

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from modelwright.audit.compared import Compared, compare
+from modelwright.audit.row_copies import RowCopies, row_copies
 from modelwright.audit.standing import Standing, standings
 from modelwright.audit.ties import Ties
 from modelwright.splits.order import time_values
@@ -86,6 +87,11 @@ class Context:
     def _time_of(self, frame: pl.DataFrame) -> np.ndarray | None:
         name = next((c.name for c in self.schema.with_role("time") if c.name in frame.columns), None)
         return None if name is None else time_values(frame[name])
+
+    @cached_property
+    def row_copies(self) -> RowCopies:
+        """Exact and near copies among training and evaluation rows."""
+        return row_copies(self)
 
     @property
     def n_rows(self) -> int:

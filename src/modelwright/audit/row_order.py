@@ -1,0 +1,91 @@
+"""The place of a row in the file, and what it tells about the target.
+
+Sorted exports are common, and a split drawn at random is safe from them; a positional split, or a row number that
+becomes a feature, is not. What time and the other columns explain is no secret of the order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from modelwright.audit.association import draw_folds, indicators, noise, order_effect, quantile_codes, value_effect
+from modelwright.audit.context import Context
+from modelwright.audit.finding import Finding, Severity
+from modelwright.audit.refit import Drop, cross_fitted, drop_between, parts_of
+from modelwright.audit.sequence import position_ranks, sample_rows
+from modelwright.metrics import registry as metrics
+from modelwright.tables.schema import Column
+
+#: Effect of the position from which the order carries the target: this, and six standard deviations of chance.
+_EFFECT, _MIN_Z = 0.12, 6.0
+#: Gain of the position that counts: a share of the loss without it, or of what an area under the curve lacks to 1.
+_OF_LOSS, _OF_LACK = 0.02, 0.1
+_MIN_ROWS = 50
+_FOLDS = 3
+_MOST_ROWS = 20_000
+
+
+def check(context: Context) -> list[Finding]:
+    """File order that goes with the target."""
+    if context.y is None or context.n_rows < _MIN_ROWS:
+        return []
+    rows = sample_rows(context, _MOST_ROWS)
+    effect, chance = position_effect(context, rows)
+    if effect <= max(_EFFECT, _MIN_Z * chance):
+        return []
+    placed = context.time is not None or context.group is not None
+    drop = _added(context, beyond_roles=placed)
+    adds = drop is not None and drop.low > _bar(drop)
+    severity: Severity = "warning" if adds else "info"
+    known = "time and entity explain" if placed else "the other columns know"
+    words = f"beyond what {known}" if adds else "no more than " + known
+    evidence: dict[str, float] = {"effect": round(effect, 4), "chance": round(_MIN_Z * chance, 4)}
+    if drop is not None:
+        evidence |= {"score_with": round(drop.as_is, 5), "score_without": round(drop.mended, 5)}
+        evidence |= {"gain_low": round(drop.low, 5), "gain_high": round(drop.high, 5)}
+    return [
+        Finding(
+            check="row_order",
+            severity=severity,
+            message=f"The place of a row in the file tells the target, {words} (effect {effect:.2f} of at most 1).",
+            evidence=evidence,
+            mend="The rows are divided at random here, so the order gives nothing away; a split by position would mislead. "
+            "Exclude any row number, and if the order is that of time, name a time column.",
+        )
+    ]
+
+
+def _bar(drop: Drop) -> float:
+    metric = metrics.METRICS[drop.metric]
+    return _OF_LACK * abs(metric.best - drop.mended) if metric.greater_is_better else _OF_LOSS * abs(drop.mended)
+
+
+def position_effect(context: Context, rows: np.ndarray) -> tuple[float, float]:
+    """Effect of the position, as a sequence or in stretches, and the standard deviation of chance."""
+    assert context.y is not None
+    classification = context.task != "regression"
+    targets = indicators(context.y[rows], classification=classification)
+    place = position_ranks(context.rows[rows])
+    ordered = order_effect(place, targets, classification=classification)
+    stretches = value_effect(quantile_codes(place), targets, draw_folds(len(rows), None), classification=classification)
+    return max(ordered, stretches), noise(targets, classification=classification)
+
+
+def _added(context: Context, *, beyond_roles: bool) -> Drop | None:
+    """What the position adds to a model of time and entity, or of all other columns where there are no such roles."""
+    assert context.y is not None
+    rows = sample_rows(context)
+    frame, y = context.read_rows(rows), context.y[rows]
+    place = Column("\0place", "number", "feature")
+    frame = frame.with_columns(pl.Series(place.name, position_ranks(context.rows[rows])))
+    columns = [] if beyond_roles else list(context.present)
+    for values, name in ((context.time, "\0time"), (context.group, "\0group")):
+        if values is not None:
+            frame = frame.with_columns(pl.Series(name, values[rows].astype(np.float64)).fill_nan(None))
+            columns.append(Column(name, "number", "feature"))
+    n_classes = int(context.y.max()) + 1 if context.task != "regression" else 0
+    parts = parts_of(np.random.default_rng(0).permutation(len(rows)) % _FOLDS)
+    with_place = cross_fitted(frame, y, [*columns, place], parts, context.task, n_classes)
+    without = cross_fitted(frame, y, columns, parts, context.task, n_classes)
+    return drop_between(y, with_place, without, context.task)
