@@ -2,7 +2,7 @@
 
 Usage::
 
-    from generate import KINDS, make_case, NotApplicable
+    from leaks.generate import KINDS, NotApplicable, make_case
     case = make_case(frame, "price", "regression", "pair", 0.7, seed=0, roles={"time": "date", "group": None})
     case.frame, case.split, case.truth.columns, case.truth.rows
 
@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import kinds_columns
-import kinds_relations
-import kinds_rows
 import numpy as np
 import polars as pl
-from case import Case, NotApplicable, Truth, assign_split
-from effect import effect
-from ground import Ground, Planted, encode
+
+from leaks import kinds_columns, kinds_relations, kinds_rows
+from leaks.case import Case, NotApplicable, Truth, assign_split
+from leaks.effect import effect
+from leaks.ground import Ground, Planted, encode
 
 #: Kind -> what plants it, in the order of the report.
 KINDS: dict[str, Callable[[Ground], Planted]] = {

@@ -9,7 +9,8 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from case import NotApplicable
+
+from leaks.case import NotApplicable
 
 MIN_OUTCOME_ROWS = 20
 

@@ -6,9 +6,10 @@ from statistics import NormalDist
 
 import numpy as np
 import polars as pl
-from case import NotApplicable
-from effect import ordered, ranks
-from ground import Ground, Planted
+
+from leaks.case import NotApplicable
+from leaks.effect import ordered, ranks
+from leaks.ground import Ground, Planted
 
 
 def exact_copy(ground: Ground) -> Planted:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from case import NotApplicable, factor, time_numbers
-from ground import Ground, Planted
+
+from leaks.case import NotApplicable, factor, time_numbers
+from leaks.ground import Ground, Planted
 
 DAY = 86_400_000_000
 

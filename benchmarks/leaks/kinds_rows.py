@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from case import NotApplicable, assign_split, time_cut
-from ground import Ground, Planted
-from kinds_columns import sorted_by
-from kinds_relations import with_time
+
+from leaks.case import NotApplicable, assign_split, time_cut
+from leaks.ground import Ground, Planted
+from leaks.kinds_columns import sorted_by
+from leaks.kinds_relations import with_time
 
 
 def row_order(ground: Ground) -> Planted:
@@ -23,7 +24,7 @@ def duplicate_rows(ground: Ground) -> Planted:
 
 
 def near_duplicate_rows(ground: Ground) -> Planted:
-    """The same, with numbers moved by a thousandth of their deviation or by one step; keys stay the row's own."""
+    """The same, with numbers moved by a thousandth of their deviation or by one fine step; keys stay the row's own."""
     split, rows, origin = _copies(ground)
     rng = ground.draw("jitter")
     form = ground.pick(("jitter", "step"))
@@ -39,12 +40,10 @@ def near_duplicate_rows(ground: Ground) -> Planted:
         if not series.dtype.is_numeric() or distinct < (20 if series.dtype.is_float() else 50):
             continue
         values = frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy().copy()
-        if form == "jitter" and series.dtype.is_float():
+        step = _step(values) if series.dtype.is_float() else 1.0
+        if series.dtype.is_float() and (form == "jitter" or step > 0.02 * np.nanstd(values)):
             values[rows] += noise * 0.001 * np.nanstd(values)
         else:
-            levels = np.unique(values[~np.isnan(values)])
-            gaps = np.diff(levels)
-            step = gaps[gaps > 1e-6 * (levels[-1] - levels[0])].min() if series.dtype.is_float() else 1.0
             # Every number one step away would be another row; one cell in three is enough to end equality.
             values[rows] += np.sign(noise) * step * ((np.abs(noise) > 1.0) | (len(moved) == 0))
         changed = pl.Series(name, values).fill_nan(None)
@@ -52,6 +51,13 @@ def near_duplicate_rows(ground: Ground) -> Planted:
     if len(moved) < 2:
         raise NotApplicable("fewer than two columns of numbers to move")
     return Planted(form, rows=rows, frame=frame.with_columns(moved), split=split)
+
+
+def _step(values: np.ndarray) -> float:
+    """Smallest distance of two values, apart from what rounding leaves."""
+    levels = np.unique(values[~np.isnan(values)])
+    gaps = np.diff(levels)
+    return float(gaps[gaps > 1e-6 * (levels[-1] - levels[0])].min())
 
 
 def group_overlap(ground: Ground) -> Planted:

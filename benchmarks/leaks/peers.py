@@ -174,7 +174,7 @@ def as_pandas(frame: pl.DataFrame) -> Any:
 
 def _standardised(frame: pl.DataFrame) -> np.ndarray:
     """Numbers of mean 0 and deviation 1; text by its place in the alphabet, gaps as the mean."""
-    from effect import ordered
+    from leaks.effect import ordered
 
     columns = []
     for series in frame.iter_columns():

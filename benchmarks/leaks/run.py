@@ -36,12 +36,11 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from generate import KINDS, NotApplicable, make_case
-from score import hits, load_reviewed, markdown, natural_alarms, summary
-
-from tables import Table, load, names_of
+from leaks.generate import KINDS, NotApplicable, make_case
+from leaks.score import hits, load_reviewed, markdown, natural_alarms, summary
+from leaks.tables import Table, load, names_of
 
 DETECTORS = ("ours", "deepchecks", "targetleak", "leakcheck", "cleanlab", "skore")
 
@@ -121,7 +120,7 @@ def _all_of(job: tuple[Any, ...]) -> list[dict[str, Any]]:
 
 def run_table(name: str, wanted: list[Key], data: Path | None, max_rows: int, detector: str) -> Iterator[dict[str, Any]]:
     """One line for each case that the table can host, or that it cannot."""
-    module = importlib.import_module("ours" if detector == "ours" else "peers")
+    module = importlib.import_module("leaks.ours" if detector == "ours" else "leaks.peers")
     check = module.check if detector == "ours" else getattr(module, detector)
     table = load(name, data, max_rows)
     for _, kind, strength, seed, control in wanted:

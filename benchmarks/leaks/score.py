@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from case import Truth
+from leaks.case import Truth
 
 CLASSES = {
     "association": ("exact_copy", "coded_copy", "noisy_copy", "post_outcome_code", "missingness", "id_ordering"),

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from case import factor
+
+from leaks.case import factor
 
 #: Detectors may be developed on these: numbers may be set by them, and their natural columns are reviewed.
 DEVELOPMENT = (

@@ -1,0 +1,1 @@
+"""Planted-leak benchmark; see `run.py`."""
