@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-COMMANDS = ("train", "predict", "init", "algorithms", "show", "version")
+COMMANDS = ("train", "predict", "init", "algorithms", "show", "version", "audit", "explain", "card")
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -43,16 +43,23 @@ def test_architecture_names_only_files_that_exist() -> None:
     assert len(named) > 20
 
 
-def test_readme_shows_only_commands_and_options_that_exist() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ modelwright ")]
+@pytest.mark.parametrize("document", ["README.md", "docs/honesty.md"])
+def test_a_document_shows_only_commands_and_options_that_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    lines = re.findall(r"modelwright ([a-z]+)([^`\n]*)", text)
+    shown = [(command, rest) for command, rest in lines if command in COMMANDS]
     assert shown
-    assert {line.split()[1] for line in shown} <= set(COMMANDS)
-    help_page = subprocess.run(
-        [sys.executable, "-m", "modelwright.cli.main", "train", "--help"], capture_output=True, text=True, check=True
-    ).stdout
-    for option in set(re.findall(r"`?(--[a-z]+)", text)):
-        assert option in help_page, option
+    assert {line.split()[2] for line in text.splitlines() if line.startswith("$ modelwright ")} <= set(COMMANDS)
+    pages: dict[str, str] = {}
+    for command in {"train", *(command for command, _ in shown)}:
+        program = [sys.executable, "-m", "modelwright.cli.main", command, "--help"]
+        pages[command] = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    for command, rest in shown:
+        for option in re.findall(r"--[a-z][a-z-]+", rest):
+            assert option in pages[command], f"{command} {option}"
+    everything = "".join(pages.values())
+    for option in set(re.findall(r"--[a-z][a-z-]+", text)):
+        assert option in everything, option
 
 
 def test_every_decision_is_listed_and_answers_the_same_questions() -> None:

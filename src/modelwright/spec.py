@@ -129,6 +129,11 @@ class Spec(msgspec.Struct, frozen=True):
     sensitive: tuple[str, ...] = ()
     store: str | None = None
 
+    def without_tables(self) -> Spec:
+        """The same with tables in memory replaced by their description: what later steps are handed holds no rows."""
+        evaluation = self.evaluation if isinstance(self.evaluation, float) else describe_source(self.evaluation)
+        return msgspec.structs.replace(self, data=describe_source(self.data), evaluation=evaluation)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the run record: tables in memory become a description, passwords in URLs are masked."""
         plain = msgspec.structs.asdict(self)

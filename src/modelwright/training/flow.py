@@ -28,6 +28,7 @@ import polars as pl
 from modelwright.artifacts.bundle import write_bundle
 from modelwright.artifacts.model import Model
 from modelwright.audit.cost import MOST_REFITS
+from modelwright.audit.finding import Finding
 from modelwright.ensembles.threshold import check_decisions
 from modelwright.errors import StorageError, TrainingError
 from modelwright.events import Emit, Finished
@@ -49,6 +50,7 @@ from modelwright.splits.units import group_units
 from modelwright.store.database import Database
 from modelwright.store.folders import RunFolder, new_run_id
 from modelwright.store.ledger import Ledger as VaultLedger
+from modelwright.tables.schema import Task
 from modelwright.training import naive
 from modelwright.training.auditing import findings_of
 from modelwright.training.environment import available_cpus, environment, libraries
@@ -57,7 +59,7 @@ from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
 from modelwright.training.judge import typed
 from modelwright.training.opening import Scored, evaluate_sealed
-from modelwright.training.prepare import Source, Training, copies_among, divide, read_source, seal_and_type
+from modelwright.training.prepare import Facts, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
 from modelwright.training.record import RunRecord
 from modelwright.training.selection import Selection, choose_members
@@ -122,26 +124,16 @@ def train(
 
 
 def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, executor: Executor, now: datetime) -> RunRecord:
-    with ledger.step("read", "reading the table"):
-        source = read_source(spec)
-        check_decisions(spec.cost, spec.floor, source.task)
-        metric = metrics.get(spec.metric, source.task) if spec.metric else metrics.default_metric(source.task)
-        ledger.note(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns.", *source.notes)
-    with ledger.step("split", "sealing the evaluation rows"):
-        division = divide(source, spec)
-        training = seal_and_type(source, spec, division, folder.draft / "vault")
-        vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
-        if training.vault is not None:
-            vaults.check(training.vault.about)
-        ledger.note(training.split.sentence, *training.notes)
-    with ledger.step("audit", "looking for trouble"):
-        findings = findings_of(spec, source, training, division, refits=_refits(budget))
-        ledger.note(*(f.message for f in findings if f.severity == "critical"))
+    vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
+    table, training, findings = _seal(spec, folder.draft / "vault", vaults, budget, ledger)
+    # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening.
+    name, spec = spec.name or _name_of(spec), spec.without_tables()
+    metric = _metric(spec, table.task)
     with ledger.step("search", "baselines, portfolio, tuning, validation"):
         copies = copies_among(training)
         when = time_values(training.raw[spec.time]) if spec.time else None
         groups = group_units(training.raw[spec.group]) if spec.group else None
-        search = _search(spec, source, training, metric, copies, when, folder.work, budget, ledger, executor)
+        search = _search(spec, table, training, metric, copies, when, folder.work, budget, ledger, executor)
         interrupted = executor.stop.is_set()
         executor.stop.clear()
         selection = choose_members(
@@ -159,14 +151,14 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         fitted = [candidate for candidate in baselines if candidate.algorithm != naive.NAME]
         final = fit_on_all_rows(search, selection, fitted, training.frame.height, repeats=spec.repeats)
         ledger.note(*final.notes)
-        model = _model(source, training, selection, final, metric.name, folder.run)
+        model = _model(table, training, selection, final, metric.name, folder.run)
     with ledger.step("evaluate", "opening the vault once"):
         evaluation = None
         if training.vault is not None:
             ranked = [candidate.algorithm for candidate in baselines]
 
             def scored(raw: pl.DataFrame) -> Scored:
-                sealed = typed(raw, training, source, spec, model)
+                sealed = typed(raw, training, table, spec, model)
                 return evaluate(spec, training, sealed, model, metric, selection, final, ranked)
 
             shown, look = evaluate_sealed(
@@ -177,8 +169,8 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
                 purpose=spec.purpose,
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
                 metric=metric,
-                task=source.task,
-                classes=source.classes,
+                task=table.task,
+                classes=table.classes,
                 seed=spec.seed,
             )
             evaluation = with_validation_plots(msgspec.structs.replace(shown, look=look), training, selection, model)
@@ -187,14 +179,14 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
     with ledger.step("package", "writing the bundle"):
         write_partition(training, search, folder.draft / "partition.parquet")
         write_bundle(
-            model, folder.draft / "model", libraries=libraries(), lineage={"run": folder.run, "data": source.fingerprint}
+            model, folder.draft / "model", libraries=libraries(), lineage={"run": folder.run, "data": table.fingerprint}
         )
         record = build_record(
             spec=spec,
             run=folder.run,
-            name=spec.name or _name_of(spec),
+            name=name,
             created=now.isoformat(timespec="seconds"),
-            source=source,
+            table=table,
             training=training,
             search=search,
             selection=selection,
@@ -211,9 +203,34 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
     return record
 
 
+def _seal(
+    spec: Spec, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger
+) -> tuple[Facts, Training, list[Finding]]:
+    """Read, split and audit; the rows to be sealed leave this function in the vault only."""
+    with ledger.step("read", "reading the table"):
+        source = read_source(spec)
+        check_decisions(spec.cost, spec.floor, source.task)
+        _metric(spec, source.task)
+        ledger.note(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns.", *source.notes)
+    with ledger.step("split", "sealing the evaluation rows"):
+        division = divide(source, spec)
+        training = seal_and_type(source, spec, division, folder)
+        if training.vault is not None:
+            vaults.check(training.vault.about)
+        ledger.note(training.split.sentence, *training.notes)
+    with ledger.step("audit", "looking for trouble"):
+        findings = findings_of(spec, source, training, division, refits=_refits(budget))
+        ledger.note(*(f.message for f in findings if f.severity == "critical"))
+    return source.facts(), training, findings
+
+
+def _metric(spec: Spec, task: Task) -> Metric:
+    return metrics.get(spec.metric, task) if spec.metric else metrics.default_metric(task)
+
+
 def _search(
     spec: Spec,
-    source: Source,
+    table: Facts,
     training: Training,
     metric: Metric,
     copies: NearUnits,
@@ -229,16 +246,16 @@ def _search(
         training.split,
         features=[column.name for column in training.schema.features],
         y=training.y,
-        task=source.task,
+        task=table.task,
         time=spec.time,
         group=spec.group,
         gap=spec.gap,
         seed=spec.seed,
         units=copies,
     )
-    probe, whole = _probe(spec, source, training, folds[0], when)
+    probe, whole = _probe(spec, table, training, folds[0], when)
     views = Views(work / "views", training.frame, training.schema, training.y, training.weight, seed=spec.seed)
-    problem = Problem(source.task, len(source.classes), metric, folds, probe, spec.seed, spec.trials, whole)
+    problem = Problem(table.task, len(table.classes), metric, folds, probe, spec.seed, spec.trials, whole)
     search = Search(problem, executor, views, work, budget, ledger.emit)
     _prepare(search, {"probe": probe})
     if whole:
@@ -247,10 +264,10 @@ def _search(
     else:
         ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
     n_features = len(training.schema.features)
-    allowed = set(spec.algorithms) or set(registry.names(source.task, baseline=False))
+    allowed = set(spec.algorithms) or set(registry.names(table.task, baseline=False))
     # Baselines go first: they are cheap, and without them no score says anything.
-    search.baselines([name for name in registry.names(source.task, baseline=True)])
-    entries = [entry for entry in portfolio(source.task, len(probe.training), n_features, spec.budget_s) if entry[0] in allowed]
+    search.baselines([name for name in registry.names(table.task, baseline=True)])
+    entries = [entry for entry in portfolio(table.task, len(probe.training), n_features, spec.budget_s) if entry[0] in allowed]
     named: list[tuple[str, dict[str, Any]]] = [
         (name, {}) for name in spec.algorithms if name not in {entry[0] for entry in entries}
     ]
@@ -258,7 +275,7 @@ def _search(
     search.tune()
     _prepare(search, {f"fold{k}": fold for k, fold in enumerate(folds) if not (whole and k == 0)})
     search.validate_baselines()
-    if spec.time and source.task == "regression":
+    if spec.time and table.task == "regression":
         naive.NaiveForecast(training, spec.time, spec.group).add_to(search)
     search.validate()
     for _ in range(MAX_ROUNDS):
@@ -270,13 +287,13 @@ def _search(
     return search
 
 
-def _probe(spec: Spec, source: Source, training: Training, first: Fold, when: np.ndarray | None) -> tuple[Fold, bool]:
+def _probe(spec: Spec, table: Facts, training: Training, first: Fold, when: np.ndarray | None) -> tuple[Fold, bool]:
     """The part of the first fold on which candidates are compared cheaply, and whether it is the whole fold."""
     size = probe_rows(len(first.training), len(training.schema.features), spec.budget_s)
     if size >= len(first.training):
         return first, True
     chosen = [
-        rows[subset(rows, training.y, source.task, wanted, spec.seed, time_rank=when)]
+        rows[subset(rows, training.y, table.task, wanted, spec.seed, time_rank=when)]
         for rows, wanted in ((first.training, size), (first.validation, MAX_PROBE_VALIDATION))
     ]
     return Fold(np.sort(chosen[0]), np.sort(chosen[1])), False
@@ -292,11 +309,11 @@ def _prepare(search: Search, views: dict[str, Fold]) -> None:
             raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {list(views)[position]}")
 
 
-def _model(source: Source, training: Training, selection: Selection, final: FinalFit, metric: str, run: str) -> Model:
+def _model(table: Facts, training: Training, selection: Selection, final: FinalFit, metric: str, run: str) -> Model:
     return Model(
-        task=source.task,
+        task=table.task,
         target=next((c.name for c in training.schema.with_role("target")), None),
-        classes=source.classes,
+        classes=table.classes,
         schema=training.schema,
         encoders=final.encoders[: 1 + max(member.encoder for member in final.members)],
         members=final.members,

@@ -22,7 +22,7 @@ from modelwright.splits.units import group_units
 from modelwright.tables.conform import conform
 from modelwright.tables.roles import encode_target
 from modelwright.training.naive import labels
-from modelwright.training.prepare import Source, Training, declared_missing
+from modelwright.training.prepare import Facts, Training, declared_missing
 from modelwright.training.record import Comparison, Evaluation
 
 
@@ -40,13 +40,13 @@ class Sealed:
     notes: list[str]
 
 
-def typed(raw: pl.DataFrame, training: Training, source: Source, spec: Spec, model: Model) -> Sealed:
+def typed(raw: pl.DataFrame, training: Training, table: Facts, spec: Spec, model: Model) -> Sealed:
     """Sealed rows as read, typed like the training rows."""
     frame, notes = conform(raw, training.schema, columns=model.columns_read(raw))
     y = None
     if spec.target is not None:
         y, _ = encode_target(
-            raw[spec.target], source.task, classes=source.classes or None, missing_values=declared_missing(spec, spec.target)
+            raw[spec.target], table.task, classes=table.classes or None, missing_values=declared_missing(spec, spec.target)
         )
     time = time_values(raw[spec.time]) if training.split.rule in ("time", "group_time") and spec.time in raw.columns else None
     groups = group_units(raw[spec.group]) if spec.group in raw.columns else None

@@ -29,6 +29,18 @@ from modelwright.tables.types import infer_schema
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What the steps after the split may know of the table: everything but its rows."""
+
+    description: str
+    fingerprint: str
+    task: Task
+    classes: list[Any]
+    n_rows: int
+    n_columns: int
+
+
+@dataclass(frozen=True)
 class Source:
     """The table as read, and what it is to be used for."""
 
@@ -41,6 +53,10 @@ class Source:
     classes: list[Any]
     weight: np.ndarray | None
     notes: list[str]
+
+    def facts(self) -> Facts:
+        """The same without rows."""
+        return Facts(self.description, self.fingerprint, self.task, self.classes, self.frame.height, self.frame.width)
 
 
 @dataclass(frozen=True)

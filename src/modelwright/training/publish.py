@@ -21,7 +21,7 @@ from modelwright.search.search import Candidate, Search
 from modelwright.spec import Spec
 from modelwright.training.environment import peak_memory_mb
 from modelwright.training.final import FinalFit
-from modelwright.training.prepare import Source, Training
+from modelwright.training.prepare import Facts, Training
 from modelwright.training.record import CurveRecord, Evaluation, Plan, RunRecord, Trial, TrialState
 from modelwright.training.selection import Selection
 from modelwright.training.summary import summarise
@@ -60,7 +60,7 @@ def build_record(
     run: str,
     name: str,
     created: str,
-    source: Source,
+    table: Facts,
     training: Training,
     search: Search,
     selection: Selection,
@@ -78,9 +78,9 @@ def build_record(
     problem = search.problem
     plan = Plan(
         schema=training.schema,
-        task=source.task,
+        task=table.task,
         metric=problem.metric.name,
-        classes=source.classes,
+        classes=table.classes,
         split_rule=training.split.rule,
         split_sentence=training.split.sentence,
         n_folds=len(problem.folds),
@@ -100,11 +100,11 @@ def build_record(
         created=created,
         modelwright=__version__,
         spec=spec.to_dict(),
-        source=source.description,
-        fingerprint=source.fingerprint,
-        n_rows=source.frame.height,
-        n_columns=source.frame.width,
-        task=source.task,
+        source=table.description,
+        fingerprint=table.fingerprint,
+        n_rows=table.n_rows,
+        n_columns=table.n_columns,
+        task=table.task,
         target=spec.target,
         metric=problem.metric.name,
         greater_is_better=problem.metric.greater_is_better,
@@ -132,7 +132,7 @@ def build_record(
         interrupted=interrupted,
         standings=standings,
         barriers=barriers_of(findings, evaluation),
-        summary=summarise(training.frame.select([c.name for c in training.schema.features]), training.y, source.classes),
+        summary=summarise(training.frame.select([c.name for c in training.schema.features]), training.y, table.classes),
     )
 
 
