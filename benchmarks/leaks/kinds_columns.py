@@ -102,8 +102,8 @@ def missingness(ground: Ground) -> Planted:
     values = values[rng.integers(0, len(values), ground.n).tolist()].alias("")
     if form == "filler_number":
         filler = float(-999 if ordered(values)[0].min() > -900 else -(10.0**7))
-        return _one(ground, form, _where(~gaps, values.cast(pl.Float64), filler), np.flatnonzero(gaps))
-    return _one(ground, form, _where(~gaps, values, None), np.flatnonzero(gaps))
+        return _one(ground, form, _where(~gaps, values.cast(pl.Float64), filler), np.flatnonzero(gaps & outcome))
+    return _one(ground, form, _where(~gaps, values, None), np.flatnonzero(gaps & outcome))
 
 
 def id_ordering(ground: Ground) -> Planted:

@@ -124,7 +124,7 @@ def _statistic(window: np.ndarray, form: str) -> np.ndarray:
     if form == "max":
         top = np.where(present, window, -np.inf).max(0)
         return np.where(present.any(0), top, np.nan)
-    weight = present * (0.7 ** np.arange(len(window))[:, None] if form == "decayed" else 1.0)
+    weight = present * (np.cumprod(np.full(len(window), 0.7))[:, None] if form == "decayed" else 1.0)
     total = weight.sum(0)
     return np.where(total > 0, (filled * weight).sum(0) / np.where(total > 0, total, 1), np.nan)
 
