@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from modelwright.evaluation.importance import permutation_importance
+from modelwright.evaluation.importance import correlated, permutation_importance
 from modelwright.evaluation.sealed import diagnostics
 from modelwright.metrics.registry import METRICS
 
@@ -84,17 +84,19 @@ def test_importance_ranks_columns_by_what_they_do():
         return (3 * rows["strong"] + rows["weak"]).to_numpy()
 
     found = permutation_importance(predict, frame, predict(frame), METRICS["rmse"], frame.columns, seed=0)
-    assert [name for name, _ in found] == ["strong", "weak", "unread"]
-    assert sum(share for _, share in found) == pytest.approx(1)
+    assert [entry.name for entry in found] == ["strong", "weak", "unread"]
+    assert sum(entry.share for entry in found) == pytest.approx(1)
     # Root mean squared errors of 3 * sqrt(2) and sqrt(2).
-    assert found[0][1] == pytest.approx(0.75, abs=0.03)
-    assert found[2][1] == 0
+    assert found[0].share == pytest.approx(0.75, abs=0.03)
+    assert found[0].low < 3 * 2**0.5 < found[0].high
+    assert found[0].dominant
+    assert found[2].share == 0
     again = permutation_importance(predict, frame, predict(frame), METRICS["rmse"], frame.columns, seed=0)
     assert found == again
 
 
 def test_importance_stops_in_time_and_keeps_what_it_has():
-    frame = pl.DataFrame({f"c{i}": np.arange(100.0) for i in range(50)})
+    frame = pl.DataFrame({f"c{i}": np.random.default_rng(i).normal(size=100) for i in range(50)})
 
     def predict(rows: pl.DataFrame) -> np.ndarray:
         time.sleep(0.02)
@@ -109,5 +111,25 @@ def test_importance_stops_in_time_and_keeps_what_it_has():
 def test_importance_of_a_model_that_reads_nothing_is_zero():
     frame = pl.DataFrame({"a": np.arange(20.0)})
     proba = np.full((20, 2), 0.5)
-    assert permutation_importance(lambda _: proba, frame, np.arange(20) % 2, METRICS["log_loss"], ["a"], seed=0) == [("a", 0.0)]
+    found = permutation_importance(lambda _: proba, frame, np.arange(20) % 2, METRICS["log_loss"], ["a"], seed=0)
+    assert [(entry.name, entry.share) for entry in found] == [("a", 0.0)]
     assert permutation_importance(lambda _: proba, frame, np.zeros(20, dtype=int), METRICS["roc_auc"], ["a"], seed=0) == []
+
+
+def test_columns_that_tell_the_same_are_shuffled_together():
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=1000), rng.normal(size=1000)
+    code = rng.integers(0, 4, 1000)
+    frame = pl.DataFrame({"a": a, "b": b, "a_again": -np.exp(a), "word": code, "code": code}).with_columns(
+        pl.col("word").replace_strict({0: "n", 1: "e", 2: "s", 3: "w"}),
+        pl.col("code").replace_strict({0: "0", 1: "1", 2: "2", 3: "3"}),
+    )
+    assert correlated(frame, frame.columns) == [("a", "a_again"), ("b",), ("word", "code")]
+
+    def predict(rows: pl.DataFrame) -> np.ndarray:
+        # Half of what the model knows of a comes by way of its copy.
+        return (rows["a"] + np.log(-rows["a_again"].to_numpy()) + rows["b"]).to_numpy()
+
+    found = permutation_importance(predict, frame, predict(frame), METRICS["rmse"], frame.columns, seed=0)
+    assert found[0].columns == ("a", "a_again")
+    assert found[0].drop == pytest.approx(2 * 2**0.5, rel=0.1)

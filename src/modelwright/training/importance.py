@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from modelwright.evaluation.importance import permutation_importance
+from modelwright.evaluation.importance import Importance, permutation_importance
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.search.search import Search
@@ -17,7 +17,7 @@ MAX_ROWS = 2_000
 
 def validation_importance(
     search: Search, selection: Selection, training: Training, *, time_limit_s: float
-) -> list[tuple[str, float]]:
+) -> list[Importance]:
     """Permutation importance of the member with the largest weight, as it was fitted for validation.
 
     The final model has seen every training row, so its own importance on them would flatter memorised columns.
@@ -41,5 +41,6 @@ def validation_importance(
         search.problem.metric,
         [column.name for column in training.schema.features],
         seed=search.problem.seed,
+        repeats=3,
         time_limit_s=time_limit_s,
     )

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from modelwright.audit.finding import Finding
+from modelwright.evaluation.importance import Importance
 from modelwright.evaluation.multiple import Leaderboard
 from modelwright.events import Emit, Noted, StepStarted
 from modelwright.search.budget import Budget
@@ -67,7 +68,7 @@ def build_record(
     final: FinalFit,
     evaluation: Evaluation | None,
     findings: list[Finding],
-    importance: list[tuple[str, float]],
+    importance: list[Importance],
     standings: Leaderboard | None,
     ledger: Ledger,
     environment: dict[str, Any],
@@ -117,7 +118,8 @@ def build_record(
         curves=[curve for c in search.candidates for curve in _curves(c)],
         validation_score=selection.validation_score,
         evaluation=evaluation,
-        importance=importance,
+        importance=[(entry.name, entry.share) for entry in importance],
+        importances=importance,
         timings_s={step: round(seconds, 3) for step, seconds in ledger.timings_s.items()},
         wall_s=round(ledger.budget.elapsed(), 3),
         budget_s=spec.budget_s,

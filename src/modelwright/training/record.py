@@ -16,6 +16,7 @@ from modelwright.ensembles.threshold import ThresholdChoice
 from modelwright.evaluation.calibration_report import CalibrationReport
 from modelwright.evaluation.conformal_report import ConformalReport
 from modelwright.evaluation.groupwise import Groupwise
+from modelwright.evaluation.importance import Importance
 from modelwright.evaluation.multiple import Leaderboard
 from modelwright.evaluation.repeats import SeedSpread
 from modelwright.evaluation.slices import Slice
@@ -182,6 +183,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     interrupted: bool = False
     #: Why the model may not be registered or promoted: critical findings, or not better than the baseline.
     barriers: list[str] = []
+    #: The same with intervals; columns that tell the same thing are one entry.
+    importances: list[Importance] = []
     summary: DataSummary | None = None
     #: Validated candidates (by number of their trial) against the best of them, corrected for how many there are.
     standings: Leaderboard | None = None
