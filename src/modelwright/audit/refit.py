@@ -20,6 +20,7 @@ from modelwright.tables.schema import Column, Schema, Task
 _PARAMS = {"n_estimators": 50, "learning_rate": 0.12, "num_leaves": 15, "min_data_in_leaf": 10}
 #: Columns beyond these are left out, evenly: a model of hundreds would take too long.
 _MOST_COLUMNS = 150
+_OF_LOSS, _OF_LACK = 0.02, 0.1
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,15 @@ class Drop:
     high: float
 
     @property
+    def bar(self) -> float:
+        """Size that counts: a share of the loss, or of what a score lacks to its best."""
+        metric = metrics.METRICS[self.metric]
+        return _OF_LACK * abs(metric.best - self.mended) if metric.greater_is_better else _OF_LOSS * abs(self.mended)
+
+    @property
     def shown(self) -> bool:
-        """Whether the drop is more than chance."""
-        return self.low > 0
+        """Whether the drop is more than chance, and of a size that counts."""
+        return self.low > 0 and self.lost > self.bar
 
 
 def cross_fitted(

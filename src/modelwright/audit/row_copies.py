@@ -16,8 +16,10 @@ from modelwright.tables.conform import conform
 if TYPE_CHECKING:
     from modelwright.audit.context import Context
 
-#: Rows of each side whose near copies are looked for: more would take longer than the rest of the audit.
+#: Rows whose near copies are looked for: more would take longer than the rest of the audit.
 _MAX_NEAR = 1_500_000
+#: From so many rows on, so many grids are enough: the audit asks how many rows cross, not for each of them.
+_MANY, _PASSES = 50_000, 5
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,10 @@ class RowCopies:
     def near(self) -> NearUnits:
         """Units of near copies; of a table too long for the search those of exact ones."""
         if not self.frame.width:
-            return NearUnits(self.exact, 0, 0, "there is nothing to compare")
-        most = _MAX_NEAR * (2 if self.frame.height > self.n_training else 1)
-        return near_units(self.frame, self.frame.columns, passes=None if self.frame.height <= most else 0)
+            return NearUnits(self.exact, 0, 0, len(self.exact), "there is nothing to compare")
+        n = self.frame.height
+        passes = None if n <= _MANY else _PASSES if n <= _MAX_NEAR else 0
+        return near_units(self.frame, self.frame.columns, passes=passes)
 
     def crossing(self, units: np.ndarray) -> np.ndarray:
         """Which evaluation rows share a unit with a training row."""

@@ -13,14 +13,11 @@ from modelwright.audit.association import draw_folds, indicators, noise, order_e
 from modelwright.audit.context import Context
 from modelwright.audit.finding import Finding, Severity
 from modelwright.audit.refit import Drop, cross_fitted, drop_between, parts_of
-from modelwright.audit.sequence import position_ranks, sample_rows
-from modelwright.metrics import registry as metrics
+from modelwright.audit.sequence import ranks, sample_rows
 from modelwright.tables.schema import Column
 
 #: Effect of the position from which the order carries the target: this, and six standard deviations of chance.
 _EFFECT, _MIN_Z = 0.12, 6.0
-#: Gain of the position that counts: a share of the loss without it, or of what an area under the curve lacks to 1.
-_OF_LOSS, _OF_LACK = 0.02, 0.1
 _MIN_ROWS = 50
 _FOLDS = 3
 _MOST_ROWS = 20_000
@@ -36,7 +33,7 @@ def check(context: Context) -> list[Finding]:
         return []
     placed = context.time is not None or context.group is not None
     drop = _added(context, beyond_roles=placed)
-    adds = drop is not None and drop.low > _bar(drop)
+    adds = drop is not None and drop.low > drop.bar
     severity: Severity = "warning" if adds else "info"
     known = "time and entity explain" if placed else "the other columns know"
     words = f"beyond what {known}" if adds else "no more than " + known
@@ -56,17 +53,12 @@ def check(context: Context) -> list[Finding]:
     ]
 
 
-def _bar(drop: Drop) -> float:
-    metric = metrics.METRICS[drop.metric]
-    return _OF_LACK * abs(metric.best - drop.mended) if metric.greater_is_better else _OF_LOSS * abs(drop.mended)
-
-
 def position_effect(context: Context, rows: np.ndarray) -> tuple[float, float]:
     """Effect of the position, as a sequence or in stretches, and the standard deviation of chance."""
     assert context.y is not None
     classification = context.task != "regression"
     targets = indicators(context.y[rows], classification=classification)
-    place = position_ranks(context.rows[rows])
+    place = ranks(context.rows[rows])
     ordered = order_effect(place, targets, classification=classification)
     stretches = value_effect(quantile_codes(place), targets, draw_folds(len(rows), None), classification=classification)
     return max(ordered, stretches), noise(targets, classification=classification)
@@ -77,8 +69,10 @@ def _added(context: Context, *, beyond_roles: bool) -> Drop | None:
     assert context.y is not None
     rows = sample_rows(context)
     frame, y = context.read_rows(rows), context.y[rows]
+    if context.task == "regression":
+        y = ranks(y)  # else a few large amounts would hide what the position adds elsewhere
     place = Column("\0place", "number", "feature")
-    frame = frame.with_columns(pl.Series(place.name, position_ranks(context.rows[rows])))
+    frame = frame.with_columns(pl.Series(place.name, ranks(context.rows[rows])))
     columns = [] if beyond_roles else list(context.present)
     for values, name in ((context.time, "\0time"), (context.group, "\0group")):
         if values is not None:

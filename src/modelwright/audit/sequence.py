@@ -108,6 +108,6 @@ def _means(x: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return np.asarray((np.bincount(codes, weights=x) / counts)[codes])
 
 
-def position_ranks(rows: np.ndarray) -> np.ndarray:
-    """Place of each row in the file, from 0 to 1."""
-    return np.asarray(rankdata(rows) / max(1, len(rows)))
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Place of each value in their order, from 0 to 1."""
+    return np.asarray(rankdata(values) / max(1, len(values)))
