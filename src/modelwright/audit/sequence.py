@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _CELLS, _MOST_ROWS, _FEWEST_ROWS = 200_000, 4_000, 500
 _PARTS = 3
 _EARLY = 2 / 3
+_LEAST_GIVEN = 0.5
 
 
 def sample_rows(context: Context, most: int | None = None) -> np.ndarray:
@@ -71,9 +72,11 @@ def walking_columns(context: Context, *, least: float) -> list[str]:
     ----------
     context : Context
     least : float
-        Correlation of consecutive rows, given the target.
+        Correlation of consecutive rows; half as much must be left given the target.
     """
     assert context.y is not None
+    if not context.present:
+        return []
     n = context.n_rows
     # Consecutive rows, so a stretch of them rather than a drawn sample.
     stride = max(1, n // 20_000)
@@ -87,11 +90,16 @@ def walking_columns(context: Context, *, least: float) -> list[str]:
         x = _ranks(frame[column.name])
         if x is None:
             continue
-        x = x - _means(x, given)
-        scale = float(x @ x)
-        if scale > 0 and float(x[1:] @ x[:-1]) / scale >= least:
+        # In a file sorted by the target strong columns walk as well, but for no other reason.
+        if _serial(x - x.mean()) >= least and _serial(x - _means(x, given)) >= _LEAST_GIVEN * least:
             found.append(column.name)
     return found
+
+
+def _serial(x: np.ndarray) -> float:
+    """Correlation of consecutive values of a series of mean zero."""
+    scale = float(x @ x)
+    return float(x[1:] @ x[:-1]) / scale if scale > 0 else 0.0
 
 
 def _ranks(cells: pl.Series) -> np.ndarray | None:
