@@ -34,7 +34,7 @@ def near_duplicate_rows(ground: Ground) -> Planted:
         series = ground.frame[name]
         distinct = series.n_unique()
         noise = rng.normal(size=len(rows))
-        if distinct >= 0.95 * ground.n and not series.dtype.is_float():
+        if distinct >= 0.95 * ground.n and _may_be_key(series):
             frame = frame.with_columns(ground.frame[name])
             continue
         if not series.dtype.is_numeric() or distinct < (20 if series.dtype.is_float() else 50):
@@ -51,6 +51,13 @@ def near_duplicate_rows(ground: Ground) -> Planted:
     if len(moved) < 2:
         raise NotApplicable("fewer than two columns of numbers to move")
     return Planted(form, rows=rows, frame=frame.with_columns(moved), split=split)
+
+
+def _may_be_key(series: pl.Series) -> bool:
+    """Whole numbers, or text that holds no amounts."""
+    if series.dtype != pl.String:
+        return series.dtype.is_integer()
+    return series.str.contains(r"^\s*-?\d+\.\d+\s*$").mean() < 0.5
 
 
 def _step(values: np.ndarray) -> float:
