@@ -15,9 +15,7 @@ from modelwright.training.selection import Selection
 MAX_ROWS = 2_000
 
 
-def validation_importance(
-    search: Search, selection: Selection, training: Training, *, time_limit_s: float
-) -> list[Importance]:
+def validation_importance(search: Search, selection: Selection, training: Training, *, time_limit_s: float) -> list[Importance]:
     """Permutation importance of the member with the largest weight, as it was fitted for validation.
 
     The final model has seen every training row, so its own importance on them would flatter memorised columns.

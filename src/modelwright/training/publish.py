@@ -186,11 +186,12 @@ def write_partition(training: Training, search: Search, path: Path) -> None:
     part = np.full(len(training.split.training), -1, dtype=np.int64)
     for number, fold in enumerate(search.problem.folds):
         part[fold.validation] = number
-    rows = pl.DataFrame({"row": training.split.training, "part": "training", "fold": part})
-    sealed = pl.DataFrame(
-        {"row": training.split.evaluation, "part": "evaluation", "fold": np.full(len(training.split.evaluation), -1)}
-    )
-    pl.concat([rows, sealed], how="vertical_relaxed").sort("row").write_parquet(path)
+    split = training.split
+    parts = [pl.DataFrame({"row": split.training, "part": "training", "fold": part})]
+    for name, rows in (("evaluation", split.evaluation), ("reserve", split.reserve), ("left out", split.left_out)):
+        parts.append(pl.DataFrame({"row": rows, "part": [name] * len(rows), "fold": np.full(len(rows), -1)}))
+    schema = {"row": pl.Int64, "part": pl.String, "fold": pl.Int64}
+    pl.concat([each.cast(schema) for each in parts]).sort("row").write_parquet(path)
 
 
 def _trial(candidate: Candidate, search: Search) -> Trial:
