@@ -43,6 +43,8 @@ class Cells:
     exact: np.ndarray
     missing: np.ndarray
     words: bool
+    #: The cells as numbers, or the number in each text; None for text without.
+    number: np.ndarray | None
 
     @property
     def name(self) -> str:
@@ -160,9 +162,11 @@ def _cells(column: Column, values: pl.Series) -> Cells:
     missing = values.is_null().to_numpy()
     exact = values.rank("dense").fill_null(0).to_numpy().astype(np.int64)
     if values.dtype == pl.String:
-        return Cells(column, _text_order(values, exact), exact, exact, missing, words=True)
+        number = _number_in(values, exact)
+        letters = np.where(exact == 0, np.nan, exact.astype(np.float64))
+        return Cells(column, letters if number is None else number, exact, exact, missing, words=True, number=number)
     x = values.to_physical().cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    return Cells(column, x, quantile_codes(x), exact, missing, words=False)
+    return Cells(column, x, quantile_codes(x), exact, missing, words=False, number=x)
 
 
 def _raw(values: pl.Series, column: Column) -> pl.Series:
@@ -179,10 +183,10 @@ def _raw(values: pl.Series, column: Column) -> pl.Series:
     return numbers if numbers.null_count() == text.null_count() else text
 
 
-def _text_order(values: pl.Series, exact: np.ndarray) -> np.ndarray:
-    """Order of text: by its number if nearly every cell holds one ("K9" before "K10"), else by letters."""
-    number = values.str.extract(r"(\d+)\D*$", 1).cast(pl.Float64, strict=False)
+def _number_in(values: pl.Series, exact: np.ndarray) -> np.ndarray | None:
+    """The last number in each text ("K9", "12.5 km"), if nearly every cell holds one and they tell the values apart."""
+    number = values.str.extract(r"([+-]?\d+(?:\.\d+)?)\D*$", 1).cast(pl.Float64, strict=False)
     filled = len(values) - values.null_count()
-    if filled and number.is_not_null().sum() >= _NUMBERED * filled and number.n_unique() > 0.5 * int(exact.max(initial=0)):
-        return number.fill_null(float("nan")).to_numpy()
-    return np.where(exact == 0, np.nan, exact.astype(np.float64))
+    if not filled or number.is_not_null().sum() < _NUMBERED * filled or number.n_unique() <= 0.5 * int(exact.max(initial=0)):
+        return None
+    return number.fill_null(float("nan")).to_numpy()

@@ -21,6 +21,8 @@ from modelwright.audit.finding import Finding, Fix
 _MIN_SHARE, _MIN_DISTINCT = 0.08, 15
 #: Rows within this part of the range are on the line.
 _TOLERANCE = 1e-7
+#: Numbers written with so few decimals are off by half a unit, if the range holds at least so many units.
+_MOST_DECIMALS, _MIN_STEPS = 5, 1_000.0
 #: How many times the rows of the best other parallel line (or of a chance code) there must be: integers lie on lines.
 _TIMES = 3.0
 #: Pairs that lines are drawn through, and the rows that are asked first. With a share of 8 %, one pair in 156 is on it.
@@ -50,8 +52,8 @@ def check(context: Context) -> list[Finding]:
     findings = []
     for name, cells in compared.cells.items():
         relation = None
-        if not cells.words and cells.order is not None:
-            relation = line(cells.order, y, name=name)
+        if cells.number is not None:
+            relation = line(cells.number, y, name=name)
         if relation is None:
             relation = code(cells, y)
         if relation is not None:
@@ -89,26 +91,42 @@ def line(x: np.ndarray, y: np.ndarray, *, name: str = "x", seed: int = 0) -> Rel
     first, second = first[usable], second[usable]
     slope = (x[second] - x[first]) / rise[usable]
     start = x[first] - slope * y[first]
-    tolerance = _TOLERANCE * max(float(np.ptp(x[filled])), 1e-300)
+    tolerance = _tolerance(x[filled])
     asked = filled[rng.permutation(len(filled))[:_ASKED]]
     hits = np.sum(np.abs(x[asked] - slope[:, np.newaxis] * y[asked] - start[:, np.newaxis]) <= tolerance, axis=1)
     best = int(hits.argmax())
     if hits[best] < 0.5 * _MIN_SHARE * len(asked):
         return None
-    a, b = float(slope[best]), float(start[best])
+    near = filled[np.abs(x[filled] - slope[best] * y[filled] - start[best]) <= 3 * tolerance]
+    # Two rounded points give a slope that is a little off; all points near the line mend it.
+    centre_y, centre_x = float(y[near].mean()), float(x[near].mean())
+    spread = float(np.sum((y[near] - centre_y) ** 2))
+    if spread == 0:
+        return None
+    a = float(np.sum((y[near] - centre_y) * (x[near] - centre_x))) / spread
+    b = centre_x - a * centre_y
     distance = x - a * y - b
     rows = np.flatnonzero(np.abs(distance) <= tolerance)
     if len(rows) < _MIN_SHARE * n or min(len(np.unique(x[rows])), len(np.unique(y[rows]))) < _MIN_DISTINCT:
         return None
     beside = distance[np.isfinite(distance) & (np.abs(distance) > tolerance)]
     if len(beside):
-        _, counts = np.unique(np.round(beside / (100 * tolerance)), return_counts=True)
+        _, counts = np.unique(np.round(beside / (2 * tolerance)), return_counts=True)
         if len(rows) < _TIMES * int(counts.max()):
             return None
-    # A step of many decimals in rounded numbers: written as short as it can be told.
     sign = "-" if b < 0 else "+"
     words = f"{name} = {a:.6g} y {sign} {abs(b):.6g}" if abs(b) > tolerance else f"{name} = {a:.6g} y"
     return Relation(words, len(rows) / n, rows)
+
+
+def _tolerance(x: np.ndarray) -> float:
+    """How far from a line is still on it: rounding, of the computer or of whoever wrote the cells down."""
+    span = max(float(np.ptp(x)), 1e-300)
+    for decimals in range(_MOST_DECIMALS + 1):
+        unit = 10.0**-decimals
+        if unit <= span / _MIN_STEPS and np.allclose(x / unit, np.round(x / unit), rtol=0, atol=1e-6):
+            return max(_TOLERANCE * span, 0.51 * unit)
+    return _TOLERANCE * span
 
 
 def code(cells: Cells, y: np.ndarray) -> Relation | None:

@@ -20,6 +20,8 @@ from modelwright.audit.ties import Tie
 _MIN_ROWS, _MIN_SHARE, _MAX_LOG_P = 8, 0.01, float(np.log(1e-6))
 #: The pure values of a column must cover this share of the rows: quantised measures have thousands of pure specks.
 _COVERED = 0.03
+#: Without a verdict on the column, this share: of nineteen diseases, one always shows in a symptom of its own.
+_COVERED_UNTIED = 0.1
 #: From here on the column decides the outcome of most rows, which no honest column does by single values.
 _MOST_COVERED = 0.5
 _FIFTHS = 5
@@ -32,6 +34,8 @@ class PureValues:
     codes: tuple[int, ...]
     classes: tuple[int, ...]
     covered: np.ndarray
+    #: Whether these values hold all rows of their classes, so that the column says the class in other words.
+    exact: bool
 
     @property
     def share(self) -> float:
@@ -94,20 +98,19 @@ def pure_values(cells: Cells, y: np.ndarray, n_columns: int) -> PureValues | Non
     pure = (table.max(axis=1) == counts[frequent]) & (log_p <= _MAX_LOG_P)
     if not pure.any():
         return None
-    return PureValues(
-        tuple(int(code) for code in frequent[pure]),
-        tuple(sorted({int(c) for c in chosen[pure]})),
-        np.isin(cells.exact, frequent[pure]),
-    )
+    codes, classes = frequent[pure], np.unique(chosen[pure])
+    covered = np.isin(cells.exact, codes)
+    exact = len(classes) < n_classes and bool(np.array_equal(covered, np.isin(y, classes)))
+    return PureValues(tuple(int(code) for code in codes), tuple(int(c) for c in classes), covered, exact)
 
 
 def _finding(context: Context, cells: Cells, pure: PureValues, tie: Tie, verdict: Severity | None) -> Finding:
     # A level that occurs with one outcome only may be an honest fact (an age below which nobody defaults); what is
     # neither outstanding nor without ties to other columns is worth a remark.
     severity: Severity = "info"
-    if verdict == "critical" or (pure.share >= _MOST_COVERED and (verdict or tie.missing)):
+    if verdict == "critical" or (pure.share >= _MOST_COVERED and (verdict or tie.missing or pure.exact)):
         severity = "critical"
-    elif verdict or tie.missing:
+    elif verdict or ((tie.missing or pure.exact) and pure.share >= _COVERED_UNTIED):
         severity = "warning"
     name = cells.name
     names = next((names for names in context.compared.gaps if name in names), (name,)) if pure.codes == (0,) else (name,)
@@ -117,7 +120,8 @@ def _finding(context: Context, cells: Cells, pure: PureValues, tie: Tie, verdict
     else:
         outcome = f"one class ({_listed([context.label(c) for c in _labels(context, pure.classes)])})"
     where = "is missing" if pure.codes == (0,) else f"holds {_values(context, cells, pure)}"
-    message = f"Rows where {name!r} {where} are all of {outcome}: {count:,} of {context.compared.n:,} rows looked at."
+    message = f"Rows where {name!r} {where} are all of {outcome}: {count:,} of {context.compared.n:,} rows looked at"
+    message += ", and no other row is." if pure.exact else "."
     return Finding(
         check="pure_groups",
         severity=severity,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 #: Cells and rows that the model is fitted on; the gap between a column and the rest is coarse, not a score.
 _CELLS, _MOST_ROWS, _FEWEST_ROWS = 150_000, 3_000, 400
-_PARAMS = {"n_estimators": 40, "learning_rate": 0.15, "num_leaves": 15, "min_data_in_leaf": 10}
+_PARAMS = {"learning_rate": 0.15, "num_leaves": 15, "min_data_in_leaf": 10}
+#: Trees in all; many classes share them.
+_TREES, _LEAST_TREES, _MOST_TREES = 160, 10, 40
 #: Parts that are predicted in turn: folds 0 and 1, 2 and 3, and 4.
 _PARTS = 3
 #: Columns beyond these are left out, evenly: a model of hundreds would take too long.
@@ -52,6 +54,7 @@ def rest_effect(context: Context, without: Collection[str]) -> float:
     y, parts = compared.y[picked], compared.folds[picked] * _PARTS // 5
     targets = compared.targets[:, picked]
     n_classes = int(context.y.max()) + 1 if compared.classification and context.y is not None else 0
+    n_trees = min(_MOST_TREES, max(_LEAST_TREES, _TREES // max(1, n_classes)))
     predicted = np.zeros(targets.shape)
     classes = _target_classes(compared.y) if compared.classification else []
     for part in range(_PARTS):
@@ -62,7 +65,9 @@ def rest_effect(context: Context, without: Collection[str]) -> float:
         encoder = Encoder.fit(cells, Schema(columns))
         if not (encoder.layout.numeric or encoder.layout.codes or encoder.layout.text_terms):
             return 0.0
-        learner = learners.create("lightgbm", _PARAMS, task=context.task, n_classes=n_classes, seed=0)
+        learner = learners.create(
+            "lightgbm", {**_PARAMS, "n_estimators": n_trees}, task=context.task, n_classes=n_classes, seed=0
+        )
         learner.fit(encoder.transform(cells), y[training])
         answer = np.asarray(learner.predict(encoder.transform(frame[test])))
         if answer.ndim == 1:

@@ -77,7 +77,8 @@ def _number(name: str, value: float, count: int, n_filled: int) -> Finding:
     spelled = str(int(value)) if value.is_integer() else repr(value)
     return Finding(
         check="sentinel_value",
-        severity="warning",
+        # A zero apart from all others is as often a true "none" (never renovated) as a mark.
+        severity="info" if value == 0 else "warning",
         message=f"{name!r} holds {shown} in {count} of {n_filled} filled cells, far from all other values: "
         "it may mean 'not known'.",
         columns=(name,),

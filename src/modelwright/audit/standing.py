@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 #: Effects below are no evidence of a leak, whatever else is true.
 LEAST = 0.4
 #: Bars for a column without ties to others: what a column made from the target alone reaches.
-_UNTIED_CRITICAL, _UNTIED_CRITICAL_LED = 0.97, 0.9
+_UNTIED_CRITICAL, _UNTIED_CRITICAL_LED, _UNTIED_CRITICAL_LEAD = 0.97, 0.6, 1.2
 _UNTIED_WARNING, _UNTIED_WARNING_LED, _UNTIED_LEAD = 0.9, 0.45, 0.7
 #: Bars for all other columns, measured as quiet on easy tables (breast cancer, iris, wine: honest effects to 0.97).
 _CRITICAL, _CRITICAL_LEAD = 0.985, 1.0
 _WARNING, _WARNING_LED, _WARNING_LEAD = 0.96, 0.6, 1.2
-#: What the column must be better by than a model of all others, in log odds.
-_REST_LEAD = 1.0
+#: What the column must be better by than a model of all others, in log odds; the second for effects below `_WARNING`.
+_REST_LEAD, _REST_LEAD_LED = 1.0, 1.15
 #: Copies of the target may come in twos and threes: the lead is that of the best few over the rest.
 _MAX_TOGETHER = 3
 #: Models of the other columns that are fitted at most.
@@ -77,6 +77,8 @@ def _effects(context: Context) -> list[Standing]:
         found.append(Standing(names, True, effect))
         # Where the gaps tell as much as the values do, they are what tells.
         hidden |= {name for name in names if effect >= LEAST and log_odds(effect) >= log_odds(compared.effects[name]) - 0.2}
+    # Keys have a check of their own.
+    hidden |= {name for name, cells in compared.cells.items() if cells.column.role == "id" and cells.near_unique}
     found += [Standing((name,), False, effect) for name, effect in compared.effects.items() if name not in hidden]
     return found
 
@@ -168,13 +170,13 @@ def _best(found: list[Standing], places: Sequence[int], item: Standing) -> float
 
 
 def _tied_verdict(effect: float, lead: float, rest: float) -> Severity | None:
-    if log_odds(effect) - log_odds(rest) < _REST_LEAD:
+    if log_odds(effect) - log_odds(rest) < (_REST_LEAD if effect >= _WARNING else _REST_LEAD_LED):
         return None
     return "critical" if effect >= _CRITICAL and lead >= _CRITICAL_LEAD else "warning"
 
 
 def _untied_verdict(effect: float, lead: float) -> Severity | None:
-    if effect >= _UNTIED_CRITICAL or (effect >= _UNTIED_CRITICAL_LED and lead >= _CRITICAL_LEAD):
+    if effect >= _UNTIED_CRITICAL or (effect >= _UNTIED_CRITICAL_LED and lead >= _UNTIED_CRITICAL_LEAD):
         return "critical"
     if effect >= _UNTIED_WARNING or (effect >= _UNTIED_WARNING_LED and lead >= _UNTIED_LEAD):
         return "warning"

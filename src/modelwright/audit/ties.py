@@ -75,7 +75,7 @@ class Ties:
     def codes_of(self, name: str) -> np.ndarray:
         """Codes of the values of a column, few enough to have power."""
         cells = self.compared.cells[name]
-        if cells.words or cells.order is None:
+        if cells.order is None or (cells.words and not cells.near_unique):
             return cells.codes
         return quantile_codes(cells.order, _BINS)
 
@@ -105,11 +105,11 @@ class Ties:
         used = counts > 0
         if used.sum() < 2:
             return {}
-        bar, expected = self._bar(codes), (used.sum() - 1) / (self.n - 1)
+        bar, expected = self._bar(codes), float(used.sum() - 1) / (self.n - 1)
         found: dict[str, float] = {}
         for view in np.flatnonzero(np.isin(self.names, list(others))):
             sums = np.bincount(codes, weights=self.residuals[view])
-            share = float(np.sum(sums[used] ** 2 / counts[used])) - expected
+            share = float(np.sum(sums[used] ** 2 / counts[used]) - expected)
             name = str(self.names[view])
             if share > max(bar, found.get(name, 0.0)):
                 found[name] = share
