@@ -3,9 +3,9 @@
 usage: python benchmarks/coverage.py DATA_DIR [--tables a,b] [--repeats 200] [--out RESULTS.jsonl]
 
 Each repeat fits one small boosted model on about 3,000 fresh training rows, computes the interval of every usual metric on
-about 1,000 evaluation rows, and looks whether it holds the value of the same model on the remainder (5,000 to 30,000
-rows). The interval speaks of the population, the remainder is a sample of it, so the best possible coverage is a
-little below 95 %.
+at most ``--rows`` evaluation rows, and looks whether it holds the value of the same model on the remainder, at least
+15 times as many rows. The interval speaks of the population, the remainder is a sample of it, so the best possible
+coverage is a little below 95 %.
 
 - *independent*: training, evaluation and remainder are drawn at random by rows.
 - *grouped*: entities are drawn; each part has entities of its own, and the evaluation at least 30.
@@ -13,8 +13,8 @@ little below 95 %.
   moments, of which some drawn at random make the evaluation and all others the remainder: both tell of the same
   period, as an interval cannot speak of drift to come. The evaluation is read as one series in time, as in a training.
 
-Tables with large entities or crowded moments are thinned at random first (``thin``), so that 1,000 rows hold enough
-of them. A line of JSON is written per repeat; repeats already in the file are not run again.
+Tables with large entities or crowded moments are thinned at random first (``thin``), so that the evaluation rows hold
+enough of them. A line of JSON is written per repeat; repeats already in the file are not run again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ import polars as pl
 from modelwright.metrics.intervals import interval
 from modelwright.metrics.registry import METRICS, companions
 
-TRAIN, EVALUATION, REMAINDER = 3000, 1000, 30_000
+TRAIN, REMAINDER = 3000, 30_000
+#: Evaluation rows are at most this share of the rows left by training.
+SHARE = 1 / 16
 FEWEST_ENTITIES = 30
-FEWEST_REMAINING = 3000
 
 
 class Case(NamedTuple):
@@ -112,20 +113,21 @@ def _entries(data: Path) -> list[dict[str, Any]]:
     return list(found if isinstance(found, list) else found["tables"])
 
 
-def divide(case: Case, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def divide(case: Case, table: Table, seed: int, rows_judged: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions of training, evaluation and remainder."""
     rng = np.random.default_rng([seed, 11])
     n = len(table.y)
+    wanted = min(rows_judged, int((n - TRAIN) * SHARE))
     if case.kind == "independent":
         order = rng.permutation(n)
-        return order[:TRAIN], order[TRAIN : TRAIN + EVALUATION], order[TRAIN + EVALUATION :][:REMAINDER]
+        return order[:TRAIN], order[TRAIN : TRAIN + wanted], order[TRAIN + wanted :][:REMAINDER]
     assert table.key is not None
     if case.kind == "grouped":
         _, unit = np.unique(table.key, return_inverse=True)
         entities = rng.permutation(int(unit.max()) + 1)
         size = n / len(entities)
         # Numbers of entities are fixed beforehand: stopping at a number of rows would favour large ones at the end.
-        judged = max(round(EVALUATION / size), FEWEST_ENTITIES)
+        judged = max(round(wanted / size), FEWEST_ENTITIES)
         place = np.empty(len(entities), dtype=np.int64)
         place[entities] = np.arange(len(entities))
         at = place[unit]
@@ -142,16 +144,16 @@ def divide(case: Case, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray,
     first = np.flatnonzero(np.diff(moment, prepend=moment[0] - 1))
     run = np.repeat(np.unique(first // 40, return_inverse=True)[1], np.diff(np.append(first, len(rows))))
     n_runs = int(run.max()) + 1
-    chosen = rng.permutation(n_runs)[: max(round(EVALUATION / len(rows) * n_runs), 10)]
+    chosen = rng.permutation(n_runs)[: max(round(wanted / len(rows) * n_runs), 10)]
     judged_rows = np.isin(run, chosen)
     return np.arange(start, start + TRAIN), rows[judged_rows], rows[~judged_rows]
 
 
-def repeat(case: Case, table: Table, seed: int) -> dict[str, Any]:
+def repeat(case: Case, table: Table, seed: int, rows_judged: int) -> dict[str, Any]:
     """One model, its intervals on the evaluation rows, and its scores on the remainder."""
     import lightgbm
 
-    train, judged, rest = divide(case, table, seed)
+    train, judged, rest = divide(case, table, seed, rows_judged)
     n_classes = int(table.y.max()) + 1 if table.task != "regression" else 0
     options: dict[str, Any] = {"num_leaves": 15, "learning_rate": 0.12, "num_threads": 1, "verbose": -1, "seed": seed}
     options["objective"] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[table.task]
@@ -205,6 +207,7 @@ def main() -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("--tables", default="", help="names, separated by commas")
     parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=2000, help="evaluation rows at most")
     parser.add_argument("--out", type=Path, default=Path("coverage.jsonl"))
     options = parser.parse_args()
     lines = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
@@ -218,14 +221,13 @@ def main() -> int:
                 continue
             table = read(case, options.data)
             for seed in missing:
-                line = repeat(case, table, seed)
+                line = repeat(case, table, seed, options.rows)
                 lines.append(line)
                 out.write(json.dumps(line) + "\n")
                 out.flush()
             print(f"{_title(case)}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     print(summary(lines))
-    own = [name == line["metric"] and line["kind"] for line in lines for name in line["found"]]
-    return 0 if any(own) else 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -52,11 +52,11 @@ def test_wilson_interval_has_the_textbook_value():
     assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
 
 
-def test_mean_loss_interval_is_student_t_where_losses_are_symmetric():
+def test_mean_loss_interval_is_nearly_student_t_where_losses_are_symmetric():
     y, value = np.concatenate([np.linspace(1, 3, 30), np.linspace(1, 3, 30)]), np.zeros(60)
     expected = stats.ttest_1samp(np.abs(y - value), 0).confidence_interval(0.95)
     found = interval(METRICS["mae"], y, value)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.005)
 
 
 def test_paired_loss_test_is_the_paired_t_test():

@@ -20,7 +20,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,19 +40,22 @@ class Units:
     """Contributions of independent units: the covariance is ``u.T @ u``.
 
     ``u`` has shape (units,) or (units, K) for K values at once; ``n`` counts the entities, moments or rows;
-    ``one_by_one`` says that ``u`` are units as they were drawn, so that their skewness is that of the value.
+    ``one_by_one`` says that ``u`` are units as they were drawn, so that their skewness is that of the value; ``runs``
+    are sums over stretches of a series, which tell its skewness roughly.
     """
 
     u: np.ndarray
     df: float
     n: int
     one_by_one: bool = False
+    runs: np.ndarray | None = None
 
     @property
     def skew(self) -> float:
-        """Skewness of the value, sum(u ** 3) / sum(u ** 2) ** 1.5."""
-        power = self.variance
-        return float((self.u**3).sum()) / power**1.5 if power > 0 and self.u.ndim == 1 else 0.0
+        """Skewness of the value, sum(u ** 3) / sum(u ** 2) ** 1.5; 0 where it cannot be told."""
+        drawn = self.u if self.one_by_one else self.runs
+        power = 0.0 if drawn is None else float((drawn**2).sum())
+        return float((drawn**3).sum()) / power**1.5 if drawn is not None and power > 0 else 0.0
 
     @property
     def variance(self) -> float:
@@ -106,7 +109,7 @@ class Design:
         wider = by_group if groups >= times else by_time
         most = max(groups, times)
         scale = float(np.sqrt(max((groups + times - rows) / most, 1.0))) if most > 0 else 1.0
-        return Units(wider.u * scale, min(by_group.df, by_time.df), min(by_group.n, by_time.n))
+        return replace(wider, u=wider.u * scale, df=min(by_group.df, by_time.df), n=min(by_group.n, by_time.n))
 
     def _rows(self, psi: np.ndarray, kinds: np.ndarray | None = None) -> Units:
         return _clustered(psi, None, self.weight, kinds)
@@ -207,7 +210,8 @@ def _series(psi: np.ndarray, moment: np.ndarray) -> Units:
     when = np.pi * (np.arange(n) + 0.5) / n
     # The sum of the series varies by n times its variance at frequency 0, which each cosine estimates.
     u = np.stack([np.cos(j * when) @ total for j in range(1, count + 1)]) * np.sqrt(2 / count)
-    return Units(u, float(count), n)
+    runs = np.add.reduceat(total, np.unique(np.arange(max(count, _FEWEST_MOMENTS)) * n // max(count, _FEWEST_MOMENTS)))
+    return Units(u, float(count), n, runs=runs if total.ndim == 1 else None)
 
 
 def cosines(series: np.ndarray) -> int:

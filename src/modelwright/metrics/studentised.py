@@ -41,14 +41,18 @@ def limits(value: float, units: Units, level: float) -> tuple[float, float]:
 def positive_limits(value: float, units: Units, level: float) -> tuple[float, float]:
     """Confidence limits of a mean of losses that are never negative.
 
-    With too few degrees of freedom to tell the skewness, the t on the logarithm, which leans the right way: with 10 entities
-    the plain t of a mean square covers 90 %.
+    Such means lean to the right, so that a few units tell little of the largest losses: the limits are the wider of the t
+    on the logarithm and of the correction by the skewness seen, here also of few units. Simulated with 20 units of
+    log-normal losses (sd 0.7): the plain t covers 91 %, the logarithm 92.9 %, both together 94.5 %.
     """
-    if _tells_skew(units) or value <= 0:
-        low, high = limits(value, units, level)
-        return max(low, 0.0), max(high, 0.0)
-    factor = float(np.exp(stats.t.ppf(0.5 + level / 2, units.df) * np.sqrt(units.variance) / value))
-    return value / factor, value * factor
+    se = float(np.sqrt(units.variance))
+    q = float(stats.t.ppf(0.5 + level / 2, units.df))
+    a = float(np.clip(units.skew, -_MOST_SKEW, _MOST_SKEW))
+    low, high = max(value - se * _back(q, a), 0.0), max(value - se * _back(-q, a), 0.0)
+    if value <= 0 or se == 0:
+        return low, high
+    factor = float(np.exp(min(q * se / value, 700.0)))
+    return min(low, value / factor), max(high, value * factor)
 
 
 def p_value(value: float, units: Units, against: float = 0.0) -> float:
