@@ -103,6 +103,8 @@ def judge(
                 paired.p_value,
                 paired.better,
                 len(y),
+                relative=paired.relative,
+                rows_needed=paired.rows_needed,
             )
         )
     return Evaluation(
@@ -169,19 +171,37 @@ def _p_of_mean(values: np.ndarray) -> float:
 
 
 def _comparison(
-    name: str, metric: Metric, base: Interval, difference: Interval, p_value: float, better: bool, n_rows: int
+    name: str,
+    metric: Metric,
+    base: Interval,
+    difference: Interval,
+    p_value: float,
+    better: bool,
+    n_rows: int,
+    *,
+    relative: float | None = None,
+    rows_needed: int | None = None,
 ) -> Comparison:
-    interval_text = f"95 % interval {difference.low:.4g} to {difference.high:.4g}"
-    certainty = f"({interval_text}, {n_rows:,} rows, p = {p_value:.2g})"
+    title = metric.title if metric.title.isupper() or " AUC" in metric.title else metric.title.lower()
+    certainty = f"(95 % interval {_figure(difference.low)} to {_figure(difference.high)}, {n_rows:,} rows, p = {p_value:.2g})"
+    share = f", {abs(relative):.1%} of its score," if relative is not None and np.isfinite(relative) else ""
     if better:
-        sentence = f"Better than the {name} baseline by {difference.value:.4g} {metric.title} {certainty}."
+        sentence = f"Better than the {name} baseline by {_figure(difference.value)} {title}{share} {certainty}."
     elif difference.high < 0:
-        sentence = f"Worse than the {name} baseline by {-difference.value:.4g} {metric.title} {certainty}."
+        sentence = f"Worse than the {name} baseline by {_figure(-difference.value)} {title}{share} {certainty}."
     else:
         sentence = (
-            f"Not shown to be better than the {name} baseline: difference {difference.value:.4g} {metric.title} {certainty}."
+            f"Not shown to be better than the {name} baseline: difference {_figure(difference.value)} {title} {certainty}."
         )
-    return Comparison(name, base, difference, p_value, better, sentence)
+        if rows_needed is not None:
+            sentence += f" About {rows_needed:,} evaluation rows would tell."
+    kept = relative if relative is not None and np.isfinite(relative) else None
+    return Comparison(name, base, difference, p_value, better, sentence, kept, rows_needed)
+
+
+def _figure(value: float) -> str:
+    """Four digits, and never a power of ten for what people read as a plain number."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _interval(estimate: Estimate, metric: Metric) -> Interval:

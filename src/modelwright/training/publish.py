@@ -190,7 +190,7 @@ def write_partition(training: Training, search: Search, path: Path) -> None:
     parts = [pl.DataFrame({"row": split.training, "part": "training", "fold": part})]
     for name, rows in (("evaluation", split.evaluation), ("reserve", split.reserve), ("left out", split.left_out)):
         parts.append(pl.DataFrame({"row": rows, "part": [name] * len(rows), "fold": np.full(len(rows), -1)}))
-    schema = {"row": pl.Int64, "part": pl.String, "fold": pl.Int64}
+    schema = pl.Schema({"row": pl.Int64, "part": pl.String, "fold": pl.Int64})
     pl.concat([each.cast(schema) for each in parts]).sort("row").write_parquet(path)
 
 

@@ -113,6 +113,9 @@ class Comparison(msgspec.Struct, frozen=True):
     p_value: float
     better: bool
     sentence: str
+    #: The difference as a share of the baseline's score, and how many rows would show it where it is not shown.
+    relative: float | None = None
+    rows_needed: int | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True):
