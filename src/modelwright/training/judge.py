@@ -183,16 +183,15 @@ def _comparison(
     rows_needed: int | None = None,
 ) -> Comparison:
     title = metric.title if metric.title.isupper() or " AUC" in metric.title else metric.title.lower()
-    certainty = f"(95 % interval {_figure(difference.low)} to {_figure(difference.high)}, {n_rows:,} rows, p = {p_value:.2g})"
-    share = f", {abs(relative):.1%} of its score," if relative is not None and np.isfinite(relative) else ""
+    share = f"{100 * abs(relative):.2g} % of its score; " if relative is not None and np.isfinite(relative) else ""
+    spread = f"95 % interval {_figure(difference.low)} to {_figure(difference.high)}, {n_rows:,} rows, p = {p_value:.2g}"
     if better:
-        sentence = f"Better than the {name} baseline by {_figure(difference.value)} {title}{share} {certainty}."
+        sentence = f"Better than the {name} baseline by {_figure(difference.value)} {title} ({share}{spread})."
     elif difference.high < 0:
-        sentence = f"Worse than the {name} baseline by {_figure(-difference.value)} {title}{share} {certainty}."
+        sentence = f"Worse than the {name} baseline by {_figure(-difference.value)} {title} ({share}{spread})."
     else:
-        sentence = (
-            f"Not shown to be better than the {name} baseline: difference {_figure(difference.value)} {title} {certainty}."
-        )
+        seen = f"difference {_figure(difference.value)} {title} ({spread})"
+        sentence = f"Not shown to be better than the {name} baseline: {seen}."
         if rows_needed is not None:
             sentence += f" About {rows_needed:,} evaluation rows would tell."
     kept = relative if relative is not None and np.isfinite(relative) else None
