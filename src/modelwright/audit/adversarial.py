@@ -141,7 +141,6 @@ def _finding(context: Context, auc: float, low: float, high: float, carriers: li
             severity=severity,
             message=f"A model tells evaluation rows from training rows (AUC {auc:.3f}, {low:.3f} to {high:.3f}){carried}. "
             f"{why}",
-            columns=tuple(name for name, _ in carriers),
             evidence={
                 "auc": round(auc, 4),
                 "low": round(low, 4),

@@ -76,7 +76,9 @@ def cross_fitted(
     ndarray of shape (n,) or (n, K), float64
         NaN for rows that no part predicts. None if nothing can be learned from the columns.
     """
-    columns = tuple(columns)[:: max(1, -(-len(columns) // _MOST_COLUMNS))]
+    # Prose takes minutes to encode and rarely decides how rows should be divided.
+    columns = [column for column in columns if column.type != "text"] or list(columns)
+    columns = tuple(columns[:: max(1, -(-len(columns) // _MOST_COLUMNS))])
     if not columns:
         return None
     schema, cells = Schema(columns), frame.select([column.name for column in columns])
