@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import string
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +24,12 @@ from modelwright.training.record import (
     RunRecord,
     Trial,
 )
+
+_SPEC = importlib.util.spec_from_file_location("honest_parts", Path(__file__).parent / "honest_parts.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+honest = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(honest)
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -264,7 +272,17 @@ def _interval(value: float, half: float) -> Interval:
 
 
 def binary_record() -> RunRecord:
-    """A churn run whose model beats the baseline."""
+    """A churn run whose model beats the baseline, with all that is known of a first opening."""
+    return honest.binary(old_record())
+
+
+def behind_record() -> RunRecord:
+    """A model that is no better than the best shown on rows that are worn."""
+    return honest.behind(old_record())
+
+
+def old_record() -> RunRecord:
+    """The same run as an earlier version would have recorded it."""
     grid = np.linspace(0, 1, 120)
     bins = np.linspace(0.05, 0.9, 10)
     evaluation = Evaluation(
@@ -341,7 +359,7 @@ def multiclass_record() -> RunRecord:
         },
     )
     trials = _trials(-1.0, 0.1098, 0.004)
-    return _base(
+    record = _base(
         "multiclass",
         "log_loss",
         False,
@@ -357,6 +375,7 @@ def multiclass_record() -> RunRecord:
         n_evaluation=4000,
         findings=[],
     )
+    return honest.multiclass(record)
 
 
 def regression_record() -> RunRecord:
@@ -398,7 +417,7 @@ def regression_record() -> RunRecord:
         {"r2_alone": 0.9912, "rows": 7200},
         'Leave it out with exclude = ["price_per_m2"], unless it is known before the sale.',
     )
-    return _base(
+    record = _base(
         "regression",
         "rmse",
         False,
@@ -414,6 +433,7 @@ def regression_record() -> RunRecord:
         n_evaluation=1800,
         findings=[leak],
     )
+    return honest.regression(record)
 
 
 def clustering_record() -> RunRecord:
@@ -467,7 +487,7 @@ def unsealed_record() -> RunRecord:
 
 def hostile_record() -> RunRecord:
     """Names that are markup, control characters, very long, or right to left; numbers that are not numbers."""
-    record = binary_record()
+    record = old_record()
     assert record.evaluation is not None
     names = [
         HOSTILE,
@@ -492,6 +512,7 @@ def hostile_record() -> RunRecord:
     evaluation = msgspec.structs.replace(
         record.evaluation, plots=plots, others={"<b>": Interval(float("nan"), float("-inf"), float("inf"))}
     )
+    record = honest.hostile(msgspec.structs.replace(record, evaluation=evaluation), HOSTILE, names)
     return msgspec.structs.replace(
         record,
         name=HOSTILE,
@@ -499,9 +520,11 @@ def hostile_record() -> RunRecord:
         source="/data/a b'; rm -rf <x>.csv",
         plan=msgspec.structs.replace(record.plan, schema=Schema(columns), classes=labels, split_sentence=HOSTILE),
         trials=trials,
-        evaluation=evaluation,
         notes=[HOSTILE],
-        findings=[Finding(HOSTILE, "critical", HOSTILE, tuple(names), (1, 2), {HOSTILE: HOSTILE, "n": [1, 2]}, HOSTILE)],
+        findings=[
+            *record.findings,
+            Finding(HOSTILE, "critical", HOSTILE, tuple(names), (1, 2), {HOSTILE: HOSTILE, "n": [1, 2]}, HOSTILE),
+        ],
         importance=[(name, 0.3) for name in names],
         environment={HOSTILE: {HOSTILE: HOSTILE}, "packages": {HOSTILE: HOSTILE}},
         model={HOSTILE: HOSTILE},
@@ -553,6 +576,8 @@ def empty_record() -> RunRecord:
 
 RECORDS: dict[str, Callable[[], RunRecord]] = {
     "binary": binary_record,
+    "old": old_record,
+    "behind": behind_record,
     "multiclass": multiclass_record,
     "regression": regression_record,
     "clustering": clustering_record,

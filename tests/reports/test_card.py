@@ -14,7 +14,7 @@ from modelwright.reports.reforms import reforms
 from modelwright.training.record import RunRecord
 from modelwright.training.summary import DataSummary
 
-KINDS = ("binary", "multiclass", "regression", "clustering", "unsealed", "hostile", "wide", "empty")
+KINDS = ("binary", "old", "behind", "multiclass", "regression", "clustering", "unsealed", "hostile", "wide", "empty")
 
 
 def _metadata(text: str) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from modelwright.reports.report import render
 from modelwright.training.record import Interval, RunRecord
 
-KINDS = ("binary", "multiclass", "regression", "clustering", "unsealed", "hostile", "wide", "empty")
+KINDS = ("binary", "old", "behind", "multiclass", "regression", "clustering", "unsealed", "hostile", "wide", "empty")
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
 
@@ -114,6 +114,7 @@ def test_every_chart_has_a_text_alternative(outlines: dict[str, Outline], kind: 
 
 def test_sections_stand_in_reading_order(outlines: dict[str, Outline]) -> None:
     assert outlines["binary"].headings == [
+        "How far to trust the score",
         "Data and roles",
         "Findings",
         "Split",
@@ -121,7 +122,11 @@ def test_sections_stand_in_reading_order(outlines: dict[str, Outline]) -> None:
         "What the model is made of",
         "Learning curves",
         "Sealed evaluation",
+        "Can the probabilities be believed?",
+        "What the threshold does",
+        "Sets of classes",
         "Feature importance",
+        "Where it is weak",
         "Time and environment",
         "Commands",
         "Reporting checklist",
@@ -136,9 +141,11 @@ def test_charts_follow_the_task(outlines: dict[str, Outline]) -> None:
         return {name.removeprefix("figure-") for name in found}
 
     shared = {"against-baseline", "fold-scores"}
-    assert charts("binary") == shared | {"curve-0", "curve-1", "curve-2", "roc", "pr", "calibration", "confusion"}
-    assert charts("multiclass") == shared | {"curve-0", "calibration", "confusion"}
-    assert charts("regression") == shared | {"curve-0", "actual", "residuals"}
+    drawn = shared | {"curve-0", "curve-1", "curve-2", "roc", "pr", "calibration", "confusion"}
+    assert charts("old") == drawn
+    assert charts("binary") == drawn | {"cost", "coverage"}
+    assert charts("multiclass") == shared | {"curve-0", "calibration", "confusion", "coverage"}
+    assert charts("regression") == shared | {"curve-0", "actual", "residuals", "coverage"}
     assert charts("clustering") == {"fold-scores", "clusters"}
     assert charts("empty") == set()
 
@@ -190,8 +197,10 @@ def test_an_interrupted_run_says_so(outlines: dict[str, Outline]) -> None:
 
 
 def test_repeated_opening_of_the_sealed_rows_is_told(outlines: dict[str, Outline]) -> None:
-    assert "The sealed rows were opened 3 times." in outlines["regression"].text
-    assert "The sealed rows were opened once." in outlines["binary"].text
+    assert "3 of 10 openings used" in outlines["regression"].text
+    assert "This is opening 3 of the evaluation rows." in outlines["regression"].text
+    assert "This is the first opening of the evaluation rows." in outlines["binary"].text
+    assert "The sealed rows were opened once." in outlines["old"].text
 
 
 def test_trials_without_a_score_give_their_reason(outlines: dict[str, Outline]) -> None:

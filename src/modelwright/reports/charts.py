@@ -115,7 +115,7 @@ class Dot:
     ours: bool = False
 
 
-def interval_dots(dots: Sequence[Dot], title: str, *, reference: float | None = None, form: str = "~g") -> Any:
+def interval_dots(dots: Sequence[Dot], title: str, *, reference: float | None = None, form: str | None = None) -> Any:
     """Estimates as dots with their intervals, one below the other, the name above each.
 
     Parameters
@@ -125,15 +125,16 @@ def interval_dots(dots: Sequence[Dot], title: str, *, reference: float | None = 
     title : str
         Of the axis.
     reference : float, optional
-        Where a dashed upright line stands.
-    form : str
-        Of the numbers at the axis, in d3's notation.
+        Where every line bears an upright mark.
+    form : str, optional
+        Of the numbers at the axis, in d3's notation; by default such that long numbers stay short.
     """
     import altair as alt
 
     names = [dot.name for dot in dots]
     rows: list[dict[str, Any]] = [{"who": dot.name, "value": dot.interval.value, **_ends(dot.interval)} for dot in dots]
     ends = [row[end] for row in rows for end in ("low", "high", "value")] + ([] if reference is None else [reference])
+    form = form or ("~s" if max(map(abs, ends)) >= 10_000 else "")
     base = alt.Chart(inline(rows)).encode(
         y=alt.Y("who:N", sort=names, title=None, axis=None, scale=alt.Scale(paddingOuter=0.3)),
         color=alt.Color(
@@ -152,8 +153,8 @@ def interval_dots(dots: Sequence[Dot], title: str, *, reference: float | None = 
         + base.mark_text(align="left", dy=-15, fontSize=12).encode(x=alt.value(0), text="who:N")
     )
     if reference is not None:
-        line = alt.Chart(inline([{"at": reference}])).mark_rule(color=FAINT, strokeDash=[4, 4], strokeWidth=1.2)
-        chart = line.encode(x="at:Q") + chart
+        # One mark a dot instead of a line through all: it would cross the names.
+        chart = base.mark_tick(color=INK, thickness=2, size=18).encode(x=alt.datum(reference), color=alt.value(INK)) + chart
     return finish(chart, height=50 + 50 * len(dots))
 
 

@@ -28,6 +28,8 @@ from modelwright.training.record import RunRecord
 _MOST_CLASSES = 12
 #: A mean gap below this is as good as none to a reader.
 _SMALL_GAP = 0.02
+#: Of the 95 % interval of slope and intercept: with a wider one, "as it should be" would be said for want of rows.
+_NARROW = 0.5
 
 
 def calibration(record: RunRecord) -> dict[str, Any] | None:
@@ -49,6 +51,8 @@ def calibration(record: RunRecord) -> dict[str, Any] | None:
 def calibration_sentence(report: CalibrationReport) -> str:
     """Whether probabilities can be taken as they are."""
     gap = f"on average they are off by {_points(report.ece_corrected)}"
+    if report.ece_corrected < 5e-4:
+        gap = "the gaps that are left are such as chance makes"
     slope, shift = report.slope, report.intercept
     if slope is not None and slope.high < 1:
         start = "Probabilities are too sure: high ones are too high, low ones too low"
@@ -56,11 +60,18 @@ def calibration_sentence(report: CalibrationReport) -> str:
         start = "Probabilities are not sure enough: they stay too near the middle"
     elif shift is not None and (shift.high < 0 or shift.low > 0):
         start = f"Probabilities are too {'high' if shift.high < 0 else 'low'} as a whole"
-    elif report.ece_corrected <= _SMALL_GAP:
+    elif report.ece_corrected <= _SMALL_GAP and _narrow(slope) and _narrow(shift):
         start = "Probabilities can be taken at their word"
     else:
-        start = "No fault of the probabilities is shown"
+        start = "No fault of the probabilities is shown, though so few rows show little"
+        if _narrow(slope) and _narrow(shift):
+            start = "No fault of the probabilities is shown"
     return f"{start}; {gap} ({count(report.n_rows)} sealed rows)."
+
+
+def _narrow(interval: Interval | None) -> bool:
+    """Whether slope or intercept is known well enough to say that nothing is wrong."""
+    return interval is not None and interval.high - interval.low < _NARROW
 
 
 def _calibration_facts(report: CalibrationReport) -> list[tuple[str, str]]:
@@ -81,7 +92,7 @@ def _calibration_facts(report: CalibrationReport) -> list[tuple[str, str]]:
         ("Mean gap, less what chance adds", _points(report.ece_corrected)),
         ("Mean gap as it comes (ECE)", _points(report.ece)),
         ("Brier score", number(report.brier)),
-        ("Its reliability (0 is best)", fixed(report.reliability, 4)),
+        ("Its reliability, less chance (0 is best)", fixed(report.reliability, 4)),
         ("Its resolution (more is better)", fixed(report.resolution, 4)),
         ("Its uncertainty (of the data)", fixed(report.uncertainty, 4)),
     ]
@@ -123,17 +134,18 @@ def threshold(record: RunRecord) -> dict[str, Any] | None:
 
 def threshold_sentences(report: ThresholdReport, positive: str) -> list[str]:
     """What the threshold is, and what it is worth."""
-    said = [f"“{positive}” is predicted from a probability of {number(report.threshold)} on: {report.rule}."]
+    reason = report.rule
+    if reason.startswith("calibrated probability above"):  # the threshold follows from the costs alone
+        reason = "at the costs given, acting costs less than not acting from there on"
+    said = [f"“{positive}” is predicted from a probability of {number(report.threshold)} on: {reason}."]
     if report.cost is not None and report.saved is not None:
         against = "the cheaper of acting on nobody and on everybody"
         if report.saved.low > 0:
-            said.append(f"At the costs given, that saves {estimated(report.saved)} a row against {against}.")
+            said.append(f"That saves {estimated(report.saved)} a row against {against}.")
         elif report.saved.high < 0:
-            said.append(
-                f"At the costs given, that is dearer than {against}, by {number(-report.saved.value)} a row: do without it."
-            )
+            said.append(f"That is dearer than {against}, by {number(-report.saved.value)} a row: do without it.")
         else:
-            said.append(f"At the costs given, it is not shown to be cheaper than {against}: {estimated(report.saved)} a row.")
+            said.append(f"It is not shown to be cheaper than {against}: {estimated(report.saved)} a row.")
     for key, least in report.floor.items():
         kept = "held" if report.held.get(key) else "NOT held"
         said.append(f"The floor of {percent(least)} {key} is {kept} on the sealed rows.")
@@ -187,7 +199,7 @@ def interval_sentence(report: ConformalReport) -> str:
     """Whether the promise was held."""
     found = held(report)
     what = "Intervals" if report.kind == "interval" else "Sets"
-    holds = f"{what} made to hold {percent(report.nominal)} of new rows hold {percent(found.value)} of the sealed ones"
+    holds = f"{what} made to hold {100 * report.nominal:g} % of new rows hold {percent(found.value)} of the sealed ones"
     low, high = report.promised
     if found.high < min(report.nominal, low):
         verdict = "fewer than promised"

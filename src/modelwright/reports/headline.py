@@ -6,8 +6,8 @@ from typing import Any
 
 from modelwright.reports.charts import against_baseline
 from modelwright.reports.format import count, decimals_for, duration, fixed, metric_title, moment, number, ranged
-from modelwright.reports.trust import beaten, opening_words
-from modelwright.splits.looks import sentences
+from modelwright.reports.openings import instead_sentence, opening_words
+from modelwright.reports.trust import beaten
 from modelwright.training.record import Evaluation, RunRecord
 
 _TASKS = {
@@ -51,7 +51,7 @@ def headline(record: RunRecord, told: list[str]) -> dict[str, Any]:
     if evaluation.comparison is not None:
         base = evaluation.comparison
         facts.insert(0, (f"Baseline ({base.baseline})", fixed(base.baseline_score.value, decimals)))
-    verdict, label, sentence = _verdict(evaluation)
+    verdict, label, sentence = _verdict(record, evaluation)
     look = evaluation.look
     return {
         **title,
@@ -67,14 +67,14 @@ def headline(record: RunRecord, told: list[str]) -> dict[str, Any]:
     }
 
 
-def _verdict(evaluation: Evaluation) -> tuple[str, str, str]:
+def _verdict(record: RunRecord, evaluation: Evaluation) -> tuple[str, str, str]:
     """Kind, label and sentence."""
     look = evaluation.look
     if evaluation.comparison is not None:
         kind = beaten(evaluation.comparison)
         return kind, _VERDICTS[kind], evaluation.comparison.sentence
     if look is not None and not look.reveals:
-        return "unclear", "No better than the best model shown before", sentences(look)[1]
+        return "unclear", "No better than the best model shown before", instead_sentence(record, look)
     return "none", "Not compared", "The sealed rows were scored, but no baseline was compared on them."
 
 

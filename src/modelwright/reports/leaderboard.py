@@ -23,8 +23,8 @@ _FULL_STAGES = ("validate", "baseline")
 class Line:
     """One line of the leaderboard, as text.
 
-    ``weight`` is empty for trials outside the model. ``behind`` is the distance to the first with an interval that holds for
-    all candidates at once, empty where it was not tested; ``tied`` says that it may be chance.
+    ``weight`` is empty for trials outside the model. ``behind`` is the distance to the first, its interval one that
+    holds for all candidates at once; both are empty where this was not tested; ``tied`` says that it may be chance.
     """
 
     rank: str
@@ -42,6 +42,7 @@ class Line:
     baseline: bool
     error: str
     behind: str = ""
+    behind_interval: str = ""
     tied: bool = False
 
 
@@ -121,8 +122,8 @@ def _placed(line: Line, record: RunRecord) -> Line:
     if each is None or record.standings is None or each.name == record.standings.best:
         return line
     decimals = decimals_for([each.behind, each.high - each.behind], 2)
-    interval = f" ({fixed(each.low, decimals)} to {fixed(each.high, decimals)})" if is_number(each.low) else ""
-    return replace(line, behind=f"{fixed(each.behind, decimals)}{interval}", tied=not each.distinguishable)
+    interval = f"{fixed(each.low, decimals)} to {fixed(each.high, decimals)}" if is_number(each.low) else ""
+    return replace(line, behind=fixed(each.behind, decimals), behind_interval=interval, tied=not each.distinguishable)
 
 
 def _sort_key(trial: Trial, greater_is_better: bool) -> tuple[float, int]:

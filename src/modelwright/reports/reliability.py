@@ -96,10 +96,12 @@ def _calibration_words(rows: list[Row]) -> str:
     if all(row["low"] == row["high"] for row in rows):
         return f"Each dot holds {size} rows. {reading}"
     off = sum(not row["low"] <= row["predicted"] <= row["high"] for row in rows)
-    miss = "1 misses" if off == 1 else f"{off} miss"
+    miss = {0: f"None of the {len(rows)} intervals misses", 1: f"1 of {len(rows)} intervals misses"}.get(
+        off, f"{off} of {len(rows)} intervals miss"
+    )
     return (
-        f"Each dot holds {size} rows, its line the 95 % interval. {reading} Of {len(rows)} intervals {miss} the dashed line; "
-        f"chance alone makes about one in twenty miss."
+        f"Each dot holds {size} rows, its line the 95 % interval. {reading} {miss} the dashed line; "
+        "chance alone makes about one in twenty miss."
     )
 
 
@@ -134,8 +136,8 @@ def coverage_figure(report: ConformalReport) -> Figure | None:
     return Figure(
         "coverage",
         "Share of rows held",
-        f"The dashed line is what was asked for, {percent(report.nominal)}; lines are 95 % intervals.{worst_words}",
-        f"Coverage: {words}; asked for {percent(report.nominal)}.",
+        f"The upright mark is what was asked for, {100 * report.nominal:g} %; lines are 95 % intervals.{worst_words}",
+        f"Coverage: {words}; asked for {100 * report.nominal:g} %.",
         interval_dots(dots, "share of rows held", reference=report.nominal, form="%"),
     )
 

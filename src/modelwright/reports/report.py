@@ -7,12 +7,14 @@ come from `charts`, `diagnostics` and `reliability`.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from modelwright.evaluation.importance import Importance
 from modelwright.metrics.registry import METRICS
 from modelwright.reports.charts import Figure, fold_scores, learning_curves
 from modelwright.reports.commands import commands
@@ -22,6 +24,7 @@ from modelwright.reports.format import (
     count,
     decimals_for,
     duration,
+    fixed,
     is_number,
     metric_title,
     number,
@@ -35,8 +38,9 @@ from modelwright.reports.format import (
 )
 from modelwright.reports.headline import headline
 from modelwright.reports.leaderboard import leaderboard
+from modelwright.reports.openings import is_shown_instead
 from modelwright.reports.svg import to_svg
-from modelwright.reports.trust import barred, is_shown_instead, trust
+from modelwright.reports.trust import barred, trust
 from modelwright.reports.weakness import checklist, weak_spots
 from modelwright.training.record import RunRecord
 
@@ -231,12 +235,28 @@ def _metric_words(name: str) -> tuple[str, str]:
 
 
 def _importance(record: RunRecord) -> dict[str, Any]:
-    shares = [(name, share) for name, share in record.importance if is_number(share)]
-    shown = shares[:MAX_IMPORTANCES]
-    largest = max((share for _, share in shown), default=0.0)
-    rows = [(name, share, max(0.0, share / largest) if largest > 0 else 0.0) for name, share in shown]
-    rest = shares[MAX_IMPORTANCES:]
-    return {"rows": rows, "n_rest": len(rest), "rest": sum(share for _, share in rest)}
+    entries = record.importances or [
+        Importance((name,), share, math.nan, math.nan, math.nan) for name, share in record.importance
+    ]
+    entries = [entry for entry in entries if is_number(entry.share)]
+    shown, rest = entries[:MAX_IMPORTANCES], entries[MAX_IMPORTANCES:]
+    largest = max((entry.share for entry in shown), default=0.0)
+    decimals = decimals_for([entry.drop for entry in shown], 3)
+    seen = {column for entry in entries for column in entry.columns}
+    return {
+        "rows": [(e.name, e.share, max(0.0, e.share / largest) if largest > 0 else 0.0, _drop(e, decimals)) for e in shown],
+        "dominant": next((e.name for e in shown if e.dominant), ""),
+        "joined": any(len(e.columns) > 1 for e in shown),
+        "n_rest": len(rest),
+        "rest": sum(entry.share for entry in rest),
+        "n_missed": sum(column.name not in seen for column in record.plan.schema.features),
+    }
+
+
+def _drop(entry: Importance, decimals: int) -> str:
+    if not is_number(entry.drop):
+        return ""
+    return f"{fixed(entry.drop, decimals)} ({fixed(entry.low, decimals)} to {fixed(entry.high, decimals)})"
 
 
 def _timings(record: RunRecord) -> list[tuple[str, str, float]]:

@@ -6,30 +6,17 @@ A record of an older run lacks some of this; what it lacks is left out.
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from modelwright.audit.finding import Finding
 from modelwright.metrics.estimate import Interval
 from modelwright.reports.commands import audit_command, mended_train_command
 from modelwright.reports.format import count, estimated, is_number, metric_title, moment, number, p_value, percent, ranged
-from modelwright.splits.looks import BUDGET, Look, sentences
+from modelwright.reports.openings import level_words, look_of, opening_sentences
+from modelwright.splits.looks import BUDGET, Look
 from modelwright.training.record import Comparison, Evaluation, RunRecord
 
-#: Standard errors between a difference and zero at which a two-sided 5 % test sees it in 80 % of cases (metrics.paired).
-_DETECTABLE = 1.96 + 0.84
 _MOST_WAIVERS = 4
-
-
-def look_of(record: RunRecord) -> Look | None:
-    """The look at the sealed rows; None for runs that kept no ledger."""
-    return None if record.evaluation is None else record.evaluation.look
-
-
-def is_shown_instead(record: RunRecord) -> bool:
-    """Whether the score is that of an earlier, better model, and nothing of this one may be shown."""
-    look = look_of(record)
-    return look is not None and not look.reveals
 
 
 def baselines(evaluation: Evaluation) -> list[Comparison]:
@@ -44,39 +31,6 @@ def beaten(comparison: Comparison) -> str:
     return "worse" if comparison.difference.high < 0 else "unclear"
 
 
-def rows_needed(comparison: Comparison, n_rows: int) -> int | None:
-    """About how many sealed rows would show the difference seen in 80 % of cases.
-
-    None where the model is shown to be better, does not look better, or the rows say nothing of the spread.
-
-    Examples
-    --------
-    >>> seen = Interval(0.01, -0.01, 0.03)
-    >>> rows_needed(Comparison("linear", seen, seen, 0.3, False, ""), 1000)
-    8200
-    """
-    d = comparison.difference
-    if comparison.better or not (is_number(d.low) and is_number(d.high)) or d.value <= 0 or d.low > 0:
-        return None
-    rows = n_rows * (_DETECTABLE * (d.high - d.low) / (2 * 1.96 * d.value)) ** 2
-    if not n_rows < rows < 1e12:
-        return None
-    # Two digits; more would promise what the estimate cannot hold.
-    unit = 10 ** max(math.floor(math.log10(rows)) - 1, 0)
-    return int(math.ceil(rows / unit) * unit)
-
-
-def opening_words(record: RunRecord) -> str:
-    """How often the rows behind the score have been opened, in a few words.
-
-    "first opening of these rows", "opening 3 of these rows".
-    """
-    evaluation = record.evaluation
-    n = 1 if evaluation is None else evaluation.opened
-    rows = "the reserve" if (look := look_of(record)) is not None and look.part == "reserve" else "these rows"
-    return f"first opening of {rows}" if n == 1 else f"opening {n} of {rows}"
-
-
 def expectation(record: RunRecord) -> str:
     """What to expect on new rows, in one sentence."""
     evaluation, look = record.evaluation, look_of(record)
@@ -84,13 +38,17 @@ def expectation(record: RunRecord) -> str:
         return ""
     title = metric_title(record.metric)
     if look is not None and not look.reveals:
-        return (
-            f"The score shown, {title} {number(evaluation.score.value)}, belongs to run {look.best_run} and not to this model."
-        )
-    shown = evaluation.score if look is None or look.corrected is None else look.corrected
+        return f"The score shown is not that of this model, but of run {look.best_run}, which is at least as good."
+    shown = shown_score(evaluation)
     if not (is_number(shown.low) and is_number(shown.high)):
         return f"The {count(evaluation.n_rows)} sealed rows are too few to say within what range {title} lies."
     return f"On new rows like these, expect {title} between {ranged(shown).replace(' to ', ' and ')}."
+
+
+def shown_score(evaluation: Evaluation) -> Interval:
+    """The score with the interval of the level that the openings ask for."""
+    look = evaluation.look
+    return evaluation.score if look is None or look.corrected is None else look.corrected
 
 
 def trust(record: RunRecord) -> dict[str, Any] | None:
@@ -105,9 +63,10 @@ def trust(record: RunRecord) -> dict[str, Any] | None:
         "opened": min(evaluation.opened, BUDGET),
         "count": evaluation.opened,
         "budget": BUDGET,
-        "openings": _openings(record, evaluation),
+        "openings": opening_sentences(record),
         "facts": _ledger_facts(record),
-        "baselines": [_baseline(c, evaluation.n_rows) for c in baselines(evaluation)],
+        "needed": any(c.rows_needed for c in baselines(evaluation)),
+        "baselines": [_baseline(c) for c in baselines(evaluation)],
         "beaten": _beaten_sentence(evaluation),
         "repeats": _repeats(record),
     }
@@ -124,33 +83,31 @@ def _caveats(record: RunRecord) -> list[str]:
 def _why(record: RunRecord, evaluation: Evaluation) -> str:
     """On what the range rests."""
     look = look_of(record)
-    level = "95 %" if look is None or look.corrected is None else f"{100 * look.level:.4g} %"
+    if look is not None and not look.reveals:
+        return "A model that is no better tells nothing new, and its own numbers would only tell the next one what to fit."
+    level = 0.95 if look is None or look.corrected is None else look.level
     return (
-        f"The range is a {level} interval from {count(evaluation.n_rows)} rows that were sealed before any column was looked "
-        "at. It holds for rows that come the same way as these; it says nothing of other places or later times than the "
-        "table has."
+        f"The range is an interval at the {level_words(level)}, from {count(evaluation.n_rows)} rows that were sealed before "
+        f"any column was looked at. {_scope(record)}"
     )
 
 
-def _openings(record: RunRecord, evaluation: Evaluation) -> list[str]:
-    look = look_of(record)
-    if look is not None:
-        return sentences(look)
-    if evaluation.opened == 1:
-        return ["The sealed rows were opened once."]
-    return [
-        f"The sealed rows were opened {evaluation.opened} times. Every further opening makes a sealed score a little too kind: "
-        "choices made after the first one have seen it."
-    ]
+def _scope(record: RunRecord) -> str:
+    """For which rows the range holds."""
+    if record.plan.split_rule in ("time", "group_time"):
+        return "They are the latest of the table, so it holds for times to come as long as things go on as they did in them."
+    if record.plan.split_rule == "group":
+        return "They are of groups that training has not seen, so it holds for new ones of the same kind."
+    return "It holds for rows that come the same way as these, and says nothing of other places or of times after the table's."
 
 
 def _ledger_facts(record: RunRecord) -> list[tuple[str, str]]:
     look = look_of(record)
     if look is None:
         return []
-    facts = [("Opening", f"{look.count} of {BUDGET}"), ("What for", look.purpose), ("When", moment(look.at)), ("By", look.by)]
+    facts = [("Opened for", look.purpose), ("When", moment(look.at)), ("By", look.by)]
     if look.corrected is not None:
-        facts.append((f"Interval corrected for {look.best_count} openings", ranged(look.corrected)))
+        facts.append(("Corrected interval", ranged(look.corrected)))
     if not look.reveals:
         facts.append(("Score shown is of", f"run {look.best_run}, opening {look.best_count}"))
     if look.elsewhere:
@@ -171,9 +128,8 @@ def _reserve(record: RunRecord, look: Look) -> str:
     return f"{percent(share)} of the rows, " + ("may be opened now" if look.count >= BUDGET else "still sealed")
 
 
-def _baseline(comparison: Comparison, n_rows: int) -> dict[str, Any]:
+def _baseline(comparison: Comparison) -> dict[str, Any]:
     verdict = beaten(comparison)
-    needed = rows_needed(comparison, n_rows)
     return {
         "name": comparison.baseline,
         "score": estimated(comparison.baseline_score),
@@ -182,7 +138,7 @@ def _baseline(comparison: Comparison, n_rows: int) -> dict[str, Any]:
         "p": p_value(comparison.p_value),
         "verdict": verdict,
         "words": {"better": "beaten", "worse": "better than the model", "unclear": "not shown to be beaten"}[verdict],
-        "needed": f"about {count(needed)}" if needed else "",
+        "needed": f"about {count(comparison.rows_needed)}" if comparison.rows_needed else "",
     }
 
 
@@ -196,24 +152,35 @@ def _beaten_sentence(evaluation: Evaluation) -> str:
         return f"The model beats {which}, by more than chance explains."
     if won == 0:
         return "The model is not shown to beat any baseline; as far as these rows tell, a baseline serves as well."
-    others = " and ".join(c.baseline for c in found if not c.better)
-    return f"The model beats {won} of {len(found)} baselines, but is not shown to beat {others}."
+    text = f"The model beats {won} of {len(found)} baselines"
+    undecided = " and ".join(c.baseline for c in found if beaten(c) == "unclear")
+    stronger = " and ".join(c.baseline for c in found if beaten(c) == "worse")
+    text += f", but is not shown to beat {undecided}" if undecided else ""
+    return f"{text}, and {stronger} beats it." if stronger else f"{text}."
 
 
 def _repeats(record: RunRecord) -> dict[str, Any] | None:
-    spread = None if record.evaluation is None else record.evaluation.repeats
-    if spread is None or record.evaluation is None:
+    evaluation = record.evaluation
+    if evaluation is None or evaluation.repeats is None:
         return None
-    score = record.evaluation.score
-    width = score.high - score.low
-    words = ""
-    if is_number(spread.sd) and is_number(width) and width > 0:
-        share = (spread.high - spread.low) / width
-        meaning = (
-            "which rows were sealed matters more than the seed" if share < 0.5 else "the seed matters about as much as the rows"
-        )
-        words = f" That range is {percent(share)} of the width of the 95 % interval: {meaning}."
-    return {"sentence": spread.sentence + words, "values": [number(v) for v in spread.values]}
+    return {"sentence": seed_sentence(evaluation), "values": [number(v) for v in evaluation.repeats.values]}
+
+
+def seed_sentence(evaluation: Evaluation) -> str:
+    """How much the seed moves the score, held against the interval; empty where it was not tried."""
+    spread, width = evaluation.repeats, evaluation.score.high - evaluation.score.low
+    if spread is None:
+        return ""
+    if len(spread.values) < 2 or not (is_number(width) and width > 0):
+        return spread.sentence
+    share = (spread.high - spread.low) / width
+    if share < 0.01:
+        within = "to within a hundredth of the interval's width"
+        return f"{len(spread.values)} seeds score the same {within}: the seed does not matter here."
+    meaning = (
+        "which rows were sealed matters more than the seed" if share < 0.5 else "the seed matters about as much as the rows"
+    )
+    return f"{spread.sentence} That range is {percent(share)} of the width of the 95 % interval: {meaning}."
 
 
 def barred(record: RunRecord) -> dict[str, Any] | None:
@@ -245,11 +212,3 @@ def not_beaten(record: RunRecord) -> str:
     if evaluation.comparison is not None:
         return "" if evaluation.comparison.better else evaluation.comparison.sentence
     return "Not shown to be better than the baseline." if look is not None and look.beats_baseline is False else ""
-
-
-def shown_score(record: RunRecord) -> Interval | None:
-    """The interval at the level that the openings ask for."""
-    look = look_of(record)
-    if record.evaluation is None:
-        return None
-    return record.evaluation.score if look is None or look.corrected is None else look.corrected

@@ -6,8 +6,7 @@ from typing import Any
 
 from modelwright.evaluation.groupwise import Groupwise
 from modelwright.evaluation.slices import Slice
-from modelwright.metrics.estimate import Interval
-from modelwright.reports.format import NOTHING, metric_title, number
+from modelwright.reports.format import NOTHING, estimated, metric_title, number, p_value, ranged
 from modelwright.reports.reforms import reforms
 from modelwright.training.record import RunRecord
 
@@ -20,9 +19,10 @@ def weak_spots(record: RunRecord) -> dict[str, Any]:
     confirmed = [s for s in evaluation.slices if s.confirmed]
     if confirmed:
         worst = confirmed[0]
-        sentence = f"Worst where {' and '.join(worst.conditions)}: {_times(worst.excess)} the loss of the other rows."
+        where = " and ".join(worst.conditions)
+        sentence = f"The model does worst where {where}: there its mean loss is {_times(worst.excess)} that of the other rows."
     else:
-        sentence = "No group of rows was shown to be worse than the rest on sealed rows; the candidates were these."
+        sentence = "No group of rows is shown to be worse than the rest. These looked worst on validation rows:"
     return {
         "slices": [_slice(each) for each in evaluation.slices],
         "groups": [_groups(each, record.metric) for each in evaluation.groupwise],
@@ -31,12 +31,14 @@ def weak_spots(record: RunRecord) -> dict[str, Any]:
 
 
 def _slice(found: Slice) -> dict[str, Any]:
-    verdict = "too few rows" if found.p_value is None else f"p = {found.p_value:.2g}"
+    verdict = "too few rows"
+    if found.p_value is not None:
+        verdict = f"p {text}" if (text := p_value(found.p_value)).startswith("<") else f"p = {text}"
     return {
         "conditions": " and ".join(found.conditions),
         "n": found.n_sealed,
         "score": NOTHING if found.score is None else number(found.score.value),
-        "interval": _range(found.score),
+        "interval": ranged(found.score),
         "excess": _times(found.excess),
         "verdict": verdict if found.confirmed or found.p_value is None else f"not shown, {verdict}",
         "confirmed": found.confirmed,
@@ -46,8 +48,7 @@ def _slice(found: Slice) -> dict[str, Any]:
 def _groups(found: Groupwise, metric: str) -> dict[str, Any]:
     names = list(dict.fromkeys([metric, *(name for g in found.groups for name in g.metrics)]))
     rows = [
-        (g.group, g.n_rows, [f"{number(i.value)} ({_range(i)})" if (i := g.metrics.get(name)) else "unknown" for name in names])
-        for g in found.groups
+        (g.group, g.n_rows, [estimated(i) if (i := g.metrics.get(name)) else "unknown" for name in names]) for g in found.groups
     ]
     if metric not in found.gaps:
         sentence = "There are too few rows to compare groups."
@@ -61,10 +62,6 @@ def checklist(record: RunRecord) -> dict[str, Any]:
     """The REFORMS items, and how many of them the record fills."""
     items = reforms(record)
     return {"rows": items, "filled": sum(bool(item.answer) for item in items)}
-
-
-def _range(interval: Interval | None) -> str:
-    return NOTHING if interval is None else f"{number(interval.low)} to {number(interval.high)}"
 
 
 def _times(excess: float | None) -> str:
