@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console
 
-from modelwright.audit.finding import Finding
+from modelwright.audit.finding import Cost, Finding, Fix, Waiver
 from modelwright.cli.render import finding_lines, next_commands, print_summary, quiet_lines, result_json, score_sentences
+from modelwright.splits.looks import Look
 from modelwright.tables.schema import Column, Schema
 from modelwright.training.record import Comparison, Evaluation, Interval, MemberRecord, Plan, RunRecord, Trial
 
@@ -93,7 +95,7 @@ def test_summary_tells_score_interval_comparison_findings_and_places(tmp_path: P
         "Run churn-20260102-030405",
         "predicts Churn (binary) from 1,000 rows, 21 columns; 6 trials in 58.2 s of 1 min.",
         "200 of 1,000 rows are sealed, with the same share of each class.",
-        "ROC AUC 0.8402 (95 % interval 0.8112 to 0.8691) on 200 sealed rows, opened once.",
+        "ROC AUC 0.8402 (95 % interval 0.8112 to 0.8691) on 200 sealed rows, first opening of these rows.",
         "Better than the constant baseline by 0.34.",
         "Also: log loss 0.4120.",
         "Column 'b' tells the target [almost] alone. Exclude b.",
@@ -160,8 +162,9 @@ def test_next_commands_quote_names_and_use_the_data_that_exists(tmp_path: Path, 
     commands = [command for command, _ in next_commands(RECORD, folder)]
     assert commands == [
         f"modelwright predict {RECORD.id} 'churn [1].csv' -o scored.csv",
+        f"modelwright explain {RECORD.id} 'churn [1].csv'",
+        f"modelwright card {RECORD.id} -o CARD.md",
         f"modelwright show {RECORD.id}",
-        "modelwright init 'churn [1].csv' --target Churn",
     ]
 
 
@@ -169,15 +172,73 @@ def test_next_commands_outside_the_default_home_name_the_folder(tmp_path: Path, 
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "elsewhere" / "runs" / RECORD.id
     folder.mkdir(parents=True)
-    assert next_commands(RECORD, folder)[1][0] == f"modelwright show elsewhere/runs/{RECORD.id}"
+    assert next_commands(RECORD, folder)[-1][0] == f"modelwright show elsewhere/runs/{RECORD.id}"
 
 
-def test_quiet_result_is_score_comparison_critical_findings_and_places(tmp_path: Path) -> None:
+def test_quiet_result_is_critical_findings_score_comparison_and_places(tmp_path: Path) -> None:
     lines = quiet_lines(RECORD, tmp_path)
-    assert lines[0].startswith("ROC AUC 0.8402")
-    assert lines[1] == "Better than the constant baseline by 0.34."
-    assert lines[2].startswith("critical: Column 'b'")
+    assert lines[0].startswith("critical: Column 'b'")
+    assert lines[1].startswith("ROC AUC 0.8402")
+    assert lines[2] == "Better than the constant baseline by 0.34."
     assert [line.split(":")[0] for line in lines[3:]] == ["report", "model"]
+
+
+LOOK = Look(
+    "9f9f", "evaluation", 3, RECORD.id, "why", "2026-01-02T03:04:05+00:00", "ada", "roc_auc", EVALUATION.score,
+    Interval(0.8402, 0.801, 0.879), 1 - 0.05 / 12, True, RECORD.id, 3, hash="c0ffee",
+)  # fmt: skip
+
+
+def with_evaluation(**changes: Any) -> RunRecord:
+    return msgspec.structs.replace(RECORD, evaluation=msgspec.structs.replace(EVALUATION, **changes))
+
+
+def test_critical_findings_stand_before_the_leaderboard_and_not_below_again(tmp_path: Path) -> None:
+    text = printed(RECORD, tmp_path)
+    assert text.index("Column 'b' tells the target") < text.index("Leaderboard") < text.index("Column 'a' is 90 % missing")
+    assert text.count("Column 'b' tells the target") == 1
+
+
+def test_a_baseline_that_is_not_beaten_is_told_before_anything_is_scored(tmp_path: Path) -> None:
+    sentence = "Not shown to be better than the constant baseline: difference 0.001 ROC AUC."
+    comparison = msgspec.structs.replace(COMPARISON, better=False, sentence=sentence)
+    record = msgspec.structs.replace(with_evaluation(comparison=comparison), barriers=[sentence])
+    text = printed(record, tmp_path)
+    assert (
+        text.index("Column 'b' tells") < text.index(sentence) < text.index("not to be registered") < text.index("Leaderboard")
+    )
+    assert text.count(sentence) == 1
+    assert quiet_lines(record, tmp_path)[1] == sentence
+
+
+def test_a_later_opening_gives_its_number_and_the_corrected_interval() -> None:
+    sentences = score_sentences(with_evaluation(look=LOOK, opened=3))
+    assert sentences[0].endswith("on 200 sealed rows, opening 3 of these rows.")
+    assert "Corrected for repeated openings, the interval is 0.8010 to 0.8790 (99.58 % level)." in sentences
+
+
+def test_a_score_that_is_shown_instead_names_its_run() -> None:
+    look = msgspec.structs.replace(LOOK, better_than_shown=False, best_run="old-run", best_count=1, beats_baseline=False)
+    record = with_evaluation(look=look, opened=3, comparison=None, others={})
+    sentences = score_sentences(record)
+    assert "(95 % interval 0.8112 to 0.8691) of run old-run on 200 sealed rows" in sentences[0]
+    assert sentences[1].startswith("The model is no better than the best shown so far, ROC AUC 0.8402 (run old-run, opening 1)")
+
+
+def test_a_finding_tells_its_cost_its_mend_or_who_waived_it() -> None:
+    cost = Cost("roc_auc", 0.99, 0.8, "ROC AUC 0.99 with it, 0.80 without.")
+    found = Finding("leak", "critical", "Column 'b' leaks.", ("b",), mend="Exclude b.", fix=Fix(exclude=("b",)), cost=cost)
+    waived = msgspec.structs.replace(found, waiver=Waiver("known at the counter", "ada", "2026-01-02T03:04:05+00:00"))
+    lines = finding_lines(msgspec.structs.replace(RECORD, findings=[found, waived]))
+    assert lines[0][1] == "Column 'b' leaks. ROC AUC 0.99 with it, 0.80 without. Exclude b."
+    assert lines[1][1].endswith("0.80 without. Waived by ada on 2026-01-02: known at the counter")
+
+
+def test_the_mend_of_a_critical_finding_is_the_first_command(tmp_path: Path) -> None:
+    found = Finding("leak", "critical", "Column 'b' leaks.", ("b",), fix=Fix(exclude=("b",)))
+    commands = [command for command, _ in next_commands(msgspec.structs.replace(RECORD, findings=[found]), tmp_path)]
+    assert commands[0] == "modelwright audit 'churn [1].csv' --target Churn --task binary --fix"
+    assert len(commands) == 4
 
 
 def test_machine_result_is_json_without_plots(tmp_path: Path) -> None:
@@ -185,4 +246,8 @@ def test_machine_result_is_json_without_plots(tmp_path: Path) -> None:
     assert result["type"] == "Result"
     assert result["evaluation"]["score"] == {"value": 0.8402, "low": 0.8112, "high": 0.8691}
     assert result["evaluation"]["plots"] == {}
+    assert result["look"] is None
+    assert result["barriers"] == []
+    assert [c["baseline"] for c in result["comparisons"]] == ["constant"]
+    assert [f["name"] for f in result["findings"]] == ["few_rows", "missing", "leak"]
     assert [row["algorithm"] for row in result["leaderboard"]][:2] == ["lightgbm", "constant"]

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelwright.audit.finding import Finding
 from modelwright.metrics.estimate import Interval
-from modelwright.reports.format import NOTHING, count, duration, metric_title, number
+from modelwright.reports.commands import audit_command
+from modelwright.reports.decisions import interval_sentence, threshold_sentences
+from modelwright.reports.format import NOTHING, count, duration, metric_title, number, shortened
 from modelwright.reports.leaderboard import Line, leaderboard
+from modelwright.reports.openings import is_shown_instead, opening_sentences, opening_words
+from modelwright.reports.trust import baselines, not_beaten, seed_sentence
 from modelwright.spec import DEFAULT_HOME
-from modelwright.training.record import RunRecord
+from modelwright.training.record import Evaluation, RunRecord
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -33,7 +38,7 @@ def leaderboard_table(record: RunRecord) -> Table:
         table.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for line in _shown_lines(record):
-        remark = "baseline" if line.baseline else "one fold only" if line.rank == NOTHING else ""
+        remark = "baseline" if line.baseline else "one fold only" if line.rank == NOTHING else "tied" if line.tied else ""
         weight = weights.get(line.number)
         table.add_row(
             line.rank,
@@ -60,10 +65,13 @@ def _shown_lines(record: RunRecord) -> list[Line]:
 
 
 def leaderboard_remarks(record: RunRecord) -> list[str]:
-    """What the table leaves out: further trials, and the algorithms that failed or are not installed, each once."""
+    """What the table leaves out: what "tied" means, further trials, and algorithms that failed or are not installed, once."""
     board = leaderboard(record)
-    hidden = len(board.lines) - len(_shown_lines(record))
+    shown = _shown_lines(record)
+    hidden = len(board.lines) - len(shown)
     remarks = [f"{hidden} more trial{'' if hidden == 1 else 's'} in the report."] if hidden else []
+    if any(line.tied for line in shown):
+        remarks.insert(0, "tied: the distance to the first may be chance.")
     # One algorithm often fails many times for one reason.
     remarks += dict.fromkeys(f"{line.algorithm} {line.state}: {line.error.splitlines()[0]}" for line in board.failures)
     return remarks
@@ -95,17 +103,30 @@ def score_sentences(record: RunRecord) -> list[str]:
             )
         return sentences
     evaluation = record.evaluation
-    opened = "opened once" if evaluation.opened == 1 else f"opened {evaluation.opened} times"
-    score = f"{title} {interval_text(evaluation.score)} on {count(evaluation.n_rows)} sealed rows, {opened}."
-    sentences = [score]
-    if evaluation.comparison is not None:
+    whose = f" of run {evaluation.look.best_run}" if is_shown_instead(record) and evaluation.look is not None else ""
+    score = f"{title} {interval_text(evaluation.score)}{whose} on {count(evaluation.n_rows)} sealed rows"
+    sentences = [f"{score}, {opening_words(record)}.", *opening_sentences(record)[1:]]
+    if evaluation.comparison is not None and evaluation.comparison.better:
         sentences.append(evaluation.comparison.sentence)
     others = [
         f"{metric_title(name)} {number(value.value)}" for name, value in evaluation.others.items() if name != record.metric
     ]
     if others:
         sentences.append("Also: " + ", ".join(others) + ".")
-    return sentences
+    return sentences + _asked_for(record, evaluation)
+
+
+def _asked_for(record: RunRecord, evaluation: Evaluation) -> list[str]:
+    """What costs, a floor, repeats and intervals came to."""
+    said = []
+    if evaluation.threshold is not None and (evaluation.threshold.cost is not None or evaluation.threshold.floor):
+        positive = str(record.plan.classes[1]) if len(record.plan.classes) > 1 else "1"
+        said.append(" ".join(threshold_sentences(evaluation.threshold, shortened(positive, 30))))
+    if evaluation.conformal is not None and record.task == "regression":
+        said.append(interval_sentence(evaluation.conformal))
+    if evaluation.repeats is not None:
+        said.append(seed_sentence(evaluation))
+    return said
 
 
 def finding_lines(record: RunRecord, most: int = _MOST_FINDINGS) -> list[tuple[str, str]]:
@@ -115,7 +136,7 @@ def finding_lines(record: RunRecord, most: int = _MOST_FINDINGS) -> list[tuple[s
     lines: list[tuple[str, str]] = []
     for finding in findings:
         if finding.severity != "info" and len(lines) < most:
-            lines.append((finding.severity, f"{finding.message} {finding.mend}".strip()))
+            lines.append((finding.severity, _finding_text(finding)))
     if rest := len(findings) - len(lines):
         lines.append(
             ("info", f"{rest} more in the report." if lines else f"{rest} remark{'' if rest == 1 else 's'}, in the report.")
@@ -123,17 +144,27 @@ def finding_lines(record: RunRecord, most: int = _MOST_FINDINGS) -> list[tuple[s
     return lines
 
 
+def _finding_text(finding: Finding) -> str:
+    """What was found, what it costs, and what mends it or who accepted it."""
+    parts = [finding.message, finding.cost.sentence if finding.cost is not None else "", finding.mend]
+    if finding.waiver is not None:
+        parts[-1] = f"Waived by {finding.waiver.by} on {finding.waiver.at[:10]}: {finding.waiver.reason}"
+    return " ".join(part for part in parts if part).strip()
+
+
 def next_commands(record: RunRecord, folder: Path, *, program: str = "modelwright") -> list[tuple[str, str]]:
-    """Three (command, meaning) pairs that work as they stand."""
+    """Three or four (command, meaning) pairs that work as they stand; what mends a critical finding comes first."""
     run = shlex.quote(folder.name if _is_in_home(folder) else str(shown_path(folder)))
     source = record.source if record.source and Path(record.source).is_file() else "new.csv"
-    data = shlex.quote(str(record.spec.get("data") or source))
-    target = f" --target {shlex.quote(record.target)}" if record.target else ""
-    return [
-        (f"{program} predict {run} {shlex.quote(source)} -o scored.csv", "score rows with this model"),
-        (f"{program} show {run}", "see this summary again"),
-        (f"{program} init {data}{target}", "write modelwright.toml, to change and keep the settings"),
-    ]
+    data = shlex.quote(source)
+    mend = []
+    if any(f.bars_promotion and f.fix for f in record.findings) and (command := audit_command(record)):
+        mend.append((command.replace("modelwright", program, 1), "write the mends into modelwright.toml; then train again"))
+    found = [*mend, (f"{program} predict {run} {data} -o scored.csv", "score rows with this model")]
+    if record.target is not None:
+        found.append((f"{program} explain {run} {data}", "say what moved the predictions of single rows"))
+    found.append((f"{program} card {run} -o CARD.md", "write the model card"))
+    return found if mend else [*found, (f"{program} show {run}", "see this summary again")]
 
 
 def _is_in_home(folder: Path) -> bool:
@@ -172,15 +203,25 @@ def run_summary(record: RunRecord, folder: Path, *, program: str = "modelwright"
         out += indented(Text(record.plan.split_sentence))
     if record.interrupted:
         out += indented(Text("The search was stopped early; the model is the best of what was done.", style="yellow"))
+    findings = finding_lines(record)
+    critical = [line for line in findings if line[0] == "critical"]
+    if critical:
+        out.append(Text("\nCritical", style="bold red"))
+        out += indented(*(Text(text) for _, text in critical))
+    if sentence := not_beaten(record):
+        out += [Text(""), *indented(Text(sentence, style="bold yellow"))]
+    if record.barriers:
+        why = "Until that is settled, the model" if critical or sentence else f"{' '.join(record.barriers)} The model"
+        out += indented(Text(f"{why} is not to be registered or promoted.", style="dim"))
     out.append(heading("Leaderboard, on validation rows"))
     out += indented(leaderboard_table(record), *(Text(remark, style="dim") for remark in leaderboard_remarks(record)))
     out.append(heading("Score"))
     first, *rest = score_sentences(record)
     out += indented(Text(first, style="bold green" if record.evaluation else "yellow"), *map(Text, rest))
-    if lines := finding_lines(record):
+    if others := [line for line in findings if line[0] != "critical"]:
         out.append(heading("Findings"))
         table = Table.grid(padding=(0, 2))
-        for severity, text in lines:
+        for severity, text in others:
             table.add_row(Text(severity, style=_SEVERITIES[severity]), Text(text))
         out += indented(table)
     out.append(heading("Where it is"))
@@ -209,10 +250,15 @@ def print_summary(console: Console, record: RunRecord, folder: Path, *, program:
 
 
 def quiet_lines(record: RunRecord, folder: Path) -> list[str]:
-    """The result alone, a line each: score, comparison, critical findings, report and model."""
-    critical = [f"critical: {text}" for severity, text in finding_lines(record) if severity == "critical"]
-    places = [f"report: {shown_path(folder / 'report.html')}", f"model: {shown_path(folder / 'model')}"]
-    return score_sentences(record)[:2] + critical + places
+    """The result alone, a line each: critical findings, a baseline that is not beaten, score, comparison, places."""
+    lines = [f"critical: {text}" for severity, text in finding_lines(record) if severity == "critical"]
+    lines += [sentence] if (sentence := not_beaten(record)) else []
+    lines.append(score_sentences(record)[0])
+    if record.evaluation is None:
+        lines += score_sentences(record)[1:]
+    elif record.evaluation.comparison is not None and record.evaluation.comparison.better:
+        lines.append(record.evaluation.comparison.sentence)
+    return [*lines, f"report: {shown_path(folder / 'report.html')}", f"model: {shown_path(folder / 'model')}"]
 
 
 def result_json(record: RunRecord, folder: Path) -> dict[str, Any]:
@@ -233,7 +279,11 @@ def result_json(record: RunRecord, folder: Path) -> dict[str, Any]:
         "metric": record.metric,
         "greater_is_better": record.greater_is_better,
         "validation_score": record.validation_score,
+        "barriers": record.barriers,
         "evaluation": evaluation,
+        "look": None if evaluation is None else evaluation["look"],
+        "comparisons": [] if record.evaluation is None else msgspec.to_builtins(baselines(record.evaluation)),
+        "standings": msgspec.to_builtins(record.standings),
         "leaderboard": [
             {
                 "trial": trial.number,
@@ -250,7 +300,7 @@ def result_json(record: RunRecord, folder: Path) -> dict[str, Any]:
             }
             for trial in (trials[line.number] for line in [*board.lines, *board.failures])
         ],
-        "findings": msgspec.to_builtins(record.findings),
+        "findings": [{"name": finding.name, **msgspec.to_builtins(finding)} for finding in record.findings],
         "notes": record.notes,
         "wall_s": record.wall_s,
         "budget_s": record.budget_s,

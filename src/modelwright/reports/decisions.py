@@ -204,7 +204,7 @@ def interval_sentence(report: ConformalReport) -> str:
     if found.high < min(report.nominal, low):
         verdict = "fewer than promised"
     elif found.low > max(report.nominal, high):
-        verdict = "more than promised: they could be narrower"
+        verdict = "more than promised, so they could be narrower"
     else:
         verdict = "as promised"
     return f"{holds} (95 % interval {percent(found.low)} to {percent(found.high)}): {verdict}."
