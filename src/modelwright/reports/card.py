@@ -11,9 +11,24 @@ from typing import Any
 
 from modelwright.audit.finding import Finding
 from modelwright.metrics.estimate import Interval
-from modelwright.reports.format import count, duration, metric_title, number, percent
-from modelwright.reports.reforms import reforms
-from modelwright.training.record import Evaluation, RunRecord
+from modelwright.reports.decisions import calibration_sentence, interval_sentence, threshold_sentences
+from modelwright.reports.format import (
+    count,
+    duration,
+    estimated,
+    estimated_share,
+    metric_title,
+    number,
+    p_value,
+    percent,
+    ranged,
+)
+from modelwright.reports.leaderboard import standing_sentence
+from modelwright.reports.openings import is_shown_instead, opening_sentences
+from modelwright.reports.reforms import reforms, source_name
+from modelwright.reports.reliability import worst_name
+from modelwright.reports.trust import baselines, beaten, expectation, seed_sentence
+from modelwright.training.record import RunRecord
 
 _PIPELINES = {
     "binary": "tabular-classification",
@@ -23,6 +38,7 @@ _PIPELINES = {
 }
 _LEFT = "*For you to write.*"
 _MOST_IMPORTANT = 10
+_VERDICTS = {"better": "beaten", "worse": "better than the model", "unclear": "not shown to be beaten"}
 
 
 def card(record: RunRecord) -> str:
@@ -47,16 +63,12 @@ def card(record: RunRecord) -> str:
         *_section("Training data", _data(record)),
         *_section("Findings of the audit", _findings(record)),
         *_section("Evaluation", _evaluation(record)),
+        *_section("Probabilities, threshold and intervals", _decisions(record)),
         *_section("Where it is weak", _weak(record)),
         *_section("How to use it", _use(record)),
         *_section("REFORMS checklist", _reforms(record)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _source(record: RunRecord) -> str:
-    """Name of the file; the folders it lay in are nobody's business."""
-    return record.source.replace("\\", "/").rpartition("/")[2] if "://" not in record.source else record.source
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
@@ -73,14 +85,15 @@ def _metadata(record: RunRecord) -> str:
         f"tags: {json.dumps(['tabular', record.task, 'modelwright'])}",
         f"metrics: {json.dumps([record.metric])}",
     ]
-    if record.evaluation is not None:
+    # A score that belongs to another run must not be listed as this model's.
+    if record.evaluation is not None and not is_shown_instead(record):
         values: dict[str, Interval] = {record.evaluation.metric: record.evaluation.score, **record.evaluation.others}
         lines += [
             "model-index:",
             f"- name: {json.dumps(record.name)}",
             "  results:",
             f"  - task: {json.dumps({'type': pipeline})}",
-            f"    dataset: {json.dumps({'name': _source(record), 'type': 'tabular', 'revision': record.fingerprint})}",
+            f"    dataset: {json.dumps({'name': source_name(record), 'type': 'tabular', 'revision': record.fingerprint})}",
             "    metrics:",
             *(
                 f"    - {json.dumps({'type': name, 'value': round(v.value, 6), 'name': f'{metric_title(name)}, sealed rows'})}"
@@ -105,14 +118,14 @@ def _details(record: RunRecord) -> list[str]:
         f"- Chosen by {metric_title(record.metric)} from {len(record.trials)} candidates in {duration(record.wall_s)}.",
         f"- modelwright {record.modelwright}, seed {record.plan.seed}, one thread a fit.",
     ]
-    if record.plan.threshold is not None:
-        facts.append(f"- The positive class is predicted from a probability of {number(record.plan.threshold)} on.")
+    if standing := standing_sentence(record):
+        facts.append(f"- {_escaped(standing)}")
     return [_table(("Algorithm", "Weight", "Iterations", "Rows"), rows), "\n".join(facts)]
 
 
 def _data(record: RunRecord) -> list[str]:
     lines = [
-        f"{_escaped(_source(record))}: {count(record.n_rows)} rows, {count(record.n_columns)} columns.",
+        f"{_escaped(source_name(record))}: {count(record.n_rows)} rows, {count(record.n_columns)} columns.",
         _escaped(record.plan.split_sentence),
     ]
     if record.summary is not None and record.summary.target:
@@ -145,20 +158,57 @@ def _evaluation(record: RunRecord) -> list[str]:
     evaluation = record.evaluation
     if evaluation is None:
         return ["There is no sealed score."]
-    values = {evaluation.metric: evaluation.score, **evaluation.others}
-    rows = [(metric_title(name), number(v.value), f"{number(v.low)} to {number(v.high)}") for name, v in values.items()]
+    said = opening_sentences(record)
+    if evaluation.look is not None:
+        said.append(f"Evaluation rows {evaluation.look.vault[:16]}, line {evaluation.look.hash[:16]} of their ledger.")
     lines = [
-        f"On {count(evaluation.n_rows)} sealed rows that no step of training was handed. {_looks(evaluation)}",
-        _table(("Metric", "Value", "95 % interval"), rows),
+        f"**{_escaped(expectation(record))}**",
+        f"On {count(evaluation.n_rows)} sealed rows that no step of training was handed. {_escaped(' '.join(said))}",
     ]
-    comparisons = evaluation.comparisons or ([evaluation.comparison] if evaluation.comparison else [])
-    if comparisons:
-        lines.append("\n".join(f"- {_escaped(comparison.sentence)}" for comparison in comparisons))
+    if not is_shown_instead(record):
+        values = {evaluation.metric: evaluation.score, **evaluation.others}
+        rows = [(metric_title(name), number(v.value), ranged(v)) for name, v in values.items()]
+        lines.append(_table(("Metric", "Value", "95 % interval"), rows))
+    if found := baselines(evaluation):
+        compared = [
+            (c.baseline, estimated(c.baseline_score), estimated(c.difference), p_value(c.p_value), _VERDICTS[beaten(c)])
+            for c in found
+        ]
+        lines.append(_table(("Baseline", metric_title(record.metric), "Model better by", "p", "Verdict"), compared))
+    if spread := seed_sentence(evaluation):
+        lines.append(_escaped(spread))
     return lines
 
 
-def _looks(evaluation: Evaluation) -> str:
-    return "They were opened once." if evaluation.opened == 1 else f"They have been opened {evaluation.opened} times."
+def _decisions(record: RunRecord) -> list[str]:
+    """Calibration, threshold and prediction intervals, a line each."""
+    evaluation = record.evaluation
+    if evaluation is None:
+        return []
+    lines = []
+    if (calibration := evaluation.calibration) is not None:
+        slope = (
+            ""
+            if calibration.slope is None
+            else f" Slope {estimated(calibration.slope)}; Brier score {number(calibration.brier)}."
+        )
+        method = (
+            "No map was applied" if calibration.method == "none" else f"Calibrated by {calibration.method} on validation rows"
+        )
+        lines.append(f"- {_escaped(f'{calibration_sentence(calibration)}{slope} {method}.')}")
+    if (threshold := evaluation.threshold) is not None:
+        positive = str(record.plan.classes[1]) if len(record.plan.classes) > 1 else "1"
+        rates = f"Precision {estimated_share(threshold.precision)}, recall {estimated_share(threshold.recall)}."
+        lines.append(f"- {_escaped(' '.join([*threshold_sentences(threshold, positive), rates]))}")
+    if (conformal := evaluation.conformal) is not None:
+        size = (
+            f"mean width {number(conformal.size)}"
+            if conformal.kind == "interval"
+            else f"{conformal.size:.2f} classes on average"
+        )
+        worst = "".join(f" Least: {worst_name(w.kind, w.name)}, {estimated_share(w.coverage)}." for w in conformal.worst[:3])
+        lines.append(f"- {_escaped(f'{interval_sentence(conformal)} {size[:1].upper()}{size[1:]}.{worst}')}")
+    return ["\n".join(lines)] if lines else []
 
 
 def _weak(record: RunRecord) -> list[str]:
@@ -188,7 +238,7 @@ def _weak(record: RunRecord) -> list[str]:
 def _interval(interval: Interval | None) -> str:
     if interval is None:
         return "unknown: too few rows"
-    return f"{number(interval.value)} ({number(interval.low)} to {number(interval.high)})"
+    return estimated(interval)
 
 
 def _use(record: RunRecord) -> list[str]:
