@@ -38,11 +38,12 @@ TESTS = (
 
 def parts(data: str | None, out: Path, quick: bool) -> dict[str, tuple[str, list[list[str]]]]:
     """Name -> (goals, commands)."""
-    leaks = ["-m", "benchmarks.leaks.run", "--out", str(out / "leaks.jsonl")]
+    leaks = ["benchmarks/leaks/run.py", "--out", str(out / "leaks.jsonl")]
+    summary = ["benchmarks/leaks/run.py", "summary", str(out / "leaks.jsonl")]
     uncertainty = ["benchmarks/uncertainty.py"]
     if quick:
         return {
-            "leaks": ("1-4 planted leaks, built-in tables", [[*leaks, "--quick"]]),
+            "leaks": ("1-4 planted leaks, built-in tables", [[*leaks, "--quick"], summary]),
             "speed": ("5 seconds and memory of the audit", [["benchmarks/audit_speed.py", "--quick"]]),
             "split": ("6 seconds and memory of the split", [["benchmarks/split_speed.py", "--rows", "200000"]]),
             "looks": ("10 optimism after many looks", [["benchmarks/looks.py", "--quick"]]),
@@ -57,9 +58,9 @@ def parts(data: str | None, out: Path, quick: bool) -> dict[str, tuple[str, list
         "labels": ("random labels", [["benchmarks/random_labels.py", *(["--data", data] if data else [])]]),
     }
     if data is None:
-        return {"leaks": ("1-4 planted leaks, built-in tables", [[*leaks, "--quick"]]), **wanted}
+        return {"leaks": ("1-4 planted leaks, built-in tables", [[*leaks, "--quick"], summary]), **wanted}
     return {
-        "leaks": ("1-4 planted leaks", [[*leaks, "--data", data, "--strengths", "1.0,0.7,0.4,0.2"]]),
+        "leaks": ("1-4 planted leaks", [[*leaks, "--data", data, "--strengths", "1.0,0.7,0.4,0.2"], summary]),
         **wanted,
         "coverage": ("interval coverage on tables", [["benchmarks/coverage.py", data, "--out", str(out / "coverage.jsonl")]]),
         "decisions": ("14, 15 conformal coverage, calibration", [["benchmarks/decisions.py", data]]),
