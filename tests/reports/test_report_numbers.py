@@ -225,7 +225,8 @@ def test_commands_repeat_every_option_of_the_spec(records: dict[str, RunRecord])
     assert lines["Train again"] == (
         "modelwright train rows.csv --target Churn --task binary --metric roc_auc --seed 0 --budget 60s "
         "--algorithms lightgbm,catboost --exclude 'a b' --exclude c "
-        "--type 'zip code=category' --missing-value age=-1 --evaluation 0.3 --cost fp=1,fn=20 --repeats 3 --strict --home elsewhere"
+        "--type 'zip code=category' --missing-value age=-1 --evaluation 0.3 "
+        "--cost fp=1,fn=20 --repeats 3 --strict --home elsewhere"
     )
     assert (
         lines["Predict new rows"] == "modelwright predict elsewhere/runs/20250311-142501-churn-7f3a/model new.csv -o scored.csv"
