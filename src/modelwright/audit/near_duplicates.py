@@ -74,12 +74,13 @@ def _inside(context: Context, near: np.ndarray) -> Finding:
 def _across(context: Context) -> Finding | None:
     copies = context.row_copies
     units, exact = copies.near.units, copies.exact
-    crossing = copies.crossing(units) & ~copies.crossing(exact)
-    n_crossing, m = int(crossing.sum()), len(crossing)
+    known = copies.crossing(exact)
+    crossing = copies.crossing(units) & ~known
+    # Exact copies are another finding: what counts is the share among the rows that are none.
+    n_crossing, m = int(crossing.sum()), int((~known).sum())
     if not n_crossing:
         return None
-    share = n_crossing / m
-    by_chance = max(0.0, copies.by_chance(units) - copies.by_chance(exact))
+    share, by_chance = n_crossing / m, copies.near_by_chance
     excess = share - by_chance
     severity: Severity = "info"
     if n_crossing >= _MIN_CROSSING and excess > excess_bar(by_chance, m):
@@ -88,7 +89,7 @@ def _across(context: Context) -> Finding | None:
         check="near_duplicates_across_split",
         severity=severity,
         message=f"{n_crossing:,} of {m:,} evaluation rows ({100 * share:.2g} %) are near copies of training rows; among "
-        f"training rows divided in the same way it is {100 * by_chance:.2g} %.",
+        f"distinct training rows divided in the same way it is {100 * by_chance:.2g} %.",
         rows=evaluation_numbers(context, np.flatnonzero(crossing)),
         evidence={
             "count": n_crossing,

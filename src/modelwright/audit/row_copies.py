@@ -65,16 +65,30 @@ class RowCopies:
 
         The part is divided off as the roles would: the latest rows, whole entities, or rows drawn at random.
         """
-        n, m = self.n_training, len(units) - self.n_training
-        m = max(1, min(m, n // 3))
+        return self._by_chance(units, np.arange(self.n_training))
+
+    @cached_property
+    def near_by_chance(self) -> float:
+        """The same for near copies, among distinct rows."""
+        return self._by_chance(self.near.units, np.sort(np.unique(self.exact[: self.n_training], return_index=True)[1]))
+
+    @cached_property
+    def distinct(self) -> np.ndarray:
+        """Positions of training rows of which no other is a copy or near copy, the first of each set."""
+        return np.sort(np.unique(self.near.units[: self.n_training], return_index=True)[1])
+
+    def _by_chance(self, units: np.ndarray, rows: np.ndarray) -> float:
+        n = len(rows)
+        m = max(1, min(self.frame.height - self.n_training, n // 3))
         if self.when is not None:
-            order = np.argsort(np.nan_to_num(self.when, nan=-np.inf), kind="stable")
+            order = np.argsort(np.nan_to_num(self.when[rows], nan=-np.inf), kind="stable")
         elif self.entity is not None:
             mixed = np.random.default_rng(0).permutation(int(self.entity.max(initial=0)) + 1)
-            order = np.argsort(mixed[self.entity], kind="stable")
+            order = np.argsort(mixed[self.entity[rows]], kind="stable")
         else:
             order = np.random.default_rng(0).permutation(n)
-        return float(shared(units[order[: n - m]], units[order[n - m :]]).mean())
+        units = units[rows[order]]
+        return float(shared(units[: n - m], units[n - m :]).mean())
 
 
 def row_copies(context: Context) -> RowCopies:

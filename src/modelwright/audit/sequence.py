@@ -22,11 +22,12 @@ _LEAST_GIVEN = 0.5
 
 
 def sample_rows(context: Context, most: int | None = None) -> np.ndarray:
-    """Positions of rows that a quick model is fitted on, ascending."""
+    """Positions of rows that a quick model is fitted on, ascending; of copies one, lest they decide the score."""
     limit = most or min(_MOST_ROWS, max(_FEWEST_ROWS, _CELLS // max(1, len(context.present))))
-    if context.n_rows <= limit:
-        return np.arange(context.n_rows)
-    return np.sort(np.random.default_rng(0).choice(context.n_rows, limit, replace=False))
+    rows = context.row_copies.distinct
+    if len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
 
 
 def forward_drop(context: Context, order: np.ndarray) -> Drop | None:

@@ -35,7 +35,7 @@ _CODE = re.compile(r"^\S*\d\S*$")
 
 def check(context: Context) -> list[Finding]:
     """The column that most looks like an entity, if no group is declared."""
-    if context.y is None or context.group_name is not None or context.n_rows < _MIN_ROWS:
+    if context.y is None or not context.present or context.group_name is not None or context.n_rows < _MIN_ROWS:
         return []
     found = entities(context, least_memory=LEAST_MEMORY)
     remembering = [entity for entity in found if remembers(entity)]
@@ -135,17 +135,17 @@ def damage(context: Context, name: str) -> Drop | None:
 
 
 def _sample(context: Context, name: str) -> np.ndarray:
-    """Rows for the refit, by whole entities."""
-    n = context.n_rows
+    """Rows for the refit, by whole entities; of copies one, lest they decide the score."""
+    rows = context.row_copies.distinct
     most = min(_MOST_ROWS, max(_FEWEST_ROWS, _CELLS // max(1, len(context.present))))
-    if n <= most:
-        return np.arange(n)
-    units = group_units(context.frame[name])
+    if len(rows) <= most:
+        return rows
+    units = group_units(context.frame[name][rows])
     sizes = np.bincount(units)
-    if most * sizes.max() > n * 40:  # few large entities: rows of all of them say more than all rows of few
-        return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
+    if most * sizes.max() > len(rows) * 40:  # few large entities: some rows of all say more than all rows of some
+        return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
     rank = np.random.default_rng(0).permutation(len(sizes))[units]
-    return np.sort(np.argsort(rank, kind="stable")[:most])
+    return np.sort(rows[np.argsort(rank, kind="stable")[:most]])
 
 
 def _cost(drop: Drop, name: str) -> Cost:

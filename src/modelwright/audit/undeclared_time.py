@@ -26,7 +26,7 @@ _MOST_DATES = 2
 
 def check(context: Context) -> list[Finding]:
     """A date column along which the target can be foretold less well than at random, or a file in such an order."""
-    if context.y is None or context.time is not None or context.n_rows < _MIN_ROWS:
+    if context.y is None or not context.present or context.time is not None or context.n_rows < _MIN_ROWS:
         return []
     findings = []
     dates = [c for c in context.present if c.type == "datetime"][:_MOST_DATES]
