@@ -214,6 +214,7 @@ def hostile(record: RunRecord, text: str, labels: list[str]) -> RunRecord:
     replace = msgspec.structs.replace
     evaluation = replace(
         evaluation,
+        opened=2,
         look=replace(evaluation.look, purpose=text, by=text * 9, at=text, vault=text, hash=text, best_run=text, count=2),
         comparisons=[
             Comparison(text * 4, endless, nothing, float("nan"), False, text),

@@ -66,6 +66,8 @@ def test_a_model_that_is_no_better_shows_nothing_of_its_own(records: dict[str, R
     assert "12 of 10 openings used" in text
     assert "The budget of 10 openings is used up" in text
     assert "The ledger of these rows was altered" in text
+    assert "Area under the curve: 0.7806" in text  # of the curve drawn, not the score of the other run
+    assert "Sealed evaluation The model is no better" in text
     written = card(records["behind"])
     assert "model-index" not in written
     assert "of run churn-20250301-101010, not of this model" in answers(records["behind"])["7b"]

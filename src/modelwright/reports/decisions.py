@@ -37,7 +37,9 @@ def calibration(record: RunRecord) -> dict[str, Any] | None:
     figure = calibration_figure(record)
     report = None if record.evaluation is None else record.evaluation.calibration
     if report is None:
-        return None if figure is None else {"sentence": "", "figure": figure, "facts": [], "classes": [], "n_classes": 0}
+        validation = record.evaluation is not None and record.evaluation.plots_of == "validation"
+        sentence = "Of validation rows, predicted by models that did not train on them." if validation else ""
+        return None if figure is None else {"sentence": sentence, "figure": figure, "facts": [], "classes": [], "n_classes": 0}
     classes = sorted(report.classes.items(), key=lambda item: -item[1].get("ece", 0.0))
     return {
         "sentence": calibration_sentence(report),
@@ -201,6 +203,8 @@ def interval_sentence(report: ConformalReport) -> str:
     what = "Intervals" if report.kind == "interval" else "Sets"
     holds = f"{what} made to hold {100 * report.nominal:g} % of new rows hold {percent(found.value)} of the sealed ones"
     low, high = report.promised
+    if not is_number(found.value):
+        return f"Whether {what.lower()} hold what they promise cannot be told from these rows."
     if found.high < min(report.nominal, low):
         verdict = "fewer than promised"
     elif found.low > max(report.nominal, high):

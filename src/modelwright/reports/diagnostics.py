@@ -55,9 +55,9 @@ def evaluation_figures(record: RunRecord) -> list[Figure]:
 
 
 def _known(record: RunRecord, *names: str) -> float | None:
-    """The sealed value of the first of these metrics that was computed."""
+    """The value of the first of these metrics that was computed on the rows of the plots."""
     evaluation = record.evaluation
-    if evaluation is None:
+    if evaluation is None or evaluation.plots_of == "validation":
         return None
     values = {evaluation.metric: evaluation.score, **evaluation.others}
     return next((float(values[name].value) for name in names if name in values), None)
@@ -292,7 +292,8 @@ def _residuals(record: RunRecord, plot: Plot) -> list[Figure]:
     errors = sorted(abs(row["residual"]) for row in rows)
     bias = sum(row["residual"] for row in rows) / len(rows)
     shown = thinned(rows, MAX_POINTS)
-    n_all = max(len(rows), record.evaluation.n_rows if record.evaluation is not None else 0)
+    sealed = record.evaluation is not None and record.evaluation.plots_of == "sealed"
+    n_all = max(len(rows), record.evaluation.n_rows if record.evaluation is not None and sealed else 0)
     few = f" {count(len(shown))} of {count(n_all)} rows are drawn." if len(shown) < n_all else ""
     # The record may hold a part of the rows; what is measured on the part is said of the part.
     some = "rows" if len(rows) == n_all else f"{count(len(rows))} rows looked at"

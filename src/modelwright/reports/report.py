@@ -221,7 +221,7 @@ def _sealed(record: RunRecord) -> dict[str, Any] | None:
     return {
         # What a look does not show is not there, and its place is explained.
         "validation": evaluation.plots_of == "validation" or is_shown_instead(record),
-        "metrics": metrics,
+        "metrics": [] if is_shown_instead(record) else metrics,
         "figures": [_drawn(figure) for figure in evaluation_figures(record)],
         "classes": table.classes() if table is not None else [],
         "confusions": table.confusions(MAX_CONFUSIONS) if table is not None and len(table.labels) > 2 else [],
