@@ -60,6 +60,7 @@ CASES = (
     Case("movielens_100k_small", "grouped", "userId", 5),
     Case("movielens_100k_small", "grouped", "movieId"),
     Case("airline_tweets", "grouped", "name"),
+    Case("kc_house_prices", "grouped", "id"),
     Case("houston_flight_delay", "grouped", "TailNum", 4),
     Case("electricity_nsw", "time-ordered", "observation"),
     Case("hotel_bookings", "time-ordered", "arrival_date", 4),

@@ -240,3 +240,26 @@ def test_silhouette_interval_rests_on_the_rows_judged():
     X = np.vstack([rng.normal(0, 1, (60, 2)), rng.normal(5, 1, (60, 2))])
     found = interval(METRICS["silhouette"], X, np.repeat([0, 1], 60))
     assert 0.5 < found.low < found.value < found.high < 0.9
+
+
+@pytest.mark.parametrize("name", ["mcc", "f1_macro"])
+def test_labels_with_a_rare_pair_keep_a_wide_interval_and_unseen_classes_no_part(name):
+    y = (np.arange(200) < 6).astype(int)
+    label = np.zeros(200, dtype=int)
+    label[0] = 1  # one of six positives is found, and no negative is mistaken
+    found = interval(METRICS[name], y, label)
+    assert found.high - found.low > 0.3
+    # Class 1 of three occurs in neither: the interval is that of the two others.
+    renamed = interval(METRICS[name], 2 * y, 2 * label)
+    assert (renamed.low, renamed.high) == pytest.approx((found.low, found.high))
+
+
+def test_few_entities_with_heavy_losses_keep_their_coverage():
+    rng = np.random.default_rng(14)
+    groups = np.repeat(np.arange(20), 5)
+    covered = 0
+    for _ in range(400):
+        loss = np.exp(0.7 * rng.normal(size=20))[groups]
+        found = interval(METRICS["mae"], loss, np.zeros(100), groups=groups)
+        covered += found.low <= np.exp(0.245) <= found.high
+    assert covered / 400 >= 0.915

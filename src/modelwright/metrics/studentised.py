@@ -48,11 +48,12 @@ def positive_limits(value: float, units: Units, level: float) -> tuple[float, fl
     se = float(np.sqrt(units.variance))
     q = float(stats.t.ppf(0.5 + level / 2, units.df))
     a = float(np.clip(units.skew, -_MOST_SKEW, _MOST_SKEW))
-    low, high = max(value - se * _back(q, a), 0.0), max(value - se * _back(-q, a), 0.0)
+    low, high = value - se * _back(q, a), value - se * _back(-q, a)
     if value <= 0 or se == 0:
-        return low, high
+        return max(low, 0.0), max(high, 0.0)
     factor = float(np.exp(min(q * se / value, 700.0)))
-    return min(low, value / factor), max(high, value * factor)
+    # A limit below zero says nothing of a mean of losses; the logarithm does.
+    return min(low, value / factor) if low > 0 else value / factor, max(high, value * factor)
 
 
 def p_value(value: float, units: Units, against: float = 0.0) -> float:
