@@ -63,8 +63,12 @@ def exact_form(
                 if correlation[i, place] < _MIN_CORRELATION:
                     break
                 kind, decay, steps = forms[place]
-                past = [_statistic(kind, decay, [lags[-step] for step in steps])]
-                past.append(_statistic(kind, decay, [lags[-abs(step) - 1] for step in steps if abs(step) < _LONGEST]))
+                ends = (0, -1) if len(steps) <= _LONGEST else (0,)
+                past = [_statistic(kind, decay, [lags[end - back] for back in range(len(steps))]) for end in ends]
+                # The largest of the rows around may lie in the past.
+                reached = [step for step in steps if step <= 0]
+                if len(reached) > 1:
+                    past.append(_statistic(kind, decay, [lags[step] for step in reached]))
                 share, n = _equal(values[name], s[place], lags[0], past, few_values)
                 best = found[name]
                 if share > (best[1] if best is not None else 0.0):

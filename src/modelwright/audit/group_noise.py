@@ -136,7 +136,9 @@ def _too_near(groups: Groups, tests: int) -> Found | None:
     before = float(alone @ alone) / (n_groups - 1) / noise
     # Outcomes that were shared out inside each group (one winner a race) leave means without noise for any column.
     reference = min(1.0, before)
-    freedom = (n_groups - rank) * noise**2 / float(np.mean(groups.spread**2))
+    # The square of a variance estimated from n rows is too large by (n + 1) / (n - 1).
+    squares = groups.spread**2 * (groups.counts - 1) / (groups.counts + 1)
+    freedom = (n_groups - rank) * min(1.0, noise**2 / float(np.mean(squares)))
     p = float(chi2.cdf(freedom * ratio / max(reference, 1e-12), freedom))
     if p * tests >= _ALARM or ratio >= _MOST_RATIO * reference:
         return None

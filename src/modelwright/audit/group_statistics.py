@@ -26,6 +26,8 @@ _MIN_GROUPS, _MIN_ROWS_PER_GROUP = 12, 1.5
 _MOST_GROUPINGS = 100
 #: Share of the rows that must hold the usual value of their group.
 _CONSTANT = 0.97
+#: The same beyond what two rows of different groups share.
+_BEYOND_CHANCE = 0.9
 #: Leave-one-out: share of the groups in which x falls exactly as y rises, and how many there must be.
 _LOO_SHARE, _LOO_GROUPS = 0.5, 10
 #: Share of neighbours of one group and outcome that must hold one value, also beyond those of one group.
@@ -102,7 +104,10 @@ def _suspects(units: np.ndarray, y: np.ndarray, numbers: dict[str, np.ndarray], 
     suspects = []
     for name, x in numbers.items():
         alone = _agreement(x[order], units[order])
-        if alone >= _CONSTANT:
+        _, counts = np.unique(x, return_counts=True)
+        anywhere = float(np.sum((counts / len(x)) ** 2))
+        # A column that is nearly constant is so inside every group too.
+        if alone >= _CONSTANT and alone - anywhere >= _BEYOND_CHANCE * (1 - anywhere):
             suspects.append((name, "constant"))
         elif classification:
             # Inside a group, equal outcomes leave equal outcomes out.

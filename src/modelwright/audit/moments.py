@@ -25,6 +25,8 @@ _NEAR_SHARE = 0.95
 #: Largest spread of the distance of another number to a plain counter, as a share of the spread of the counter.
 _COUNTER_SPREAD = 0.35
 _MIN_FILLED = 10
+#: Share of the filled cells that must be dates if numbers of eight digits are.
+_PACKED_SHARE = 0.99
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,24 @@ def _since_1970(values: np.ndarray) -> np.ndarray | None:
     filled = values[~np.isnan(values)]
     if len(filled) < _MIN_FILLED:
         return None
+    packed = _packed_dates(values)
+    if packed is not None:
+        return packed
     low, high = np.quantile(filled, [0.01, 0.99])
     for unit in _EPOCH_UNITS:
         if low / unit >= _FIRST and high / unit <= _LAST:
             return values / unit
     return None
+
+
+def _packed_dates(values: np.ndarray) -> np.ndarray | None:
+    """Dates packed into numbers, such as 20240131; None if they are something else."""
+    filled = ~np.isnan(values)
+    if values[filled].min() < 1e7 or values[filled].max() >= 1e8:
+        return None
+    text = pl.Series(np.where(filled, values, 0)).cast(pl.Int64).cast(pl.String)
+    days = text.str.to_date("%Y%m%d", strict=False).cast(pl.Datetime("us"))
+    return _float(days.to_physical()) if days.is_not_null().sum() >= _PACKED_SHARE * filled.sum() else None
 
 
 def _near(moments: np.ndarray, own: np.ndarray) -> bool:
