@@ -46,7 +46,7 @@ def _copies(context: Context) -> Finding | None:
         frame, n = joined(context, [*copies.frame.columns, *placing])
         placed = equal_rows(frame, frame.columns)
         same = float(shared(placed[:n], placed[n:]).mean())
-    unusual = excess > excess_bar(by_chance, m)
+    unusual = excess > excess_bar(by_chance, m, copies.n_training)
     few = low_information(units)
     severity: Severity = "info"
     if n_crossing >= _MIN_CROSSING and (unusual or (same >= _WARNING_SHARE and not few)):

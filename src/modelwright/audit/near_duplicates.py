@@ -46,10 +46,10 @@ def has_near_copy(units: np.ndarray, exact: np.ndarray) -> np.ndarray:
     return np.asarray((low != high)[units])
 
 
-def excess_bar(share: float, n: int) -> float:
-    """Excess that chance hardly reaches: a hundredth and three standard deviations."""
-    p = min(max(share, 1 / max(1, n)), 0.5)
-    return _EXCESS + 3 * float(np.sqrt(p * (1 - p) / max(1, n)))
+def excess_bar(share: float, m: int, n: int) -> float:
+    """Excess of m rows over a share seen among n that chance hardly reaches: a hundredth and three standard deviations."""
+    p = min(max(share, 1 / max(1, m)), 0.5)
+    return _EXCESS + 3 * float(np.sqrt(p * (1 - p) * (1 / max(1, m) + 1 / max(1, n))))
 
 
 def evaluation_numbers(context: Context, positions: np.ndarray) -> tuple[int, ...]:
@@ -83,7 +83,7 @@ def _across(context: Context) -> Finding | None:
     share, by_chance = n_crossing / m, copies.near_by_chance
     excess = share - by_chance
     severity: Severity = "info"
-    if n_crossing >= _MIN_CROSSING and excess > excess_bar(by_chance, m):
+    if n_crossing >= _MIN_CROSSING and excess > excess_bar(by_chance, m, copies.n_training):
         severity = "critical" if excess >= _CRITICAL_EXCESS else "warning"
     return Finding(
         check="near_duplicates_across_split",

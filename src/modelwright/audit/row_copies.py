@@ -63,7 +63,7 @@ class RowCopies:
     def by_chance(self, units: np.ndarray) -> float:
         """Share that would cross if part of the training rows were the evaluation rows.
 
-        The part is divided off as the roles would: the latest rows, whole entities, or rows drawn at random.
+        The part is divided off as the roles would: the latest rows, whole entities, or each row by itself.
         """
         return self._by_chance(units, np.arange(self.n_training))
 
@@ -86,7 +86,9 @@ class RowCopies:
             mixed = np.random.default_rng(0).permutation(int(self.entity.max(initial=0)) + 1)
             order = np.argsort(mixed[self.entity[rows]], kind="stable")
         else:
-            order = np.random.default_rng(0).permutation(n)
+            # One row at a time against all others, for fewer rows would share less.
+            among = units[rows]
+            return float((np.bincount(among)[among] > 1).mean())
         units = units[rows[order]]
         return float(shared(units[: n - m], units[n - m :]).mean())
 

@@ -36,7 +36,7 @@ def check(context: Context) -> list[Finding]:
         return []
     placed = context.time is not None or context.group is not None
     drop = _added(context, beyond_roles=placed)
-    adds = drop is not None and drop.low > drop.bar
+    adds = drop is not None and drop.shown
     severity: Severity = "warning" if adds or (effect >= _SORTED and not placed) else "info"
     known = "time and entity explain" if placed else "the other columns know"
     words = f"beyond what {known}" if adds else "no more than " + known
