@@ -1,4 +1,4 @@
-"""What may be shown of a second look: levels, rounding, sentences, and how much an analyst of noise gets out."""
+"""What may be shown of a second look: levels, rounding, and how much an analyst of noise gets out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from modelwright.metrics.estimate import Interval
-from modelwright.splits.looks import BUDGET, Look, corrected_level, rounded, sentences, step_level
+from modelwright.splits.looks import BUDGET, Look, corrected_level, rounded, step_level
 
 _SPEC = importlib.util.spec_from_file_location("looks", Path(__file__).parents[2] / "benchmarks" / "looks.py")
 assert _SPEC is not None
@@ -40,24 +40,6 @@ def test_step_is_one_standard_error_within_the_budget_and_corrected_beyond():
 def test_bounded_scores_are_rounded_to_single_rows_and_outward():
     assert rounded(Interval(0.8126, 0.7999, 0.8251), 100, bounded=True) == Interval(0.81, 0.79, 0.83)
     assert rounded(Interval(0.8126, 0.7999, 0.8251), 100, bounded=False) == Interval(0.8126, 0.7999, 0.8251)
-
-
-def test_sentences_say_what_a_reader_must_know():
-    assert sentences(a_look(count=1, corrected=None, better_than_shown=None)) == [
-        "This is the first opening of the evaluation rows."
-    ]
-    assert sentences(a_look()) == [
-        "This is opening 3 of the evaluation rows.",
-        "The model is better than the best shown before.",
-        "Corrected for repeated openings, the interval is 0.6 to 0.95 (99.58 % level).",
-    ]
-    worse = a_look(better_than_shown=False, best_run="first", best_count=1, corrected=None, beats_baseline=False)
-    assert sentences(worse)[1:] == [
-        "The model is no better than the best shown so far, 0.8 (run first, opening 1); that score is shown, and the model's"
-        " own stays in the ledger.",
-        "It is not shown to be better than the baseline, by a paired test at the corrected level.",
-    ]
-    assert not worse.reveals
 
 
 @pytest.mark.parametrize("analyst", ["tries", "combines", "inverts", "climbs by 20", "climbs by 400"])

@@ -184,7 +184,8 @@ def _comparison(
 ) -> Comparison:
     title = metric.title if metric.title.isupper() or " AUC" in metric.title else metric.title.lower()
     share = f"{100 * abs(relative):.2g} % of its score; " if relative is not None and np.isfinite(relative) else ""
-    spread = f"95 % interval {_figure(difference.low)} to {_figure(difference.high)}, {n_rows:,} rows, p = {p_value:.2g}"
+    p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+    spread = f"95 % interval {_figure(difference.low)} to {_figure(difference.high)}, {n_rows:,} rows, {p}"
     if better:
         sentence = f"Better than the {name} baseline by {_figure(difference.value)} {title} ({share}{spread})."
     elif difference.high < 0:
