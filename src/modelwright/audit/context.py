@@ -128,7 +128,7 @@ class Context:
         """Conformed features and target of the rows that columns are compared with the target on."""
         if self.y is None:
             raise ValueError("clustering has no target")
-        features = self.read[0][self.target_sample]
+        features = self.read[0][self.target_sample] if self.present else pl.DataFrame()
         return features, self.y[self.sample][self.target_sample]
 
     def read_rows(self, rows: np.ndarray) -> pl.DataFrame:
@@ -149,13 +149,13 @@ class Context:
         if self.y is None:
             raise ValueError("clustering has no target")
         rows = self.sample[self.target_sample]
-        features = self.read[0][self.target_sample] if self.present else pl.DataFrame()
+        features, y = self.features_and_target()
         keys = [column for column in self.schema.with_role("id") if column.name in self.frame.columns]
         return compare(
             features,
             self.present,
             {column: self.frame[column.name][rows] for column in keys},
-            self.y[rows],
+            y,
             classification=self.task != "regression",
             rows=rows,
             group=None if self.group is None else self.group[rows],
