@@ -263,3 +263,11 @@ def test_few_entities_with_heavy_losses_keep_their_coverage():
         found = interval(METRICS["mae"], loss, np.zeros(100), groups=groups)
         covered += found.low <= np.exp(0.245) <= found.high
     assert covered / 400 >= 0.915
+
+
+def test_labels_of_one_class_keep_an_interval_to_both_sides():
+    y = np.repeat([0, 1, 2], [30, 50, 1900])
+    found = interval(METRICS["f1_macro"], y, np.full(1980, 2))
+    # Other rows have a little more or less of class 2.
+    assert found.low < found.value < found.high
+    assert found.value - found.low < 0.02

@@ -110,7 +110,8 @@ def interval(
         low, high = studentised.positive_limits(square.value, plan.units(square.psi), level)
         return Estimate(found.value, float(np.sqrt(low)), float(np.sqrt(high)))
     if metric.name in _SMOOTHED:
-        return _smoothed(metric, y, pred, plan, level)
+        plain, near = _on_scale(metric, found.value, units, level), _smoothed(metric, y, pred, plan, level)
+        return Estimate(found.value, min(plain.low, near.low), max(plain.high, near.high))
     return _on_scale(metric, found.value, units, level)
 
 
@@ -160,9 +161,7 @@ def _smoothed(metric: Metric, y: np.ndarray, label: np.ndarray, plan: Design, le
         np.concatenate([weight, np.full(k * k, float(weight.mean()) / k)]),
     )
     assert found is not None
-    near = _on_scale(metric, found.value, plan.units(found.psi[:n], None, kinds_of(metric, y, label)), level)
-    value = metric.score(y, label, plan.weight)
-    return Estimate(value, min(near.low, value), max(near.high, value))
+    return _on_scale(metric, found.value, plan.units(found.psi[:n], None, kinds_of(metric, y, label)), level)
 
 
 def _on_logit(value: float, half: float) -> Estimate:
