@@ -81,7 +81,9 @@ def test_entities_and_moments_count_as_fewer_rows():
     assert fit_intervals(np.zeros(4000), rng.normal(size=4000), groups=entity).n_effective > 1500
     low, high = promised(made, 0.9)
     assert high - low > 0.08
-    walk = np.sin(np.arange(4000) / 200) * 2 + rng.normal(size=4000)
+    walk = rng.normal(size=4000)
+    for t in range(1, 4000):
+        walk[t] += 0.95 * walk[t - 1]
     timed = fit_intervals(np.zeros(4000), walk, when=np.arange(4000))
     assert timed.n_effective < 3000
     assert len(timed.rolling) == 4

@@ -108,23 +108,6 @@ def test_same_trials_and_seed_give_the_same_bytes(run: Run, churn: pl.DataFrame,
     assert again.record.fingerprint == run.record.fingerprint
 
 
-def test_scrambled_evaluation_rows_leave_the_model_unchanged(run: Run, churn: pl.DataFrame, tmp_path: Path) -> None:
-    parts = pl.read_parquet(run.folder / "partition.parquet")
-    sealed = parts.filter(pl.col("part") == "evaluation")["row"].to_numpy()
-    order = np.arange(churn.height)
-    order[sealed] = np.random.default_rng(1).permutation(sealed)
-    scrambled = churn.with_columns(
-        *(churn[name].gather(order).alias(name) for name in churn.columns if name not in ("Churn", "customerID")),
-    )
-    missing = pl.Series(np.isin(np.arange(churn.height), sealed))
-    scrambled = scrambled.with_columns(pl.when(missing).then(None).otherwise(pl.col("tenure")).alias("tenure"))
-    again = modelwright.train(
-        scrambled, target="Churn", trials=4, algorithms=["linear", "lightgbm"], home=tmp_path, name="churn"
-    )
-    assert _member_bytes(again) == _member_bytes(run)
-    assert again.record.fingerprint != run.record.fingerprint
-
-
 def _member_bytes(run: Run) -> dict[str, str]:
     manifest = verify_bundle(run.folder / "model")
     return {entry.path: entry.sha256 for entry in manifest.files if not entry.path.startswith("model.json")}
