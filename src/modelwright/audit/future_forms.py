@@ -70,6 +70,12 @@ def exact_form(
                 if len(reached) > 1:
                     past.append(_statistic(kind, decay, [lags[step] for step in reached]))
                 share, n = _equal(values[name], s[place], lags[0], past, few_values)
+                if share == 0 and few_values and kind in ("largest", "smallest"):
+                    open_rows = np.ones(len(v), dtype=bool)
+                    if reached:
+                        top = np.nanmax(v) if kind == "largest" else np.nanmin(v)
+                        open_rows = _statistic(kind, decay, [lags[step] for step in reached]) != top
+                    share, n = _equal_extreme(values[name], s[place], open_rows, past)
                 best = found[name]
                 if share > (best[1] if best is not None else 0.0):
                     found[name] = (_words(kind, steps), share, n)
@@ -175,4 +181,26 @@ def _equal(x: np.ndarray, s: np.ndarray, now: np.ndarray, past: list[np.ndarray]
     others = [np.random.default_rng(1).permutation(points), *(np.roll(points, step) for step in (-3, -2, 2, 3))]
     chance = max(line_share(x[points], s[other])[0] for other in others)
     exact = (share - chance) / max(1e-9, 1 - chance) >= beyond
+    return (share if exact else 0.0), len(points)
+
+
+def _equal_extreme(x: np.ndarray, s: np.ndarray, open_rows: np.ndarray, past: list[np.ndarray]) -> tuple[float, int]:
+    """The same for the extreme of an outcome of few values, on rows that the past leaves open.
+
+    Where the largest of two classes differs from the past it is always 1, so that such rows tell nothing; where the past
+    holds no 1, it is 0 or 1 by what comes.
+    """
+    known = ~np.isnan(x) & ~np.isnan(s) & ~np.isnan(past).any(axis=0)
+    points = np.flatnonzero(known & open_rows)
+    if len(points) < _MIN_POINTS or len(np.unique(s[points])) < 2:
+        return 0.0, len(points)
+    points = points[np.linspace(0, len(points) - 1, min(_MOST_POINTS, len(points))).astype(np.int64)]
+    share = line_share(x[points], s[points])[0]
+    if share < _FEW_SHARE:
+        return 0.0, len(points)
+    others = [np.random.default_rng(1).permutation(points), *(np.roll(points, step) for step in (-3, -2, 2, 3))]
+    chance = max(line_share(x[points], s[other])[0] for other in others)
+    behind = max(line_share(x[points], other[points])[0] for other in past)
+    room = max(1e-9, 1 - chance)
+    exact = (share - chance) / room >= _FEW_BEYOND and (share - behind) / room >= _FEW_BEYOND / 2
     return (share if exact else 0.0), len(points)

@@ -16,28 +16,32 @@ from scipy.stats import chi2, norm
 
 _MIN_GROUPS = 12
 #: Chance of one false alarm in a table, over all columns, groupings and outcomes.
-_ALARM = 0.002
+_ALARM = 0.01
+#: Chance of one false doubt about a column; honest columns rarely know all but the noise, so that fewer are raised.
+_DOUBT = 0.03
 #: Share of the groups on one exact plane, distinct values on it, and what the same may give with dealt outcomes.
 _EXACT_SHARE, _EXACT_VALUES, _EXACT_CHANCE = 0.3, 10, 0.4
 _DRAWS = 400
 #: Share of the groups that a trimmed fit keeps: the others may hold the statistic of another group.
 _KEPT = 0.6
 _STARTS, _STEPS, _SIMULATIONS = 30, 6, 30
+_DRAWN_RATES = 100
 #: Largest ratio to the noise that counts, however improbable a larger one is.
-_MOST_RATIO = 0.7
+_MOST_RATIO = 0.85
 
 Found = tuple[str, dict[str, float | int], float]
 
 
 @dataclass(frozen=True)
 class Groups:
-    """One value a group: the column, the mean, the variance of one row, training rows, and all rows."""
+    """One value a group: the column, the mean, the variance of one row, training rows, all rows; whether means are rates."""
 
     x: np.ndarray
     means: np.ndarray
     spread: np.ndarray
     counts: np.ndarray
     everything: np.ndarray
+    rates: bool
 
     @property
     def views(self) -> np.ndarray:
@@ -67,14 +71,33 @@ def by_group(x: np.ndarray, units: np.ndarray, row: np.ndarray, everything: np.n
         return None
     means = np.bincount(units, weights=row) / counts
     spread = np.bincount(units, weights=(row - means[units]) ** 2) / np.maximum(counts - 1, 1)
-    return Groups(value[used], means[used], spread[used], counts[used], everything[used].astype(np.float64))
+    return Groups(
+        value[used],
+        means[used],
+        spread[used],
+        counts[used],
+        everything[used].astype(np.float64),
+        bool(np.isin(row, (0, 1)).all()),
+    )
 
 
-def knows_noise(groups: Groups, tests: int) -> Found | None:
-    """Form, numbers and strength of the evidence, from the strictest to the most tolerant test; None if there is none."""
+def knows_noise(groups: Groups, tests: int, outcomes: int) -> Found | None:
+    """Form, numbers and strength of the evidence, from the strictest to the most tolerant test; None if there is none.
+
+    Parameters
+    ----------
+    groups : Groups
+    tests : int
+        Columns times groupings times outcomes that are tried in the table.
+    outcomes : int
+        Outcomes alone. Evidence that only stands up to these has a strength below 0: a doubt, no proof.
+    """
     if not groups.spread.any():
         return None
-    return _exactly(groups) or _too_near(groups, tests) or _mostly_too_near(groups, tests)
+    found = _exactly(groups) or _too_near(groups, tests, outcomes)
+    if found is None or found[2] < 0:
+        found = _mostly_too_near(groups, tests) or found
+    return found
 
 
 def _exactly(groups: Groups) -> Found | None:
@@ -123,12 +146,15 @@ def _plane(views: np.ndarray, total: np.ndarray, rng: np.random.Generator) -> tu
     return float(best.mean()), len(np.unique(np.round(views[best, 1], 9)))
 
 
-def _too_near(groups: Groups, tests: int) -> Found | None:
-    """F test on its left side, with the degrees of freedom of Satterthwaite for unequal noise."""
+def _too_near(groups: Groups, tests: int, outcomes: int) -> Found | None:
+    """F test on its left side.
+
+    Of rates the distribution is drawn, binomial by group; otherwise the degrees of freedom are Satterthwaite's.
+    """
     n_groups = len(groups.x)
     views, weight = groups.views, np.sqrt(groups.counts)
     noise = float(groups.spread.mean())
-    _, left, rank = _fit(views, groups.means, weight)
+    solution, left, rank = _fit(views, groups.means, weight)
     if n_groups <= rank + 2:
         return None
     ratio = float(left @ left) / (n_groups - rank) / noise
@@ -136,13 +162,36 @@ def _too_near(groups: Groups, tests: int) -> Found | None:
     before = float(alone @ alone) / (n_groups - 1) / noise
     # Outcomes that were shared out inside each group (one winner a race) leave means without noise for any column.
     reference = min(1.0, before)
-    # The square of a variance estimated from n rows is too large by (n + 1) / (n - 1).
-    squares = groups.spread**2 * (groups.counts - 1) / (groups.counts + 1)
-    freedom = (n_groups - rank) * min(1.0, noise**2 / float(np.mean(squares)))
-    p = float(chi2.cdf(freedom * ratio / max(reference, 1e-12), freedom))
-    if p * tests >= _ALARM or ratio >= _MOST_RATIO * reference:
+    if ratio >= _MOST_RATIO * reference:
         return None
-    return "statistic", {"noise_ratio": round(ratio, 4), "p": float(f"{p:.3g}"), "groups": n_groups}, 1.0 - ratio
+    if groups.rates:
+        p = _drawn_chance(groups, views @ solution, ratio / reference, rank)
+    else:
+        # The square of a variance estimated from n rows is too large by (n + 1) / (n - 1).
+        squares = groups.spread**2 * (groups.counts - 1) / (groups.counts + 1)
+        freedom = (n_groups - rank) * min(1.0, noise**2 / float(np.mean(squares)))
+        p = float(chi2.cdf(freedom * ratio / reference, freedom))
+    if p * tests >= _ALARM and p * outcomes >= _DOUBT:
+        return None
+    numbers = {"noise_ratio": round(ratio, 4), "p": float(f"{p:.3g}"), "groups": n_groups}
+    return "statistic", numbers, 1.0 - ratio if p * tests < _ALARM else -ratio
+
+
+def _drawn_chance(groups: Groups, fitted: np.ndarray, ratio: float, rank: int) -> float:
+    """Chance of so small a ratio if the rates of the groups are what x says, and only those."""
+    rng = np.random.default_rng(0)
+    n, views, weight = groups.counts, groups.views, np.sqrt(groups.counts)
+    least = 0.5 / float(n.sum())
+    logs = []
+    for _ in range(_DRAWN_RATES):
+        rates = rng.binomial(n.astype(np.int64), np.clip(fitted, least, 1 - least)) / n
+        noise = float(np.mean(rates * (1 - rates) * n / (n - 1)))
+        if noise > 0:
+            _, left, _ = _fit(views, rates, weight)
+            logs.append(np.log(max(float(left @ left) / (len(n) - rank) / noise, 1e-12)))
+    if len(logs) < _DRAWN_RATES / 2:
+        return 1.0
+    return float(norm.sf((np.mean(logs) - np.log(max(ratio, 1e-12))) / max(float(np.std(logs, ddof=1)), 0.02)))
 
 
 def _mostly_too_near(groups: Groups, tests: int) -> Found | None:

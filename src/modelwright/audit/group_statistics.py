@@ -60,7 +60,7 @@ def check(context: Context) -> list[Finding]:
         for name, kind in _suspects(units, context.y[context.sample], numbers, context.task != "regression")
         if name != grouping
     ]
-    tests = max(1, len(suspects))
+    tests = max(1, sum(kind == "constant" for _, _, kind in suspects))
     for name, grouping, kind in suspects:
         found = _constant(context, name, grouping, tests) if kind == "constant" else _left_out(context, name, grouping)
         if found is not None and (name not in best or found.strength > best[name].strength):
@@ -104,18 +104,19 @@ def _suspects(units: np.ndarray, y: np.ndarray, numbers: dict[str, np.ndarray], 
     suspects = []
     for name, x in numbers.items():
         alone = _agreement(x[order], units[order])
+        if classification:
+            # Inside a group, equal outcomes leave equal outcomes out.
+            given = _agreement(x[by_both], units[by_both], y[by_both])
+            left_out = given >= _LOO_AGREEMENT and given > alone and given >= alone + _LOO_BEYOND * (1 - alone)
+        else:
+            left_out = alone < _CONSTANT and _falls(x, y, units)[0] >= _LOO_SHARE
+        if left_out:
+            suspects.append((name, "left out"))
         _, counts = np.unique(x, return_counts=True)
         anywhere = float(np.sum((counts / len(x)) ** 2))
         # A column that is nearly constant is so inside every group too.
         if alone >= _CONSTANT and alone - anywhere >= _BEYOND_CHANCE * (1 - anywhere):
             suspects.append((name, "constant"))
-        elif classification:
-            # Inside a group, equal outcomes leave equal outcomes out.
-            given = _agreement(x[by_both], units[by_both], y[by_both])
-            if given >= _LOO_AGREEMENT and given >= alone + _LOO_BEYOND * (1 - alone):
-                suspects.append((name, "left out"))
-        elif _falls(x, y, units)[0] >= _LOO_SHARE:
-            suspects.append((name, "left out"))
     return suspects
 
 
@@ -138,7 +139,7 @@ def _constant(context: Context, name: str, grouping: str, tests: int) -> _Eviden
     best: _Evidence | None = None
     for row in values:
         groups = by_group(x, units, row, everything)
-        found = None if groups is None else knows_noise(groups, tests * len(values))
+        found = None if groups is None else knows_noise(groups, tests * len(values), len(values))
         if found is not None and (best is None or found[2] > best.strength):
             best = _Evidence(name, grouping, *found)
     return best
@@ -148,7 +149,10 @@ def _left_out(context: Context, name: str, grouping: str) -> _Evidence | None:
     """A mean of the other rows of the group: inside a group it falls exactly as the row's own outcome rises."""
     x, units, y = _all_rows(context, name, grouping)
     best: _Evidence | None = None
-    for row in outcomes(y, classification=context.task != "regression"):
+    rows = outcomes(y, classification=context.task != "regression")
+    if context.task == "binary":
+        rows = np.concatenate([rows, 1 - rows])
+    for row in rows:
         share, n_groups = _falls(x, row, units)
         if n_groups < _LOO_GROUPS or share < _LOO_SHARE or line_share(x[~np.isnan(x)], row[~np.isnan(x)])[0] > 0.9:
             continue
@@ -217,7 +221,7 @@ def _finding(context: Context, evidence: _Evidence) -> Finding:
         )
     return Finding(
         check="group_statistic",
-        severity="critical",
+        severity="critical" if evidence.strength >= 0 else "warning",
         message=words,
         columns=(evidence.name,),
         evidence={"group": evidence.grouping, "form": evidence.form, **evidence.numbers},
