@@ -89,6 +89,7 @@ def audit(
     evaluation_rows: np.ndarray | None = None,
     known: Sequence[str] = (),
     available: Mapping[str, str] | None = None,
+    time_left: Callable[[], float] | None = None,
 ) -> list[Finding]:
     """Look over training rows.
 
@@ -111,6 +112,8 @@ def audit(
         Their numbers in the table as read.
     known, available
         As in the spec.
+    time_left : callable, optional
+        Seconds that the checks may still take; once it is none, the remaining ones are left out, and a remark names them.
 
     Returns
     -------
@@ -121,8 +124,26 @@ def audit(
     context = Context(
         frame, schema, y, task, numbers, tuple(classes), evaluation, evaluation_rows, tuple(known), available or {}
     )
-    findings = [finding for check in CHECKS for finding in check(context)]
+    findings: list[Finding] = []
+    skipped: list[str] = []
+    for check in CHECKS:
+        if time_left is not None and time_left() <= 0:
+            skipped.append(check.__module__.rpartition(".")[2])
+        else:
+            findings += check(context)
+    if skipped:
+        findings.append(_skipped(skipped))
     return sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
+
+
+def _skipped(names: list[str]) -> Finding:
+    return Finding(
+        check="checks_skipped",
+        severity="info",
+        message=f"The budget left no time for {len(names)} checks of the data: {', '.join(names)}.",
+        evidence={"checks": names},
+        mend="Run `modelwright audit`, which has no clock, or give more time.",
+    )
 
 
 __all__ = ["CHECKS", "Check", "Context", "Finding", "audit"]

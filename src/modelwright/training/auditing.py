@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
@@ -85,7 +86,13 @@ def audit_table(spec: Spec, *, split: str | None = None, costs: bool = True) -> 
 
 
 def findings_of(
-    spec: Spec, source: Source, training: Training, division: Division, *, refits: int = MOST_REFITS
+    spec: Spec,
+    source: Source,
+    training: Training,
+    division: Division,
+    *,
+    refits: int = MOST_REFITS,
+    time_left: Callable[[], float] | None = None,
 ) -> list[Finding]:
     """What the audit finds in training rows, with costs (of the first ``refits`` findings) and waivers."""
     sealed = _without_target(division.evaluation_of(source), spec)
@@ -101,8 +108,9 @@ def findings_of(
         evaluation_rows=training.split.evaluation if inside and sealed.height else None,
         known=spec.known,
         available=spec.available,
+        time_left=time_left,
     )
-    if refits:
+    if refits and (time_left is None or time_left() > 0):
         context = Context(training.raw, training.schema, training.y, source.task, training.split.training)
         found = costed(found, context, most=refits)
     return waived(found, spec.waive, by=_who(), at=datetime.now(UTC).isoformat(timespec="seconds"))

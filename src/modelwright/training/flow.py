@@ -66,6 +66,8 @@ from modelwright.training.selection import Selection, choose_members
 
 #: Rows of one fold on which candidates are scored in the probe; more would only cost time.
 MAX_PROBE_VALIDATION = 10_000
+#: Share of the budget that the checks of the data may take; what they do not reach is named in the report.
+AUDIT_SHARE = 0.2
 #: Further rounds of tuning and validating while time is left.
 MAX_ROUNDS = 3
 
@@ -219,7 +221,7 @@ def _seal(
             vaults.check(training.vault.about)
         ledger.note(training.split.sentence, *training.notes)
     with ledger.step("audit", "looking for trouble"):
-        findings = findings_of(spec, source, training, division, refits=_refits(budget))
+        findings = findings_of(spec, source, training, division, refits=_refits(budget), time_left=_time_for_checks(budget))
         ledger.note(*(f.message for f in findings if f.severity == "critical"))
     return source.facts(), training, findings
 
@@ -328,6 +330,14 @@ def _model(table: Facts, training: Training, selection: Selection, final: FinalF
 def _spare(budget: Budget) -> float:
     """Seconds that importance may take: what is left beyond the report."""
     return min(10.0, max(0.3, 0.4 * (budget.left() - 2.5))) if budget.total_s is not None else 10.0
+
+
+def _time_for_checks(budget: Budget) -> Callable[[], float] | None:
+    """Seconds of the audit that are left, by its share of the budget; None without a clock."""
+    if budget.total_s is None:
+        return None
+    end = budget.elapsed() + AUDIT_SHARE * budget.total_s
+    return lambda: end - budget.elapsed()
 
 
 def _refits(budget: Budget) -> int:
