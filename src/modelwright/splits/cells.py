@@ -14,6 +14,8 @@ TOLERANCE = 4e-3
 #: Width of a grid cell in tolerances: wide enough that few copies lie on two sides of a wall.
 CELL = 12.0
 _SAMPLE_ROWS = 20_000
+#: Texts that repeat so early are read once a level.
+_FIRST_LOOK = 1000
 
 
 class Cells:
@@ -38,7 +40,10 @@ class Cells:
     def __init__(self, column: pl.Series, rows: np.ndarray | None, *, keep: bool) -> None:
         self._column, self._rows, self._keep = column, rows, keep
         self._kept: np.ndarray | None = None
-        n = len(column) if rows is None else len(rows)
+        self._asked = 0
+        self._counts: dict[float, np.ndarray] = {}
+        self._counts_asked: dict[float, int] = {}
+        self._n = n = len(column) if rows is None else len(rows)
         part = np.arange(n)
         if n > _SAMPLE_ROWS:
             part = np.sort(np.random.default_rng(0).choice(n, size=_SAMPLE_ROWS, replace=False))
@@ -47,12 +52,19 @@ class Cells:
         values = self.at(part)
         self.sample = np.sort(values[~np.isnan(values)]) if self.numeric else np.sort(values)
         self.n_sample, self.n_missing = len(values), len(values) - len(self.sample)
+        self._distinct, first = np.unique(self.sample, return_index=True)
+        self._below = np.append(first, len(self.sample))
         missing = bool(self.n_missing)
         self.varies = len(self.sample) > 0 and (missing or self.sample[0] != self.sample[-1] or column.n_unique() > 1)
 
     def at(self, rows: np.ndarray) -> np.ndarray:
         """Cells of some rows: float32, or uint32 codes."""
-        return self._read(self._gather(rows)) if self._kept is None else self._kept[rows]
+        if self._kept is None:
+            self._asked += len(rows)
+            # Asked for as many cells as there are, it is cheaper to read all of them once.
+            if not self._keep or self._asked <= self._n:
+                return self._read(self._gather(rows))
+        return self.all()[rows]
 
     def all(self) -> np.ndarray:
         """Cells of all rows."""
@@ -63,19 +75,42 @@ class Cells:
             self._kept = values
         return values
 
-    def agree(self, x: np.ndarray, y: np.ndarray, reach: float = 1.0) -> np.ndarray:
-        """Whether cells agree: numbers within ``reach`` tolerances, codes by equality; missing agrees with missing."""
-        if not self.numeric:
-            return np.asarray(x == y)
-        return np.asarray((np.abs(x - y) <= reach) | (np.isnan(x) & np.isnan(y)))
+    def agree(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether cells agree: numbers within a tolerance, codes by equality; missing agrees with missing."""
+        return np.asarray(x == y) if not self.numeric else self.distance(x, y) <= 1
 
-    def surprise(self, values: np.ndarray, reach: float = 1.0) -> np.ndarray:
-        """How much is said by another row agreeing with each cell: -ln of the share of rows that agree by chance."""
+    def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """How many tolerances lie between cells: NaN where one is missing, 0 where both are; codes may not be asked."""
+        between = np.abs(x - y)
+        if self.n_missing or np.isnan(between).any():
+            between[np.isnan(x) & np.isnan(y)] = 0
+        return between
+
+    def agreeing(self, rows: np.ndarray, reach: float = 1.0) -> np.ndarray:
+        """How many rows of the sample agree by chance with the cell of each row within ``reach``, as uint16."""
+        reach = reach if self.numeric else 1.0
+        if reach not in self._counts:
+            self._counts_asked[reach] = self._counts_asked.get(reach, 0) + len(rows)
+            if self._kept is None or self._counts_asked[reach] <= self._n:
+                return self._count(self.at(rows), reach)
+            self._counts[reach] = self._count(self._kept, reach)
+        return self._counts[reach][rows]
+
+    def surprise(self) -> np.ndarray:
+        """How much is said by another row agreeing with a cell with which 0, 1, … rows of the sample agree.
+
+        -ln of the share of rows that agree by chance.
+        """
+        return -np.log(np.minimum((np.arange(self.n_sample + 1) + 1.0) / (self.n_sample + 1.0), 1.0))
+
+    def _count(self, values: np.ndarray, reach: float) -> np.ndarray:
         by = np.float32(reach) if self.numeric else np.uint32(0)
-        low = np.searchsorted(self.sample, values - by, side="left")
-        high = np.searchsorted(self.sample, values + by, side="right")
-        agree = np.where(np.isnan(values), self.n_missing, high - low) if self.numeric else high - low
-        return -np.log(np.minimum((agree + 1.0) / (self.n_sample + 1.0), 1.0))
+        low = self._below[np.searchsorted(self._distinct, values - by, side="left")]
+        high = self._below[np.searchsorted(self._distinct, values + by, side="right")]
+        agree = high - low
+        if self.numeric:
+            agree[np.isnan(values)] = self.n_missing
+        return agree.astype(np.uint16)
 
     def grid(self, shift: float) -> np.ndarray:
         """Number of the grid cell of each row, as uint64; missing is a cell of its own."""
@@ -139,6 +174,8 @@ def _codes(column: pl.Series) -> np.ndarray:
         codes[number] = _codes(levels.cast(pl.String))
         return codes[column.to_physical().cast(pl.Int64).fill_null(len(codes) - 1).to_numpy()]
     if column.dtype == pl.String:
+        if len(column) > _FIRST_LOOK and column.head(_FIRST_LOOK).n_unique() <= _FIRST_LOOK // 4:
+            return _codes(column.cast(pl.Categorical))
         column = column.str.normalize("NFC").str.to_lowercase().str.strip_chars()
         column = column.str.replace_all(r"\s+", " ")
     return (column.to_frame().hash_rows(seed=0).to_numpy() >> np.uint64(32)).astype(np.uint32)

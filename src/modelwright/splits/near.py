@@ -251,7 +251,15 @@ def _compare(
     off, off_ring = np.zeros(len(a), dtype=np.int32), np.zeros(len(a), dtype=np.int32)
     for column in cells:
         x, y = column.at(a), column.at(b)
-        off, off_ring = off + ~column.agree(x, y), off_ring + ~column.agree(x, y, _RING)
+        if column.numeric:
+            between = column.distance(x, y)
+            # NaN, for one missing, is beyond any reach.
+            off += ~(between <= 1)
+            off_ring += ~(between <= _RING)
+        else:
+            differs = x != y
+            off += differs
+            off_ring += differs
         keep = off_ring <= allowed_ring
         if not keep.all():
             a, b, off, off_ring = a[keep], b[keep], off[keep], off_ring[keep]
@@ -276,13 +284,15 @@ def _evidence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """-ln of the chance that two rows agree so far, and the share of what the rows say that lies in agreeing columns."""
     said, agreed = np.zeros(len(a)), np.zeros(len(a))
+    if not len(a):
+        return agreed, said
     for column, before in zip(cells[:_MOST_WITNESSES], repeated, strict=False):
         # Of two values the commoner one: a rare value says nothing where it is a step from a common one.
-        x, y = column.at(a), column.at(b)
-        surprise = np.minimum(column.surprise(x, reach), column.surprise(y, reach))
-        surprise = np.maximum(surprise - before, 0)
+        commoner = np.maximum(column.agreeing(a, reach), column.agreeing(b, reach))
+        surprise = np.maximum(column.surprise() - before, 0)[commoner]
         said += surprise
-        agreed += surprise * column.agree(x, y, reach)
+        x, y = column.at(a), column.at(b)
+        agreed += surprise * (column.distance(x, y) <= reach if column.numeric else x == y)
     return agreed - _choices(min(len(cells), _MOST_WITNESSES), off), agreed / np.maximum(said, 1e-9)
 
 
