@@ -223,9 +223,10 @@ def _with_determined(
     for name in names:
         if name == entity.name or context.frame[name].dtype == pl.Object:
             continue
-        other = group_units(context.frame[name][rows])
-        if float(np.mean(other[first] == other[second])) < _DETERMINED:
-            continue
+        cells = context.frame[name][rows]
+        if not _mostly_equal(cells, first, second):
+            continue  # most columns end here, before their values are sorted
+        other = group_units(cells)
         counts = np.bincount(other)
         if float(((counts / counts.sum()) ** 2).sum()) > _BY_CHANCE:
             continue
@@ -239,6 +240,11 @@ def _with_determined(
         entity.name, entity.integral, entity.levels, entity.rows, entity.pairs, entity.memory, entity.adjacent,
         tuple(twins), tuple(determined), tuple(fine),
     )  # fmt: skip
+
+
+def _mostly_equal(cells: pl.Series, a: np.ndarray, b: np.ndarray) -> bool:
+    hashes = cells.to_frame().hash_rows(seed=0).to_numpy()
+    return float(np.mean((hashes[a] == hashes[b]) & cells.is_not_null().to_numpy()[a])) >= _DETERMINED
 
 
 def _names_the_same(codes: np.ndarray, other: np.ndarray) -> bool:
