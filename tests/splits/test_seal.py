@@ -359,3 +359,9 @@ def test_infinite_missing_nested_and_object_cells_are_compared():
         }
     )
     assert _is_partition(_seal(frame, None, "clustering"), n)
+
+
+def test_a_share_that_seals_next_to_nothing_is_refused() -> None:
+    frame = pl.DataFrame({"x": np.arange(200.0), "z": np.random.default_rng(0).normal(size=200)})
+    with pytest.raises(DataError, match="seals 0 rows"):
+        seal(frame, y=None, task="regression", time=None, group=None, share=0.001, features=["x", "z"])

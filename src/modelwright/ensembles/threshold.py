@@ -64,7 +64,10 @@ def check_decisions(cost: dict[str, float] | None, floor: dict[str, float] | Non
     SpecError
         For a task that is not binary.
     """
-    for option, given, what in (("cost", cost, "Costs of false positives and negatives"), ("floor", floor, "A floor")):
+    for option, given, what in (
+        ("cost", cost, "Costs of false positives and negatives"),
+        ("floor", floor, "Floors of recall and precision"),
+    ):
         if given and task != "binary":
             raise SpecError(
                 f"{what} need two classes; this is a {task} task.",

@@ -22,6 +22,8 @@ from modelwright.splits.units import by_first_appearance, group_units, merge_uni
 from modelwright.splits.words import and_list, make_split, portion, without_group
 from modelwright.tables.schema import Task
 
+#: A score needs some rows.
+FEWEST_SEALED = 2
 #: Fewer rows cannot be divided into rows to train, validate and evaluate on.
 FEWEST_ROWS = 10
 #: Without sealed rows, two rows to train and two to validate on.
@@ -138,6 +140,12 @@ def seal(
         split = _by_group(group, units, codes, share, reserve, seed)
     else:
         split = _at_random(units, codes, share, reserve, seed)
+    if len(split.evaluation) < FEWEST_SEALED:
+        raise DataError(
+            f"A share of {share:g} of {n:,} rows seals {len(split.evaluation)} rows, on which nothing can be measured.",
+            where="evaluation",
+            mend='Seal a larger share, or use evaluation = "none".',
+        )
     if codes is not None:
         _require_classes(split, codes, task, classes)
     return split
