@@ -226,7 +226,7 @@ def _buckets(cells: list[Cells], told: np.ndarray, n: int, rng: np.random.Genera
 
 def _mates(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows of one bucket, the lower position first."""
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     key = key[order]
     # Most rows are alone; what follows only looks at the others.
     same = key[1:] == key[:-1]
@@ -234,6 +234,7 @@ def _mates(key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     shared[1:] |= same
     shared[:-1] |= same
     order, key = order[shared], key[shared]
+    order = order[np.lexsort((order, key))]
     low, high = [], []
     for lag in _LAGS:
         at = np.flatnonzero(key[lag:] == key[:-lag])
