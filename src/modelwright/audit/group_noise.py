@@ -24,8 +24,10 @@ _EXACT_SHARE, _EXACT_VALUES, _EXACT_CHANCE = 0.3, 10, 0.4
 _DRAWS = 400
 #: Share of the groups that a trimmed fit keeps: the others may hold the statistic of another group.
 _KEPT = 0.6
-_STARTS, _STEPS, _SIMULATIONS = 30, 6, 30
-_DRAWN_RATES = 100
+_STARTS, _STEPS, _SIMULATIONS = 16, 5, 20
+_DRAWN_RATES = 80
+#: Groups whose noise must be looked for, in effect.
+_MIN_FREEDOM = 5.0
 #: Largest ratio to the noise that counts, however improbable a larger one is.
 _MOST_RATIO = 0.85
 
@@ -82,7 +84,7 @@ def by_group(x: np.ndarray, units: np.ndarray, row: np.ndarray, everything: np.n
 
 
 def knows_noise(groups: Groups, tests: int, outcomes: int) -> Found | None:
-    """Form, numbers and strength of the evidence, from the strictest to the most tolerant test; None if there is none.
+    """Form, numbers and strength of the evidence, by the strict tests; None if there is none.
 
     Parameters
     ----------
@@ -94,10 +96,16 @@ def knows_noise(groups: Groups, tests: int, outcomes: int) -> Found | None:
     """
     if not groups.spread.any():
         return None
-    found = _exactly(groups) or _too_near(groups, tests, outcomes)
-    if found is None or found[2] < 0:
-        found = _mostly_too_near(groups, tests) or found
-    return found
+    return _exactly(groups) or _too_near(groups, tests, outcomes)
+
+
+def explained(groups: Groups) -> float:
+    """Share of the variance of the means that x explains as a statistic would."""
+    weight = np.sqrt(groups.counts)
+    _, left, _ = _fit(groups.views, groups.means, weight)
+    alone = weight * (groups.means - np.average(groups.means, weights=groups.counts))
+    whole = float(alone @ alone)
+    return 1 - float(left @ left) / whole if whole > 0 else 0.0
 
 
 def _exactly(groups: Groups) -> Found | None:
@@ -153,23 +161,26 @@ def _too_near(groups: Groups, tests: int, outcomes: int) -> Found | None:
     """
     n_groups = len(groups.x)
     views, weight = groups.views, np.sqrt(groups.counts)
-    noise = float(groups.spread.mean())
     solution, left, rank = _fit(views, groups.means, weight)
     if n_groups <= rank + 2:
         return None
-    ratio = float(left @ left) / (n_groups - rank) / noise
+    # A group that x alone singles out is met exactly by any fit: its noise is not looked for.
+    free = groups.spread * (1 - _leverage(views * weight[:, np.newaxis]))
+    noise = float(free.sum())
+    if noise <= 0:
+        return None
+    ratio = float(left @ left) / noise
     alone = weight * (groups.means - np.average(groups.means, weights=groups.counts))
-    before = float(alone @ alone) / (n_groups - 1) / noise
     # Outcomes that were shared out inside each group (one winner a race) leave means without noise for any column.
-    reference = min(1.0, before)
-    if ratio >= _MOST_RATIO * reference:
+    reference = min(1.0, float(alone @ alone) / float(groups.spread.sum()))
+    # The square of a variance estimated from n rows is too large by (n + 1) / (n - 1).
+    freedom = noise**2 / float(np.sum(free**2 * (groups.counts - 1) / (groups.counts + 1)))
+    if ratio >= _MOST_RATIO * reference or freedom < _MIN_FREEDOM:
         return None
     if groups.rates:
-        p = _drawn_chance(groups, views @ solution, ratio / reference, rank)
+        p = _drawn_chance(groups, views @ solution, ratio / reference)
     else:
-        # The square of a variance estimated from n rows is too large by (n + 1) / (n - 1).
-        squares = groups.spread**2 * (groups.counts - 1) / (groups.counts + 1)
-        freedom = (n_groups - rank) * min(1.0, noise**2 / float(np.mean(squares)))
+        freedom = min(freedom, float(n_groups - rank))
         p = float(chi2.cdf(freedom * ratio / reference, freedom))
     if p * tests >= _ALARM and p * outcomes >= _DOUBT:
         return None
@@ -177,25 +188,37 @@ def _too_near(groups: Groups, tests: int, outcomes: int) -> Found | None:
     return "statistic", numbers, 1.0 - ratio if p * tests < _ALARM else -ratio
 
 
-def _drawn_chance(groups: Groups, fitted: np.ndarray, ratio: float, rank: int) -> float:
+def _leverage(design: np.ndarray) -> np.ndarray:
+    """How much of each point its own fit follows, between 0 and 1."""
+    u, size, _ = np.linalg.svd(design, full_matrices=False)
+    return np.asarray(np.minimum(1.0, (u[:, size > 1e-9 * size[0]] ** 2).sum(axis=1)))
+
+
+def _drawn_chance(groups: Groups, fitted: np.ndarray, ratio: float) -> float:
     """Chance of so small a ratio if the rates of the groups are what x says, and only those."""
     rng = np.random.default_rng(0)
     n, views, weight = groups.counts, groups.views, np.sqrt(groups.counts)
+    free = 1 - _leverage(views * weight[:, np.newaxis])
     least = 0.5 / float(n.sum())
     logs = []
     for _ in range(_DRAWN_RATES):
         rates = rng.binomial(n.astype(np.int64), np.clip(fitted, least, 1 - least)) / n
-        noise = float(np.mean(rates * (1 - rates) * n / (n - 1)))
+        noise = float(np.sum(free * rates * (1 - rates) * n / (n - 1)))
         if noise > 0:
             _, left, _ = _fit(views, rates, weight)
-            logs.append(np.log(max(float(left @ left) / (len(n) - rank) / noise, 1e-12)))
+            logs.append(np.log(max(float(left @ left) / noise, 1e-12)))
     if len(logs) < _DRAWN_RATES / 2:
         return 1.0
     return float(norm.sf((np.mean(logs) - np.log(max(ratio, 1e-12))) / max(float(np.std(logs, ddof=1)), 0.02)))
 
 
-def _mostly_too_near(groups: Groups, tests: int) -> Found | None:
-    """The same on the groups that fit best, against what such a choice leaves where x knows all but the noise."""
+def mostly_knows_noise(groups: Groups, tests: int) -> Found | None:
+    """The same on the groups that fit best, against what such a choice leaves where x knows all but the noise.
+
+    Some of the groups may hold the statistic of another group.
+    """
+    if not groups.spread.any():
+        return None
     n_groups = len(groups.x)
     if n_groups < 3 * _MIN_GROUPS:
         return None

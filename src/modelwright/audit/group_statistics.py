@@ -7,7 +7,7 @@ out of fold, or from earlier rows, does neither and is no suspect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -15,15 +15,18 @@ import polars as pl
 from modelwright.audit.context import Context
 from modelwright.audit.exact_lines import line_share
 from modelwright.audit.finding import Finding, Fix
-from modelwright.audit.group_noise import by_group, knows_noise
+from modelwright.audit.group_noise import by_group, explained, knows_noise, mostly_knows_noise
 from modelwright.audit.outcomes import outcomes
 from modelwright.splits.units import group_units
 from modelwright.tables.conform import conform
+from modelwright.tables.schema import Task
 
 #: Groups that a column must have, and rows each on average.
 _MIN_GROUPS, _MIN_ROWS_PER_GROUP = 12, 1.5
 #: Group columns that are tried; those with the most groups first.
 _MOST_GROUPINGS = 100
+#: Whole groups are drawn until they hold this many rows, but not fewer or more groups than these.
+_ENOUGH_ROWS, _FEWEST_GROUPS, _MOST_GROUPS = 50_000, 60, 1_000
 #: Share of the rows that must hold the usual value of their group.
 _CONSTANT = 0.97
 #: The same beyond what two rows of different groups share.
@@ -45,6 +48,17 @@ class _Evidence:
     strength: float
 
 
+@dataclass(frozen=True)
+class _Members:
+    """Rows of whole groups, the number of the group of each, their target, and all rows of each group."""
+
+    grouping: str
+    rows: np.ndarray
+    units: np.ndarray
+    y: np.ndarray
+    everything: np.ndarray
+
+
 def check(context: Context) -> list[Finding]:
     """Columns that know the sampling noise of the target's group means."""
     if context.y is None or context.n_rows < 2 * _MIN_GROUPS:
@@ -52,20 +66,44 @@ def check(context: Context) -> list[Finding]:
     numbers = {c.name: _values(context.read[0][c.name]) for c in context.present if c.type == "number"}
     if not numbers:
         return []
-    groupings = _groupings(context)
+    classification = context.task != "regression"
+    sampled = context.y[context.sample]
+    suspects = {
+        grouping: [(name, kind) for name, kind in _suspects(units, sampled, numbers, classification) if name != grouping]
+        for grouping, units in _groupings(context).items()
+    }
+    tests = max(1, sum(kind == "constant" for found in suspects.values() for _, kind in found))
     best: dict[str, _Evidence] = {}
-    suspects = [
-        (name, grouping, kind)
-        for grouping, units in groupings.items()
-        for name, kind in _suspects(units, context.y[context.sample], numbers, context.task != "regression")
-        if name != grouping
-    ]
-    tests = max(1, sum(kind == "constant" for _, _, kind in suspects))
-    for name, grouping, kind in suspects:
-        found = _constant(context, name, grouping, tests) if kind == "constant" else _left_out(context, name, grouping)
-        if found is not None and (name not in best or found.strength > best[name].strength):
-            best[name] = found
+    for grouping, listed in suspects.items():
+        if not listed:
+            continue
+        members = _members(context, grouping)
+        rows = context.frame[members.rows]
+        for name, kind in listed:
+            x = _values(conform(rows, context.schema, columns=(context.schema[name],))[0][name])
+            if kind == "constant":
+                evidence = _constant(x, members, tests, classification)
+            else:
+                evidence = _left_out(x, members, context.task)
+            if evidence is not None and (name not in best or evidence.strength > best[name].strength):
+                best[name] = replace(evidence, name=name)
     return [_finding(context, evidence) for evidence in best.values()]
+
+
+def _members(context: Context, grouping: str) -> _Members:
+    """Whole groups, drawn until they hold enough rows."""
+    assert context.y is not None
+    units = context.group if grouping == context.group_name else None
+    units = group_units(context.frame[grouping]) if units is None else units
+    counts = np.bincount(units)
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(counts >= 2))
+    enough = int(np.searchsorted(np.cumsum(counts[drawn]), _ENOUGH_ROWS)) + 1
+    drawn = drawn[: min(_MOST_GROUPS, max(_FEWEST_GROUPS, enough))]
+    number = np.full(len(counts), -1)
+    number[np.sort(drawn)] = np.arange(len(drawn))
+    rows = np.flatnonzero(number[units] >= 0)
+    everything = counts + _elsewhere(context, grouping, units)
+    return _Members(grouping, rows, number[units[rows]], context.y[rows], everything[np.sort(drawn)])
 
 
 def _groupings(context: Context) -> dict[str, np.ndarray]:
@@ -131,26 +169,38 @@ def _agreement(x: np.ndarray, *keys: np.ndarray) -> float:
     return float(equal[same].mean())
 
 
-def _constant(context: Context, name: str, grouping: str, tests: int) -> _Evidence | None:
+def _constant(x: np.ndarray, members: _Members, tests: int, classification: bool) -> _Evidence | None:
     """A statistic of all rows of each group."""
-    x, units, y = _all_rows(context, name, grouping)
-    everything = np.bincount(units) + _elsewhere(context, grouping, units)
-    values = outcomes(y, classification=context.task != "regression")
-    best: _Evidence | None = None
-    for row in values:
-        groups = by_group(x, units, row, everything)
-        found = None if groups is None else knows_noise(groups, tests * len(values), len(values))
-        if found is not None and (best is None or found[2] > best.strength):
-            best = _Evidence(name, grouping, *found)
-    return best
+    # Rows that do not hold the value of their group may differ in the target for the same reason.
+    kept = _usual(x, members.units)
+    values = outcomes(members.y[kept], classification=classification)
+    seen = [by_group(x[kept], members.units[kept], row, members.everything) for row in values]
+    groups = [group for group in seen if group is not None]
+    if not groups:
+        return None
+    found = [knows_noise(group, tests * len(groups), len(groups)) for group in groups]
+    if not any(evidence is not None and evidence[2] >= 0 for evidence in found):
+        # The tolerant test is dear: it is asked about the outcome that goes with the column best.
+        found.append(mostly_knows_noise(max(groups, key=explained), tests * len(groups)))
+    best = max((evidence for evidence in found if evidence is not None), key=lambda evidence: evidence[2], default=None)
+    return None if best is None else _Evidence("", members.grouping, *best)
 
 
-def _left_out(context: Context, name: str, grouping: str) -> _Evidence | None:
+def _usual(x: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Rows that hold the middle value of their group."""
+    order = np.lexsort((x, units))
+    counts = np.bincount(units)
+    middle = order[np.cumsum(counts) - counts + (counts - 1) // 2]
+    value = x[middle][units]
+    return np.asarray((x == value) | (np.isnan(x) & np.isnan(value)))
+
+
+def _left_out(x: np.ndarray, members: _Members, task: Task) -> _Evidence | None:
     """A mean of the other rows of the group: inside a group it falls exactly as the row's own outcome rises."""
-    x, units, y = _all_rows(context, name, grouping)
+    units = members.units
     best: _Evidence | None = None
-    rows = outcomes(y, classification=context.task != "regression")
-    if context.task == "binary":
+    rows = outcomes(members.y, classification=task != "regression")
+    if task == "binary":
         rows = np.concatenate([rows, 1 - rows])
     for row in rows:
         share, n_groups = _falls(x, row, units)
@@ -162,7 +212,7 @@ def _left_out(context: Context, name: str, grouping: str) -> _Evidence | None:
         chance = _falls(x, dealt, units)[0]
         if chance <= _LOO_CHANCE * share and (best is None or share > best.strength):
             numbers = {"exact_share": round(share, 4), "chance_share": round(chance, 4), "groups": n_groups}
-            best = _Evidence(name, grouping, "leave-one-out mean", numbers, share)
+            best = _Evidence("", members.grouping, "leave-one-out mean", numbers, share)
     return best
 
 
@@ -182,14 +232,6 @@ def _falls(x: np.ndarray, row: np.ndarray, units: np.ndarray) -> tuple[float, in
     reach = 1e-6
     exact = (xy < 0) & (xx > 0) & (xy**2 >= (1 - reach) * xx * yy)
     return float(exact[usable].mean()), int(usable.sum())
-
-
-def _all_rows(context: Context, name: str, grouping: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    assert context.y is not None
-    column = context.schema[name]
-    x = _values(conform(context.frame, context.schema, columns=(column,))[0][name])
-    units = context.group if grouping == context.group_name else None
-    return x, group_units(context.frame[grouping]) if units is None else units, context.y
 
 
 def _elsewhere(context: Context, grouping: str, units: np.ndarray) -> np.ndarray:
