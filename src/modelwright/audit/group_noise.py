@@ -170,9 +170,11 @@ def _too_near(groups: Groups, tests: int, outcomes: int) -> Found | None:
     if noise <= 0:
         return None
     ratio = float(left @ left) / noise
-    alone = weight * (groups.means - np.average(groups.means, weights=groups.counts))
     # Outcomes that were shared out inside each group (one winner a race) leave means without noise for any column.
-    reference = min(1.0, float(alone @ alone) / float(groups.spread.sum()))
+    without = views[:, [0, 3]]
+    free_without = groups.spread * (1 - _leverage(without * weight[:, np.newaxis]))
+    _, left_without, _ = _fit(without, groups.means, weight)
+    reference = min(1.0, float(left_without @ left_without) / max(float(free_without.sum()), 1e-300))
     # The square of a variance estimated from n rows is too large by (n + 1) / (n - 1).
     freedom = noise**2 / float(np.sum(free**2 * (groups.counts - 1) / (groups.counts + 1)))
     if ratio >= _MOST_RATIO * reference or freedom < _MIN_FREEDOM:
