@@ -224,7 +224,8 @@ def main() -> None:
         if task == "binary":
             thresholds.append(line_of_threshold(entry["name"], found))
         print(entry["name"], flush=True, file=sys.stderr)
-    columns = "| table | roles | form | calibrated on | measured on | coverage | 2 sd | within | not below | expected | size | worst |"
+    words = ("table", "roles", "form", "calibrated on", "measured on", "coverage", "2 sd", "within", "not below")
+    columns = "| " + " | ".join((*words, "expected", "size", "worst")) + " |"
     for title, head, lines in (
         ("Intervals at 0.9", columns, coverage),
         ("Sets at 0.9", columns, sets),
