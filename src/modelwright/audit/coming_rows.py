@@ -22,6 +22,8 @@ _MIN_ROWS = 100
 _PLAIN, _PLAIN_Z = 0.1, 5.0
 #: The same, given also the column's own value at the time of that outcome.
 _AHEAD, _AHEAD_Z = 0.2, 6.0
+#: How much larger it must be than the largest of some with the column moved against the outcome.
+_AHEAD_SHIFTED, _SHIFTS = 2.0, 30
 #: Rows of the past that are taken into account, and rows ahead that are tried.
 _LAGS, _AHEAD_ROWS = 12, 2
 #: Outcomes that are followed through time: those that some column goes with best, some rows ahead.
@@ -107,9 +109,11 @@ def _dependence(
                 full = both & ~np.isnan(now) & ~np.isnan(before)
                 if full.sum() < _MIN_ROWS:
                     continue
-                r = _partial(x[full], coming[full], np.concatenate([base[:, full], [now[full], before[full]]]))
+                left = _left(np.stack([x[full], coming[full]]), np.concatenate([base[:, full], [now[full], before[full]]]))
+                r = _correlation(*left)
                 z = abs(float(np.arctanh(np.clip(r, -0.999999, 0.999999)))) * np.sqrt(full.sum() - len(base) - 4)
-                if abs(r) > _AHEAD and z > _AHEAD_Z and abs(r) > ahead.get(name, (0.0, 0.0))[0]:
+                enough = abs(r) > _AHEAD and z > _AHEAD_Z and abs(r) > ahead.get(name, (0.0, 0.0))[0]
+                if enough and abs(r) > _AHEAD_SHIFTED * _by_chance(*left):
                     ahead[name] = (abs(r), float(z))
     return ahead, plain
 
@@ -122,12 +126,27 @@ def _lags(sequence: Sequence) -> int:
 
 def _partial(x: np.ndarray, v: np.ndarray, base: np.ndarray) -> float:
     """Correlation of what a linear base leaves of both."""
+    return _correlation(*_left(np.stack([x, v]), base))
+
+
+def _left(rows: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """What a linear base leaves of each row; zeros where it leaves nothing but rounding."""
     q = np.linalg.qr(base.T)[0]
-    x, v = x - x.mean(), v - v.mean()
-    left_x, left_v = x - q @ (q.T @ x), v - q @ (q.T @ v)
-    scale = np.sqrt((left_x @ left_x) * (left_v @ left_v))
-    floor = 1e-12 * np.sqrt((x @ x) * (v @ v))
-    return float(left_x @ left_v / scale) if scale > floor else 0.0
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    left = centred - (centred @ q) @ q.T
+    gone = (left**2).sum(axis=1) <= 1e-12 * (centred**2).sum(axis=1)
+    return np.where(gone[:, np.newaxis], 0.0, left)
+
+
+def _correlation(x: np.ndarray, v: np.ndarray) -> float:
+    scale = np.sqrt((x @ x) * (v @ v))
+    return float(x @ v / scale) if scale > 0 else 0.0
+
+
+def _by_chance(x: np.ndarray, v: np.ndarray) -> float:
+    """Largest correlation when x is moved against v: rare values meet by chance more often than normal ones."""
+    steps = np.random.default_rng(0).integers(20, max(21, len(x) - 20), _SHIFTS)
+    return max(abs(_correlation(np.roll(x, step), v)) for step in steps)
 
 
 def _equal(context: Context, name: str, found: tuple[str, float, int]) -> Finding:

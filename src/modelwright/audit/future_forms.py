@@ -172,7 +172,9 @@ def _equal(x: np.ndarray, s: np.ndarray, now: np.ndarray, past: list[np.ndarray]
     points = np.flatnonzero(telling)
     if len(points) < _MIN_POINTS:
         return 0.0, len(points)
-    points = points[np.linspace(0, len(points) - 1, min(_MOST_POINTS, len(points))).astype(np.int64)]
+    points = _balanced(points, s)
+    if len(points) < _MIN_POINTS:
+        return 0.0, len(points)
     share, distinct = line_share(x[points], s[points])
     enough, beyond = (_MIN_SHARE, _MIN_BEYOND) if distinct >= _MANY_VALUES else (_FEW_SHARE, _FEW_BEYOND)
     if share < enough or (distinct < _MANY_VALUES and not few_values):
@@ -194,7 +196,9 @@ def _equal_extreme(x: np.ndarray, s: np.ndarray, open_rows: np.ndarray, past: li
     points = np.flatnonzero(known & open_rows)
     if len(points) < _MIN_POINTS or len(np.unique(s[points])) < 2:
         return 0.0, len(points)
-    points = points[np.linspace(0, len(points) - 1, min(_MOST_POINTS, len(points))).astype(np.int64)]
+    points = _balanced(points, s)
+    if len(points) < _MIN_POINTS:
+        return 0.0, len(points)
     share = line_share(x[points], s[points])[0]
     if share < _FEW_SHARE:
         return 0.0, len(points)
@@ -204,3 +208,16 @@ def _equal_extreme(x: np.ndarray, s: np.ndarray, open_rows: np.ndarray, past: li
     room = max(1e-9, 1 - chance)
     exact = (share - chance) / room >= _FEW_BEYOND and (share - behind) / room >= _FEW_BEYOND / 2
     return (share if exact else 0.0), len(points)
+
+
+def _balanced(points: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Not too many points; of few values none holds more than the second most frequent: a constant equals it mostly."""
+    values, inverse, counts = np.unique(np.round(s[points], 9), return_inverse=True, return_counts=True)
+    if 1 < len(values) < _MANY_VALUES:
+        most = int(np.sort(counts)[-2])
+        place = np.zeros(len(points), dtype=np.int64)
+        order = np.argsort(inverse, kind="stable")
+        place[order] = np.arange(len(points)) - np.repeat(np.cumsum(counts) - counts, counts)
+        # Spread over the stretch, not its beginning.
+        points = points[np.floor(place * most / counts[inverse]) > np.floor((place - 1) * most / counts[inverse])]
+    return np.asarray(points[np.linspace(0, len(points) - 1, min(_MOST_POINTS, len(points))).astype(np.int64)])
