@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from modelwright.errors import InvalidInputError, StorageError
 from modelwright.metrics.estimate import Interval
-from modelwright.splits.looks import BUDGET, sentences
+from modelwright.splits.looks import BUDGET
 from modelwright.splits.vault import Vault
 from modelwright.store.database import Database
 from modelwright.store.ledger import Ledger
@@ -142,7 +142,6 @@ def test_model_seen_before_tells_nothing_new_and_is_shown_whole(ledger, vault):
     again = look(ledger, vault.about, 0.5, gain=0.0, run="again")
     assert again.repeated
     assert again.reveals
-    assert "nothing new" in " ".join(sentences(again))
 
 
 def test_reserve_opens_when_the_evaluation_rows_are_worn(ledger, vault, tmp_path):
@@ -162,7 +161,6 @@ def test_reserve_opens_when_the_evaluation_rows_are_worn(ledger, vault, tmp_path
     worn = look(ledger, vault.about)
     assert worn.worn
     assert worn.elsewhere == 0
-    assert "budget of 10 openings is used up" in " ".join(sentences(worn))
 
 
 def test_looks_at_other_splits_of_the_table_are_told(ledger, vault, tmp_path):
@@ -173,7 +171,6 @@ def test_looks_at_other_splits_of_the_table_are_told(ledger, vault, tmp_path):
     look(ledger, unrelated.about)
     first = look(ledger, vault.about)
     assert (first.count, first.elsewhere) == (1, 2)
-    assert "opened 2 more times under other splits" in " ".join(sentences(first))
 
 
 TAMPERINGS = {
@@ -219,7 +216,6 @@ def test_count_goes_on_after_a_lost_line_and_the_look_says_so(ledger, vault):
         connection.exec_driver_sql("DELETE FROM openings WHERE count = 2")
     third = look(ledger, vault.about)
     assert (third.count, third.sound) == (3, False)
-    assert "was altered" in " ".join(sentences(third))
     assert "missing" in " ".join(ledger.verify(vault.about.identity, looks))
 
 
