@@ -201,3 +201,16 @@ def test_fifty_thousand_rows_of_thirty_columns_are_audited_quickly() -> None:
 
     # Measured at 0.3 s; the promise is 2 s on an idle machine.
     assert time.perf_counter() - start < 30
+
+
+def test_without_time_only_the_long_checks_are_left_out_and_named() -> None:
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"x": rng.normal(size=300), "empty": [None] * 300, "y": rng.choice(["a", "b"], 300)})
+    schema = infer_schema(
+        frame, target="y", task="binary", time=None, group=None, weight=None, exclude=(), types={}, missing_values=()
+    )
+    y = (frame["y"] == "b").to_numpy().astype(np.int64)
+    found = {f.check: f for f in audit(frame, schema, y, "binary", time_left=lambda: 0.0)}
+    assert "empty_column" in found
+    assert "adversarial" in found["checks_skipped"].evidence["checks"]
+    assert "checks_skipped" not in {f.check for f in audit(frame, schema, y, "binary", time_left=lambda: 60.0)}
