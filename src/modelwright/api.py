@@ -56,6 +56,16 @@ def train(
     repeats: int | None = None,
     sensitive: Sequence[str] | None = None,
     store: str | None = None,
+    sampler: str | None = None,
+    hyperparams: dict[str, dict[str, Any]] | None = None,
+    max_trial_time: str | float | None = None,
+    max_failures: int | None = None,
+    max_latency: str | float | None = None,
+    max_size: str | float | None = None,
+    max_fit_memory: str | float | None = None,
+    interpretable: bool | None = None,
+    features: dict[str, Any] | str | None = None,
+    select_features: bool | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Run:
     """Train a model on a table and score it on rows that were sealed before anything looked at them.
@@ -130,6 +140,22 @@ def train(
         Columns by whose values the metrics are told apart.
     store : str, optional
         URL of the database that holds the ledger; SQLite in ``home`` by default.
+    sampler : {"tpe", "cmaes", "gp", "random", "grid"}, optional
+        Who proposes hyperparameters after the portfolio.
+    hyperparams : dict, optional
+        Values to try, ``{"lightgbm": {"num_leaves": [15, 63]}}``; a single value is fixed.
+    max_trial_time, max_latency : str or float, optional
+        Seconds, or texts such as "30s" and "1ms": what one fit, and the prediction of one row, may take.
+    max_failures : int, optional
+        Failed fits after which the search stops.
+    max_size, max_fit_memory : str or float, optional
+        Bytes, or texts such as "20MB": size of the packaged model, and memory of one fit.
+    interpretable : bool, optional
+        Only algorithms whose model a person can read.
+    features : dict or str, optional
+        Derived columns: Polars expressions, or texts such as "rooms / persons", by name; or "file.py:function".
+    select_features : bool, optional
+        Leave out columns that do not help on validation rows.
     on_event : callable, optional
         Receives progress (`modelwright.events`).
 

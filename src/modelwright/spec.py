@@ -93,6 +93,26 @@ class Spec(msgspec.Struct, frozen=True):
         Columns by whose values the metrics are told apart.
     store : str or None
         URL of the database that holds the ledger; None is SQLite in ``home``.
+    sampler : {"tpe", "cmaes", "gp", "random", "grid"}, default="tpe"
+        Who proposes hyperparameters after the portfolio.
+    hyperparams : dict
+        Algorithm -> hyperparameter -> values to try; algorithms that are named here are tried with these values only.
+    max_trial_time : float or None
+        Seconds that one fit may take.
+    max_failures : int or None
+        Failed fits after which the search stops.
+    max_latency : float or None
+        Seconds that the prediction of one row may take, measured on the packaged model.
+    max_size : float or None
+        Bytes of the packaged model.
+    max_fit_memory : float or None
+        Bytes that one fit may take; None is what the machine has free.
+    interpretable : bool, default=False
+        Only algorithms whose model a person can read, and one member.
+    features : dict of str to str, str or None
+        Derived columns: expressions by name, or "file.py:function".
+    select_features : bool, default=False
+        Leave out columns that do not help on validation rows.
     """
 
     data: Any = None
@@ -128,6 +148,16 @@ class Spec(msgspec.Struct, frozen=True):
     repeats: int = 1
     sensitive: tuple[str, ...] = ()
     store: str | None = None
+    sampler: Literal["tpe", "cmaes", "gp", "random", "grid"] = "tpe"
+    hyperparams: dict[str, dict[str, tuple[Any, ...]]] = {}
+    max_trial_time: float | None = None
+    max_failures: int | None = None
+    max_latency: float | None = None
+    max_size: float | None = None
+    max_fit_memory: float | None = None
+    interpretable: bool = False
+    features: dict[str, Any] | str | None = None
+    select_features: bool = False
 
     def without_tables(self) -> Spec:
         """The same with tables in memory replaced by their description: what later steps are handed holds no rows."""

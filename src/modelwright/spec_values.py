@@ -268,6 +268,54 @@ def _available(value: object) -> dict[str, str]:
     return dict(value)
 
 
+def _quantity(units: Mapping[str, float], base: str, what: str, example: str) -> Callable[[object], float]:
+    """A positive number in the base unit, from a number or from text with a unit."""
+
+    def read(value: object) -> float:
+        mend = f"Give {what} such as {example}; a plain number is {base}."
+        found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e-?\d+)?)\s*([a-zµ]*)", str(value).strip().lower())
+        if isinstance(value, bool) or found is None or found[2] not in units or float(found[1]) <= 0:
+            raise SpecError(f"{value!r} is not {what}.", mend=mend)
+        return float(found[1]) * units[found[2]]
+
+    return read
+
+
+_SECONDS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "m": 60.0, "min": 60.0, "h": 3600.0}
+_BYTES = {
+    "": 1.0, "b": 1.0, "k": 1e3, "kb": 1e3, "m": 1e6, "mb": 1e6, "g": 1e9, "gb": 1e9, "t": 1e12, "tb": 1e12,
+    "kib": 1024.0, "mib": 1024.0**2, "gib": 1024.0**3,
+}  # fmt: skip
+
+
+def _features(value: object) -> str | dict[str, Any]:
+    """Derived columns: expressions by name, or "file.py:function". What an expression means is for `features` to say."""
+    mend = 'Write {"rooms_each" = "rooms / persons"}, or "file.py:function".'
+    if isinstance(value, str):
+        if not re.fullmatch(r".+:[A-Za-z_]\w*", value.strip()):
+            raise SpecError(f"{value!r} names no function.", mend=mend)
+        return value.strip()
+    if not isinstance(value, Mapping) or not value or not all(isinstance(key, str) and key.strip() for key in value):
+        raise SpecError(f"{value!r} does not say how columns are derived.", mend=mend)
+    return dict(value)
+
+
+def _hyperparams(value: object) -> dict[str, dict[str, tuple[Any, ...]]]:
+    """Values to try: algorithm -> hyperparameter -> values; a single value is fixed."""
+    mend = "Write it as {lightgbm = {num_leaves = [15, 63], learning_rate = 0.05}}."
+    if not isinstance(value, Mapping) or not all(isinstance(grid, Mapping) for grid in value.values()):
+        raise SpecError(f"{value!r} is not a mapping of algorithm to hyperparameters.", mend=mend)
+    listed: dict[str, dict[str, tuple[Any, ...]]] = {}
+    for algorithm, grid in value.items():
+        listed[str(algorithm)] = {}
+        for name, values in grid.items():
+            values = tuple(values) if isinstance(values, (list, tuple)) else (values,)
+            if not values or not all(isinstance(v, (str, int, float, bool)) for v in values):
+                raise SpecError(f"{values!r} for {algorithm}.{name} is not a list of values.", mend=mend)
+            listed[str(algorithm)][str(name)] = values
+    return listed
+
+
 #: Reads one given value, or refuses it: option -> function.
 READERS: dict[str, Callable[[Any], Any]] = {
     "data": _source,
@@ -312,4 +360,14 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "repeats": _whole(1, 100),
     "sensitive": _columns,
     "store": _text,
+    "sampler": _choice(("tpe", "cmaes", "gp", "random", "grid"), {"bayes": "Did you mean 'tpe' or 'gp'?"}),
+    "hyperparams": _hyperparams,
+    "max_trial_time": _quantity(_SECONDS, "seconds", "a time", '"30s" or "2m"'),
+    "max_failures": _whole(1, 1_000_000),
+    "max_latency": _quantity(_SECONDS, "seconds", "a time for one row", '"1ms"'),
+    "max_size": _quantity(_BYTES, "bytes", "a size", '"20MB"'),
+    "max_fit_memory": _quantity(_BYTES, "bytes", "a memory size", '"2GB"'),
+    "interpretable": _flag,
+    "features": _features,
+    "select_features": _flag,
 }

@@ -15,7 +15,16 @@ import typer
 
 from modelwright.cli import looking
 from modelwright.cli.failure import INTERRUPTED, report_failure, usage_error
-from modelwright.cli.options import console, list_of_names, missing_values_of, option_name, program, types_of
+from modelwright.cli.options import (
+    console,
+    features_of,
+    hyperparams_of,
+    list_of_names,
+    missing_values_of,
+    option_name,
+    program,
+    types_of,
+)
 from modelwright.version import __version__
 
 app = typer.Typer(
@@ -83,6 +92,24 @@ def train(
         list[str] | None, typer.Option(metavar="COLUMNS", help="Tell the metrics apart by the values of these.")
     ] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="Database of the ledger.  [default: SQLite in home]")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="Who proposes hyperparameters: tpe, cmaes, gp, random or grid.  [default: tpe]")
+    ] = None,
+    hyperparams: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="ALGORITHM.NAME=VALUES", help="Values to try: lightgbm.num_leaves=15,63."),
+    ] = None,
+    max_trial_time: Annotated[str | None, typer.Option(metavar="TIME", help="Time that one fit may take.")] = None,
+    max_failures: Annotated[int | None, typer.Option(help="Stop after so many failed fits.")] = None,
+    max_latency: Annotated[str | None, typer.Option(metavar="TIME", help="Time that one row may take, such as 1ms.")] = None,
+    max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Size of the packaged model, such as 20MB.")] = None,
+    max_fit_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory that one fit may take.")] = None,
+    interpretable: Annotated[bool, typer.Option("--interpretable", help="Only models that a person can read.")] = False,
+    feature: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=EXPRESSION", help="A derived column, such as 'each=rooms/persons'.")
+    ] = None,
+    features: Annotated[str | None, typer.Option(metavar="FILE.py:FUNCTION", help="Function that derives columns.")] = None,
+    select_features: Annotated[bool, typer.Option("--select-features", help="Leave out columns that do not help.")] = False,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run.  [default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.  [default: from the data]")] = None,
     home: Home = None,
@@ -110,7 +137,11 @@ def train(
         "gap": gap, "partition": partition, "reserve": reserve, "open_reserve": open_reserve or None, "purpose": purpose,
         "strict": strict or None,
         "known": list_of_names(known), "cost": cost, "floor": floor, "repeats": repeats,
-        "sensitive": list_of_names(sensitive), "store": store,
+        "sensitive": list_of_names(sensitive), "store": store, "sampler": sampler,
+        "hyperparams": hyperparams_of(hyperparams), "max_trial_time": max_trial_time, "max_failures": max_failures,
+        "max_latency": max_latency, "max_size": max_size, "max_fit_memory": max_fit_memory,
+        "interpretable": interpretable or None, "features": features_of(feature, features),
+        "select_features": select_features or None,
     }  # fmt: skip
     file = Path(FILE_NAME)
     spec = resolve_spec(file if file.is_file() else None, overrides, naming=option_name)

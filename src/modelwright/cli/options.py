@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 #: Columns of output that goes to a file or a pipe.
 _PIPE_WIDTH = 120
-OPTIONS_OF_SPEC = {"missing_values": "--missing-value", "types": "--type", "data": "DATA", "open_reserve": "--open-reserve"}
+OPTIONS_OF_SPEC = {"missing_values": "--missing-value", "types": "--type", "data": "DATA", "hyperparams": "--param"}
 
 
 def option_name(key: str) -> str:
     """How the command line spells a key of the spec."""
-    return OPTIONS_OF_SPEC.get(key, f"--{key}")
+    return OPTIONS_OF_SPEC.get(key, "--" + key.replace("_", "-"))
 
 
 def list_of_names(values: list[str] | None) -> list[str] | None:
@@ -56,6 +56,46 @@ def missing_values_of(values: list[str] | None) -> Any:
             mend="Name a column in each, or in none.",
         )
     return by_column[""]
+
+
+def hyperparams_of(values: list[str] | None) -> dict[str, dict[str, list[Any]]] | None:
+    """Values to try, from texts such as "lightgbm.num_leaves=15,63"."""
+    from modelwright.errors import SpecError
+
+    grid: dict[str, dict[str, list[Any]]] = {}
+    for value in values or []:
+        path, equals, listed = value.partition("=")
+        algorithm, dot, name = path.strip().partition(".")
+        if not (equals and dot and listed.strip()):
+            raise SpecError(
+                f"{value!r} is not ALGORITHM.NAME=VALUES.", where="--param", mend="Write lightgbm.num_leaves=15,63."
+            )
+        grid.setdefault(algorithm, {})[name] = [_value(text.strip()) for text in listed.split(",")]
+    return grid or None
+
+
+def features_of(expressions: list[str] | None, function: str | None) -> dict[str, str] | str | None:
+    """Derived columns by name, or the function that derives them."""
+    from modelwright.errors import SpecError
+
+    if expressions and function:
+        raise SpecError("Expressions and a function cannot be mixed.", where="--features", mend="Give one of the two.")
+    derived = {}
+    for expression in expressions or []:
+        name, equals, text = expression.partition("=")
+        if not (equals and name.strip() and text.strip()):
+            raise SpecError(f"{expression!r} is not NAME=EXPRESSION.", where="--feature", mend="Write 'each=rooms/persons'.")
+        derived[name.strip()] = text.strip()
+    return derived or function
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return int(text)
+    except ValueError:
+        return _cell(text)
 
 
 def _cell(text: str) -> str | float:

@@ -89,7 +89,18 @@ def _options(record: RunRecord, spec: Mapping[str, Any]) -> list[str]:
         options += ["--sensitive", column]
     if (spec.get("repeats") or 1) > 1:
         options += ["--repeats", str(spec["repeats"])]
-    for key in ("open_reserve", "strict"):
+    for key in ("sampler", "max_trial_time", "max_failures", "max_latency", "max_size", "max_fit_memory"):
+        if spec.get(key) not in (None, "tpe"):
+            options += ["--" + key.replace("_", "-"), f"{spec[key]:g}" if isinstance(spec[key], float) else str(spec[key])]
+    for algorithm, grid in (spec.get("hyperparams") or {}).items():
+        for name, values in grid.items():
+            options += ["--param", f"{algorithm}.{name}=" + ",".join(map(str, values))]
+    features = spec.get("features")
+    if isinstance(features, str):
+        options += ["--features", features]
+    for name, expression in (features or {}).items() if isinstance(features, dict) else ():
+        options += ["--feature", f"{name}={expression}"]
+    for key in ("open_reserve", "strict", "interpretable", "select_features"):
         if spec.get(key):
             options.append("--" + key.replace("_", "-"))
     if spec.get("home") not in (None, ".modelwright"):
