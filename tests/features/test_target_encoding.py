@@ -61,6 +61,32 @@ def test_multiclass_statistics_are_frequencies_of_all_classes_but_the_first():
     assert encoder.transform(codes[:1])[0].tolist() == [0.375, 0.125]
 
 
+def test_a_weighted_row_counts_like_as_many_rows():
+    codes = np.array([[1], [1], [2], [2]])
+    y = np.array([4.0, 0.0, 1.0, 3.0])
+    weight = np.array([3.0, 1.0, 2.0, 2.0])  # of mean 2, so they count 1.5, 0.5, 1, 1
+    encoder = TargetEncoder()
+    encoder.fit_transform(codes, [3], y, task="regression", n_classes=0, seed=0, weight=weight)
+    # prior (6 + 0 + 1 + 3) / 4 = 2.5; (6 + 25) / 12, (4 + 25) / 12
+    np.testing.assert_allclose(encoder.transform(np.array([[1], [2], [0]]))[:, 0], [31 / 12, 29 / 12, 2.5], rtol=1e-6)
+
+
+def test_equal_weights_change_no_bit_and_rows_of_weight_zero_are_not_heard():
+    rng = np.random.default_rng(0)
+    codes, y = rng.integers(-1, 5, size=(60, 2)), rng.normal(size=60)
+    fixed = {"task": "regression", "n_classes": 0, "seed": 1}
+    plain = TargetEncoder().fit_transform(codes, [5, 5], y, **fixed)
+    equal = TargetEncoder().fit_transform(codes, [5, 5], y, weight=np.full(60, 0.1), **fixed)
+    assert plain.tobytes() == equal.tobytes()
+    weight = np.ones(60)
+    weight[:10] = 0.0
+    loud = y.copy()
+    loud[:10] = 1e6
+    one = TargetEncoder().fit_transform(codes, [5, 5], y, weight=weight, **fixed)
+    two = TargetEncoder().fit_transform(codes, [5, 5], loud, weight=weight, **fixed)
+    assert one.tobytes() == two.tobytes()
+
+
 def test_restored_statistics_give_the_same_bits(tmp_path):
     rng = np.random.default_rng(0)
     codes = rng.integers(-1, 6, size=(80, 2))

@@ -7,7 +7,7 @@ mean of all rows p,
 
 Training rows are encoded out of fold: each with the sums and the mean of the rows of the other folds, so that a
 row's own target is no part of its encoding. Without this a learner would read the target of rare levels off the
-encoding.
+encoding. With row weights, scaled to mean 1, c is a sum of weights and s a weighted sum.
 
 References
 ----------
@@ -57,6 +57,7 @@ class TargetEncoder:
         task: Task,
         n_classes: int,
         seed: int,
+        weight: np.ndarray | None = None,
     ) -> np.ndarray:
         """Learn the statistics of all rows, and encode these rows out of fold.
 
@@ -72,6 +73,8 @@ class TargetEncoder:
             K; not looked at in regression.
         seed : int
             Draws the folds.
+        weight : ndarray of shape (n,), optional
+            Non-negative row weights; what counts is how they compare.
 
         Returns
         -------
@@ -90,25 +93,26 @@ class TargetEncoder:
         targets = _targets(np.asarray(y), task, n_classes)
         n_rows, n_outputs = targets.shape
         self.n_outputs_ = n_outputs
+        weight = _mean_one(weight)
+        weighted = targets if weight is None else targets * weight[:, None]
         n_folds = min(N_FOLDS, n_rows)
         fold = np.random.default_rng(seed).permutation(n_rows) % n_folds
-        prior = targets.mean(axis=0)
-        fold_prior = _fold_priors(targets, fold, n_folds)
+        prior = targets.mean(axis=0) if weight is None else weighted.mean(axis=0)
+        fold_prior = _fold_priors(targets, weight, fold, n_folds)
         encoded = np.empty((n_rows, len(cardinalities) * n_outputs), dtype=np.float32)
         self._tables = []
         for j, cardinality in enumerate(cardinalities):
             size = cardinality + 1
-            level = _positions(codes[:, j], size)
-            cell = fold * size + level
-            counts = np.bincount(cell, minlength=n_folds * size).reshape(n_folds, size).astype(np.float64)
+            cell = fold * size + _positions(codes[:, j], size)
+            length = n_folds * size
+            counts = np.bincount(cell, weights=weight, minlength=length).reshape(n_folds, size).astype(np.float64)
             sums = np.stack(
-                [np.bincount(cell, weights=target, minlength=n_folds * size).reshape(n_folds, size) for target in targets.T],
-                axis=2,
+                [np.bincount(cell, weights=target, minlength=length).reshape(n_folds, size) for target in weighted.T], axis=2
             )
             total_count, total_sum = counts.sum(axis=0), sums.sum(axis=0)
             self._tables.append(_smooth(total_sum, total_count, prior))
-            others = _smooth(total_sum - sums, total_count - counts, fold_prior[:, None, :])
-            encoded[:, j * n_outputs : (j + 1) * n_outputs] = others[fold, level]
+            others = _smooth(total_sum - sums, np.maximum(total_count - counts, 0.0), fold_prior[:, None, :])
+            encoded[:, j * n_outputs : (j + 1) * n_outputs] = others.reshape(length, n_outputs)[cell]
         return encoded
 
     def transform(self, codes: np.ndarray) -> np.ndarray:
@@ -157,11 +161,28 @@ def _targets(y: np.ndarray, task: Task, n_classes: int) -> np.ndarray:
     return np.asarray(y[:, None] == classes, dtype=np.float64)
 
 
-def _fold_priors(targets: np.ndarray, fold: np.ndarray, n_folds: int) -> np.ndarray:
+def _mean_one(weight: np.ndarray | None) -> np.ndarray | None:
+    """Weights scaled to mean 1, float64; None where they are all equal or all zero, so that nothing depends on rounding."""
+    if weight is None:
+        return None
+    weight = np.asarray(weight, dtype=np.float64)
+    mean = weight.mean()
+    return weight / mean if mean > 0 and np.ptp(weight) > 0 else None
+
+
+def _fold_priors(targets: np.ndarray, weight: np.ndarray | None, fold: np.ndarray, n_folds: int) -> np.ndarray:
     """Mean target of the rows outside each fold, shape (n_folds, m); a single row has no others and keeps its own."""
     if n_folds == 1:
         return np.asarray(targets.mean(axis=0, keepdims=True))
-    return np.stack([targets[fold != number].mean(axis=0) for number in range(n_folds)])
+    others = [fold != number for number in range(n_folds)]
+    # Where the others weigh nothing they count alike.
+    shares = [None if weight is None or not weight[rows].any() else weight[rows] for rows in others]
+    return np.stack(
+        [
+            np.average(targets[r], axis=0, weights=w) if w is not None else targets[r].mean(axis=0)
+            for r, w in zip(others, shares, strict=True)
+        ]
+    )
 
 
 def _positions(codes: np.ndarray, size: int) -> np.ndarray:
