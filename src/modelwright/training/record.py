@@ -21,9 +21,11 @@ from modelwright.evaluation.multiple import Leaderboard
 from modelwright.evaluation.repeats import SeedSpread
 from modelwright.evaluation.slices import Slice
 from modelwright.evaluation.threshold_report import ThresholdReport
+from modelwright.learners.readable import Readable
 from modelwright.metrics.estimate import Interval
 from modelwright.splits.looks import Look
 from modelwright.tables.schema import Schema, Task
+from modelwright.training.figures import Figures
 from modelwright.training.summary import DataSummary
 from modelwright.version import FORMAT_VERSION
 
@@ -79,6 +81,7 @@ class MemberRecord(msgspec.Struct, frozen=True):
     refit: bool
     fit_s: float = 0.0
     size_bytes: int = 0
+    peak_memory_mb: float = 0.0
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -191,4 +194,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     summary: DataSummary | None = None
     #: Validated candidates (by number of their trial) against the best of them, corrected for how many there are.
     standings: Leaderboard | None = None
+    #: What the delivered model and the candidates cost; None in records of before it was measured.
+    figures: Figures | None = None
+    #: The model itself, where a person can read it.
+    readable: Readable | None = None
     format_version: int = FORMAT_VERSION
