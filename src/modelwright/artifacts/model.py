@@ -12,6 +12,7 @@ import polars as pl
 from modelwright.ensembles.calibration import NONE, Calibration, calibrate
 from modelwright.ensembles.conformal import Conformal, intervals, sets
 from modelwright.errors import InvalidInputError
+from modelwright.features.derived import Derived
 from modelwright.features.encoder import Encoder
 from modelwright.learners.base import Learner
 from modelwright.tables.conform import conform
@@ -61,6 +62,7 @@ class Model:
         conformal: Conformal | None = None,
         metric: str = "",
         run: str = "",
+        derived: Derived | None = None,
     ) -> None:
         self.task: Task = task
         self.target = target
@@ -74,10 +76,16 @@ class Model:
         self.conformal = conformal
         self.metric = metric
         self.run = run
+        #: The user's derived columns, computed from the rows before the schema is applied; None if there are none.
+        self.derived = derived
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        return np.array([column.name for column in self.schema.features])
+        names = [column.name for column in self.schema.features]
+        if self.derived is not None:  # what they are derived from is needed, they are not
+            needed = {*names, *self.derived.sources} - set(self.derived.names)
+            names = [column.name for column in self.schema.columns if column.name in needed]
+        return np.array(names)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the target, or the cluster number.
@@ -211,9 +219,14 @@ class Model:
 
     def raw(self, X: Any) -> np.ndarray:
         """Calibrated probabilities, numbers or cluster numbers."""
-        frame = X if isinstance(X, pl.DataFrame) else read(X).frame
+        frame = self.rows(X)
         conformed, _ = conform(frame, self.schema, columns=self.columns_read(frame))
         return self.raw_conformed(conformed)
+
+    def rows(self, X: Any) -> pl.DataFrame:
+        """Rows as read, with the derived columns."""
+        frame = X if isinstance(X, pl.DataFrame) else read(X).frame
+        return frame if self.derived is None else self.derived.apply(frame)
 
     def columns_read(self, frame: pl.DataFrame) -> tuple[Any, ...]:
         """Columns taken from a frame: the features, and the time column when it is there."""
