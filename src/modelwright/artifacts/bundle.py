@@ -6,10 +6,12 @@
     model.json        task, target, classes, members with weights, calibration, threshold
     conformal.npz     scores of validation rows behind intervals and sets; absent where there were too few
     schema.json       columns with their reading instructions
+    derived.json      the user's derived columns: expressions, or path, name and digest of a function; absent without any
     encoders/N/       encoder.json, arrays.npz
     members/N/        whatever the learner saves: LightGBM text, CatBoost cbm, XGBoost ubj, npz, safetensors
 
-Digests are checked before any parser sees a byte, since damaged files crash native parsers.
+Digests are checked before any parser sees a byte, since damaged files crash native parsers. The file of a user's function
+is not in the folder: whoever loads the model must have it, unchanged.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ from modelwright.artifacts.model import Member, Model
 from modelwright.ensembles.calibration import Calibration
 from modelwright.ensembles.conformal import Conformal, Kind
 from modelwright.errors import BundleError
+from modelwright.features.derived import Derived, DerivedColumns, load_derived
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.tables.schema import Schema, Task
 from modelwright.version import FORMAT_VERSION, __version__
 
 _CONFORMAL_FILE = "conformal.npz"
+_DERIVED_FILE = "derived.json"
 _CONFORMAL_ARRAYS = ("scores", "starts", "x", "scale")
 
 
@@ -106,6 +110,8 @@ def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], linea
     )
     (folder / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(described)))
     (folder / "schema.json").write_bytes(msgspec.json.format(msgspec.json.encode(model.schema)))
+    if model.derived is not None:
+        (folder / _DERIVED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.derived.about)))
     files = [
         FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size, _sha256(path))
         for path in sorted(folder.rglob("*"))
@@ -116,13 +122,21 @@ def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], linea
     return manifest
 
 
-def load_bundle(folder: Path) -> Model:
+def load_bundle(folder: Path, *, features: str | Path | None = None) -> Model:
     """Verify and load a model folder.
+
+    Parameters
+    ----------
+    folder : Path
+    features : str, Path or None
+        The file of the function that derives columns, for models that have one; None looks for it at the path that it
+        had when the model was trained, from the working folder.
 
     Raises
     ------
     BundleError
-        If a file is missing, added, or differs from the manifest, or if the format is newer than this version.
+        If a file is missing, added, or differs from the manifest, or if the format is newer than this version; if
+        the file of the function is absent or was changed.
     MissingExtraError
         If a member needs a library that is not installed.
     """
@@ -151,7 +165,19 @@ def load_bundle(folder: Path) -> Model:
         conformal=_read_conformal(described.conformal, folder),
         metric=described.metric,
         run=described.run,
+        derived=_read_derived(folder, features),
     )
+
+
+def _read_derived(folder: Path, features: str | Path | None) -> Derived | None:
+    path = folder / _DERIVED_FILE
+    if not path.is_file():
+        return None
+    try:
+        about = msgspec.json.decode(path.read_bytes(), type=DerivedColumns)
+    except (msgspec.DecodeError, OSError) as error:
+        raise BundleError(f"The derived columns cannot be read: {error}.", where=str(path), mend="Train again.") from error
+    return load_derived(about, features=features, bundle=folder)
 
 
 def _write_conformal(conformal: Conformal | None, folder: Path) -> _ConformalEntry | None:

@@ -291,7 +291,7 @@ def _of_function(function: Callable[[pl.DataFrame], Any], about: DerivedColumns)
             raise SpecError(
                 f"The function failed: {type(error).__name__}: {error}.",
                 where=where,
-                mend="It is handed a Polars DataFrame without the target: numbers as Float64, times as Datetime, others as text.",
+                mend="It is handed a Polars DataFrame without the target: numbers as Float64, others as text or times.",
             ) from error
         if not isinstance(found, pl.DataFrame):
             raise SpecError(

@@ -41,7 +41,8 @@ class Sealed:
 
 
 def typed(raw: pl.DataFrame, training: Training, table: Facts, spec: Spec, model: Model) -> Sealed:
-    """Sealed rows as read, typed like the training rows."""
+    """Sealed rows as read, with the derived columns, typed like the training rows."""
+    raw = training.with_derived(raw)
     frame, notes = conform(raw, training.schema, columns=model.columns_read(raw))
     y = None
     if spec.target is not None:

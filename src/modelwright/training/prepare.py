@@ -6,6 +6,7 @@ evaluation rows but their target, time and group can influence what is trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from msgspec import structs
 
 from modelwright.errors import DataError, SpecError
+from modelwright.features.derived import Derived, learn_derived
+from modelwright.features.feature_set import FeatureSet, feature_set
 from modelwright.spec import Spec
 from modelwright.splits.near import NearUnits, near_units
 from modelwright.splits.partition import Split
@@ -61,7 +65,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Training:
-    """Typed training rows, and the vault that holds the others."""
+    """Typed training rows, and the vault that holds the others; ``raw`` has the derived columns too, the vault has not."""
 
     frame: pl.DataFrame
     raw: pl.DataFrame
@@ -71,6 +75,21 @@ class Training:
     split: Split
     vault: Vault | None
     notes: list[str]
+    derived: Derived | None = None
+
+    def with_derived(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Rows as read, with the derived columns."""
+        return raw if self.derived is None else self.derived.apply(raw)
+
+    @property
+    def served(self) -> Derived | None:
+        """The derived columns that the model needs."""
+        return None if self.derived is None else self.derived.only([column.name for column in self.schema.features])
+
+    @property
+    def feature_set(self) -> FeatureSet:
+        """What is learned from, for the record."""
+        return feature_set(self.schema, None if self.derived is None else self.derived.about)
 
 
 def read_source(spec: Spec) -> Source:
@@ -86,13 +105,9 @@ def read_source(spec: Spec) -> Source:
     for option in ("target", "time", "group", "weight"):
         name = getattr(spec, option)
         if name is not None:
-            _require(name, frame, option)
-    for option in ("exclude", "sensitive", "known"):
-        for name in getattr(spec, option):
-            _require(name, frame, option)
-    for pair in spec.available.items():
-        for name in pair:
-            _require(name, frame, "available")
+            _require(name, frame.columns, option)
+    if not isinstance(spec.features, str):  # what a function derives is known once it has run
+        _require_named(spec, [*frame.columns, *(spec.features or {})])
     digest = fingerprint(frame)
     if spec.target is None:
         if spec.task not in (None, "clustering"):
@@ -164,7 +179,7 @@ def divide(source: Source, spec: Spec) -> Division:
         return Division(split)
     outside = read(spec.evaluation)
     if spec.target is not None:
-        _require(spec.target, outside.frame, "target")
+        _require(spec.target, outside.frame.columns, "target")
         labelled = labelled_rows(outside.frame[spec.target], declared_missing(spec, spec.target))
         outside = replace(outside, frame=outside.frame[labelled])
     sentence = f"The evaluation rows come from {outside.source}; all rows of the table train."
@@ -202,40 +217,89 @@ def type_rows(source: Source, spec: Spec, division: Division, vault: Vault | Non
     """Learn types and roles from the training rows, and read those rows accordingly."""
     split = division.split
     raw = source.frame[split.training]
-    schema = infer_schema(
-        raw,
-        target=spec.target,
-        task=source.task,
-        time=spec.time,
-        group=spec.group,
-        weight=spec.weight,
-        exclude=tuple(spec.exclude),
-        types=spec.types,
-        missing_values=spec.missing_values,
-    )
+    schema = _infer(raw, source, spec, () if spec.features is None else raw.columns)
+    derived: Derived | None = None
+    said: list[str] = []
+    if spec.features is not None:
+        raw, schema, derived, said = _with_features(raw, schema, source, spec)
     if not schema.features:
         reasons = "; ".join(f"{c.name}: {c.reason}" for c in schema.columns if c.role not in ("target", "weight"))
         raise DataError(
             "No column can be learned from.", where=source.description, mend=f"Columns were left out because: {reasons[:600]}."
         )
     if division.outside is not None:
-        _check_outside(division.outside, schema, source, spec)
+        _check_outside(_derive(derived, division.outside), schema, source, spec)
     elif len(split.evaluation):
         # Rows that cannot be read as the training rows are (a column of numbers that turns into words over time)
         # would otherwise be noticed after all the training. This refuses; it changes nothing that is trained.
-        conform(source.frame[split.evaluation], schema)
+        conform(_derive(derived, source.frame[split.evaluation]), schema)
     conformed, notes = conform(raw, schema, columns=schema.features + schema.with_role("time"))
     check_finite(source.frame, schema)  # a check of the input: it refuses, and changes nothing that is trained
     check_finite(conformed, schema)
     y = None if source.y is None else source.y[split.training]
     weight = None if source.weight is None else source.weight[split.training]
-    return Training(conformed, raw, schema, y, weight, split, vault, notes)
+    return Training(conformed, raw, schema, y, weight, split, vault, [*said, *notes], derived)
+
+
+def _infer(rows: pl.DataFrame, source: Source, spec: Spec, only: Sequence[str] = ()) -> Schema:
+    """The schema of rows; what the user says of columns besides ``only`` is left for later, where any are given."""
+    missing = spec.missing_values
+    return infer_schema(
+        rows,
+        target=spec.target,
+        task=source.task,
+        time=spec.time,
+        group=spec.group,
+        weight=spec.weight,
+        exclude=[name for name in spec.exclude if not only or name in only],
+        types={name: kind for name, kind in spec.types.items() if not only or name in only},
+        missing_values={name: cells for name, cells in missing.items() if not only or name in only}
+        if isinstance(missing, dict)
+        else missing,
+    )
+
+
+def _with_features(
+    raw: pl.DataFrame, schema: Schema, source: Source, spec: Spec
+) -> tuple[pl.DataFrame, Schema, Derived, list[str]]:
+    """Training rows with the derived columns, the schema of both, and what is to be said of them."""
+    assert spec.features is not None
+    derived = learn_derived(raw, schema, spec.features, types=spec.types, seed=spec.seed)
+    raw = derived.apply(raw)
+    # Cells were read when they were derived from, so only what is declared of a derived column itself counts.
+    missing = spec.missing_values if isinstance(spec.missing_values, dict) else {}
+    _require_named(spec, raw.columns)
+    for option, named in (("types", spec.types), ("missing_values", missing)):
+        for name in named:
+            _require(name, raw.columns, option)
+    added = infer_schema(
+        raw.select(derived.names),
+        target=None,
+        exclude=[name for name in spec.exclude if name in derived.names],
+        types={name: kind for name, kind in spec.types.items() if name in derived.names},
+        missing_values={name: cells for name, cells in missing.items() if name in derived.names},
+    )
+    columns = [
+        structs.replace(column, reason=f"derived as {derived.about.text(column.name)}: {column.reason}")
+        for column in added.columns
+    ]
+    unread = [column for column in added.columns if column.role not in ("feature", "text")]
+    notes = [f"Derived columns: {', '.join(map(repr, derived.names))}."]
+    notes += [f"The derived column {column.name!r} is not learned from: {column.reason}." for column in unread]
+    return raw, Schema((*schema.columns, *columns)), derived, notes
+
+
+def _derive(derived: Derived | None, raw: pl.DataFrame) -> pl.DataFrame:
+    return raw if derived is None else derived.apply(raw)
 
 
 def copies_among(training: Training) -> NearUnits:
     """Exact and near copies among the training rows, which folds keep together."""
     passes = PASSES_IF_LONG if training.raw.height > LONG else None
-    return near_units(training.raw, [column.name for column in training.schema.features], passes=passes)
+    # A column of the user's makes no rows more alike or less: the same folds for every feature set.
+    added = () if training.derived is None else training.derived.names
+    names = [column.name for column in training.schema.features if column.name not in added]
+    return near_units(training.raw, names or list(added), passes=passes)
 
 
 def declared_missing(spec: Spec, column: str) -> tuple[str | float, ...]:
@@ -261,10 +325,20 @@ def _check_outside(outside: pl.DataFrame, schema: Schema, source: Source, spec: 
         )
 
 
-def _require(name: str, frame: pl.DataFrame, option: str) -> None:
-    if name not in frame.columns:
-        near = get_close_matches(name, frame.columns, n=1, cutoff=0.5)
-        shown = ", ".join(frame.columns[:12]) + (", …" if frame.width > 12 else "")
+def _require_named(spec: Spec, columns: Sequence[str]) -> None:
+    """Columns that may be derived ones must exist."""
+    for option in ("exclude", "sensitive", "known"):
+        for name in getattr(spec, option):
+            _require(name, columns, option)
+    for pair in spec.available.items():
+        for name in pair:
+            _require(name, columns, "available")
+
+
+def _require(name: str, columns: Sequence[str], option: str) -> None:
+    if name not in columns:
+        near = get_close_matches(name, columns, n=1, cutoff=0.5)
+        shown = ", ".join(columns[:12]) + (", …" if len(columns) > 12 else "")
         raise SpecError(
             f"There is no column {name!r}.",
             where=option,

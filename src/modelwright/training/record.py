@@ -21,6 +21,7 @@ from modelwright.evaluation.multiple import Leaderboard
 from modelwright.evaluation.repeats import SeedSpread
 from modelwright.evaluation.slices import Slice
 from modelwright.evaluation.threshold_report import ThresholdReport
+from modelwright.features.feature_set import FeatureSet
 from modelwright.learners.readable import Readable
 from modelwright.metrics.estimate import Interval
 from modelwright.splits.looks import Look
@@ -199,3 +200,5 @@ class RunRecord(msgspec.Struct, frozen=True):
     #: The model itself, where a person can read it.
     readable: Readable | None = None
     format_version: int = FORMAT_VERSION
+    #: Columns of the table and of the user that were learned from or left out; None in records of before there was one.
+    feature_set: FeatureSet | None = None
