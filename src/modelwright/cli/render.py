@@ -13,10 +13,11 @@ from modelwright.metrics.estimate import Interval
 from modelwright.reports.commands import audit_command
 from modelwright.reports.decisions import interval_sentence, threshold_sentences
 from modelwright.reports.format import NOTHING, count, duration, metric_title, number, shortened
-from modelwright.reports.leaderboard import Line, leaderboard
+from modelwright.reports.leaderboard import Line, front_sentence, leaderboard
 from modelwright.reports.openings import is_shown_instead, opening_sentences, opening_words
 from modelwright.reports.trust import baselines, not_beaten, seed_sentence
 from modelwright.spec import DEFAULT_HOME
+from modelwright.training.front import DELIVERED, on_front
 from modelwright.training.record import Evaluation, RunRecord
 
 if TYPE_CHECKING:
@@ -28,24 +29,27 @@ _MOST_FINDINGS = 8
 
 
 def leaderboard_table(record: RunRecord) -> Table:
-    """The best trial of each algorithm, and the members of the model; the report ranks every trial."""
+    """The delivered model, the best trial of each algorithm, and the members; the report ranks every trial."""
     from rich.table import Table
     from rich.text import Text
 
     weights = {member.trial: member.weight for member in record.plan.members}
+    board = leaderboard(record)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    for column in ("", "algorithm", metric_title(record.metric), "fit", "predict/row", "size", "weight"):
+    cost = ("one row", "rows/s") if board.measured else ("predict/row",)
+    for column in ("", "algorithm", metric_title(record.metric), "fit", *cost, "size", "weight"):
         table.add_column(column, justify="left" if column == "algorithm" else "right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for line in _shown_lines(record):
+    for line in [*([board.delivered] if board.delivered else []), *_shown_lines(record)]:
         remark = "baseline" if line.baseline else "one fold only" if line.rank == NOTHING else "tied" if line.tied else ""
+        remark = ", ".join(filter(None, ("front" if line.front else "", remark)))
         weight = weights.get(line.number)
         table.add_row(
             line.rank,
-            Text(line.algorithm, style="bold" if weight else ""),
+            Text(line.algorithm, style="bold" if weight or not line.rank else ""),
             line.score,
             line.fit,
-            line.predict,
+            *((line.row, line.batch) if board.measured else (line.predict,)),
             line.size,
             f"{weight:.2f}" if weight else "",
             Text(remark, style="dim"),
@@ -72,6 +76,10 @@ def leaderboard_remarks(record: RunRecord) -> list[str]:
     remarks = [f"{hidden} more trial{'' if hidden == 1 else 's'} in the report."] if hidden else []
     if any(line.tied for line in shown):
         remarks.insert(0, "tied: the distance to the first may be chance.")
+    if board.delivered is not None and any(line.front for line in [board.delivered, *shown]):
+        remarks.insert(0, "front: no other model is better, faster and smaller at once.")
+    if said := front_sentence(record):
+        remarks.insert(0, said)
     # One algorithm often fails many times for one reason.
     remarks += dict.fromkeys(f"{line.algorithm} {line.state}: {line.error.splitlines()[0]}" for line in board.failures)
     return remarks
@@ -263,8 +271,6 @@ def quiet_lines(record: RunRecord, folder: Path) -> list[str]:
 
 def result_json(record: RunRecord, folder: Path) -> dict[str, Any]:
     """The result for machines; the run record itself stands in ``run.json`` of the folder."""
-    board = leaderboard(record)
-    trials = {trial.number: trial for trial in record.trials}
     evaluation = None
     if record.evaluation is not None:
         evaluation = msgspec.to_builtins(msgspec.structs.replace(record.evaluation, plots={}))
@@ -284,25 +290,61 @@ def result_json(record: RunRecord, folder: Path) -> dict[str, Any]:
         "look": None if evaluation is None else evaluation["look"],
         "comparisons": [] if record.evaluation is None else msgspec.to_builtins(baselines(record.evaluation)),
         "standings": msgspec.to_builtins(record.standings),
-        "leaderboard": [
-            {
-                "trial": trial.number,
-                "algorithm": trial.algorithm,
-                "state": trial.state,
-                "stage": trial.stage,
-                "score": trial.score,
-                "fit_s": trial.fit_s,
-                "predict_us_per_row": trial.predict_us_per_row,
-                "size_bytes": trial.size_bytes,
-                "peak_memory_mb": trial.peak_memory_mb,
-                "baseline": trial.baseline,
-                "error": trial.error,
-            }
-            for trial in (trials[line.number] for line in [*board.lines, *board.failures])
-        ],
+        "leaderboard": _rows(record),
         "findings": [{"name": finding.name, **msgspec.to_builtins(finding)} for finding in record.findings],
         "notes": record.notes,
         "wall_s": record.wall_s,
         "budget_s": record.budget_s,
         "interrupted": record.interrupted,
     }
+
+
+def _rows(record: RunRecord) -> list[dict[str, Any]]:
+    """The leaderboard for machines: the delivered model first, where it was measured; "front" is the Pareto front."""
+    board, front = leaderboard(record), on_front(record)
+    trials = {trial.number: trial for trial in record.trials}
+    rows: list[dict[str, Any]] = []
+    delivered = None if record.figures is None else record.figures.delivered
+    if delivered is not None:
+        measured = delivered.measured
+        rows.append(
+            {
+                "trial": None,
+                "algorithm": "delivered model",
+                "state": "complete",
+                "stage": "delivered",
+                "score": delivered.score,
+                "interval": msgspec.to_builtins(delivered.interval),
+                "fit_s": delivered.fit_s,
+                "single_row_s": measured.single_row_s,
+                "single_row_p95_s": measured.single_row_p95_s,
+                "batch_rows_per_s": measured.batch_rows_per_s,
+                "size_bytes": measured.size_bytes,
+                "peak_memory_mb": delivered.peak_memory_mb,
+                "front": DELIVERED in front,
+                "baseline": False,
+                "error": "",
+            }
+        )
+    for trial in (trials[line.number] for line in [*board.lines, *board.failures]):
+        found = None if record.figures is None else record.figures.of(trial.number)
+        rows.append(
+            {
+                "trial": trial.number,
+                "algorithm": trial.algorithm,
+                "state": trial.state,
+                "stage": trial.stage,
+                "score": trial.score,
+                "interval": None if found is None else msgspec.to_builtins(found.interval),
+                "fit_s": trial.fit_s,
+                "predict_us_per_row": trial.predict_us_per_row,
+                "single_row_s": None if found is None else found.single_row_s,
+                "batch_rows_per_s": None if found is None else found.batch_rows_per_s,
+                "size_bytes": trial.size_bytes if found is None or found.size_bytes is None else found.size_bytes,
+                "peak_memory_mb": trial.peak_memory_mb,
+                "front": trial.number in front,
+                "baseline": trial.baseline,
+                "error": trial.error,
+            }
+        )
+    return rows

@@ -36,8 +36,9 @@ from modelwright.reports.format import (
     size,
     words,
 )
+from modelwright.reports.front import front_figure
 from modelwright.reports.headline import headline
-from modelwright.reports.leaderboard import leaderboard
+from modelwright.reports.leaderboard import front_sentence, leaderboard
 from modelwright.reports.openings import is_shown_instead
 from modelwright.reports.svg import to_svg
 from modelwright.reports.trust import barred, trust
@@ -87,6 +88,7 @@ def render(record: RunRecord) -> str:
             split=_split(record),
             board=board,
             board_figure=_drawn(fold_scores(board.ranked[:MAX_FOLD_ROWS], record.metric)),
+            front={"sentence": front_sentence(record), "figure": _drawn(front_figure(record))},
             model=_model(record),
             curves=[_drawn(figure) for figure in learning_curves(record)],
             sealed=_sealed(record),
