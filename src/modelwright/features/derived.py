@@ -272,9 +272,9 @@ def _raise_for(level: list[tuple[Definition, pl.Expr]], typed: pl.DataFrame) -> 
                 f"{name} is {typed.schema[name]}" for name in definition.reads if name in typed.columns
             )
             if "conversion from" in str(error):
-                mend = "Write TRY_CAST instead of CAST, so that cells which cannot be read are missing"
+                mend = "Check the cells it reads; TRY_CAST in place of CAST makes those missing that cannot be read"
             raise SpecError(
-                f"{definition.text!r} cannot be computed: {str(error).strip().splitlines()[0]}.",
+                f"{definition.text!r} cannot be computed: {str(error).strip().splitlines()[0].rstrip('.')}.",
                 where=f"derived column {definition.name!r}",
                 mend=f"{mend}.",
             ) from error

@@ -114,7 +114,7 @@ def expression(definition: Definition) -> pl.Expr:
     try:
         found = pl.sql_expr(definition.content) if definition.kind == "sql" else _from_json(definition.content, "")
         _check(_tree(found), "")
-    except (SpecError, pl.exceptions.PolarsError, ValueError, TypeError) as error:
+    except (SpecError, pl.exceptions.PolarsError, ValueError, TypeError, LookupError) as error:
         raise BundleError(
             f"The expression cannot be read: {_first_line(error)}",
             where=f"derived column {definition.name!r}",
@@ -139,6 +139,8 @@ def _read(name: str, given: Any, where: str) -> Definition:
         except pl.exceptions.PolarsError as error:
             raise SpecError(f"{given!r} cannot be read: {_first_line(error)}", where=where, mend=_EXAMPLE) from error
         tree = _tree(found)
+        if _kind(tree)[0] == "Alias":  # SQL takes "Total Charges" without quotes for Total AS Charges
+            raise SpecError(f"{given!r} names a column at its end.", where=where, mend=_EXAMPLE)
         _check(tree, where)
         return Definition(name, "sql", given, given, tuple(dict.fromkeys(_columns(tree))))
     if not isinstance(given, pl.Expr):
@@ -179,12 +181,12 @@ def _check(node: Any, where: str) -> None:
             mend=_MENDS.get(kind, _ONE_ROW),
         )
     if kind == "Function":
-        _check_function(body["function"], len(parts), where)
+        _check_function(body["function"], parts, where)
     for part in parts:
         _check(part, where)
 
 
-def _check_function(function: Any, n_inputs: int, where: str) -> None:
+def _check_function(function: Any, inputs: list[Any], where: str) -> None:
     """Refuse functions such as shift, rank or cumulative sums, by asking Polars about the function alone."""
     name, details = _kind(function)
     inner = _kind(details)[0] if name.endswith("Expr") or name == "Boolean" else ""
@@ -192,8 +194,14 @@ def _check_function(function: Any, n_inputs: int, where: str) -> None:
         raise SpecError(f"It calls compiled code from outside ({name}).", where=where, mend=_ONE_ROW)
     if name == "Sql":  # operators and functions of SQL that wait for the types of their columns; all look at one row
         return
-    alone = {"Function": {"input": [{"Column": str(number)} for number in range(n_inputs)], "function": function}}
-    if not pl.Expr.deserialize(io.StringIO(json.dumps(alone)), format="json").meta.is_row_separable():
+    # Literals stay, for some functions take nothing else; what else is an input is checked by itself.
+    plain = [part if _kind(part)[0] == "Literal" else {"Column": str(number)} for number, part in enumerate(inputs)]
+    alone = json.dumps({"Function": {"input": plain, "function": function}})
+    try:
+        by_row = pl.Expr.deserialize(io.StringIO(alone), format="json").meta.is_row_separable()
+    except pl.exceptions.PolarsError:
+        by_row = False
+    if not by_row:
         if inner == "Strptime":
             raise SpecError("It guesses the format of dates from all rows.", where=where, mend="Give the format.")
         raise SpecError(f"Its value for a row depends on other rows ({inner or name}).", where=where, mend=_ONE_ROW)

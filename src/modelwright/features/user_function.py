@@ -127,7 +127,8 @@ def _function(content: bytes, path: Path, name: str, kind: type[ModelwrightError
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
-        there = ", ".join(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        own = (key for key, value in vars(module).items() if getattr(value, "__module__", None) == module_name)
+        there = ", ".join(key for key in own if not key.startswith("_"))
         raise kind(f"There is no function {name!r}.", where=where, mend=f"There are: {there}." if there else "Write one.")
     found: Function = function
     return found
