@@ -68,6 +68,8 @@ class Algorithm(msgspec.Struct, frozen=True):
     #: Baselines take part in every run and are never members of an ensemble.
     baseline: bool = False
     reference: str = ""
+    #: Whether a person can read the fitted model and follow a prediction by hand.
+    interpretable: bool = False
 
     def defaults(self, task: Task) -> dict[str, Any]:
         """Default value of every hyperparameter for one task."""

@@ -48,6 +48,7 @@ class Constant(Learner):
         when="Always, as the floor: a model that does not beat it has learned nothing from the columns.",
         hyperparameters=(),
         baseline=True,
+        interpretable=True,
     )
 
     def fit(
@@ -105,6 +106,7 @@ class ShallowTree(Learner):
         ),
         baseline=True,
         reference="Breiman, Friedman, Olshen, Stone, Classification and Regression Trees, 1984.",
+        interpretable=True,
     )
 
     def fit(
@@ -183,6 +185,7 @@ class SimpleLinear(LinearModel):
         hyperparameters=(),
         baseline=True,
         reference="Hoerl and Kennard, Ridge regression, Technometrics 1970.",
+        interpretable=True,
     )
 
     def _penalty(self) -> tuple[float, float]:

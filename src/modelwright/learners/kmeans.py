@@ -134,6 +134,7 @@ class KMeans(CentreModel):
         ),
         max_rows=100_000,
         reference="Lloyd, Least squares quantization in PCM, 1982; Arthur and Vassilvitskii, k-means++, SODA 2007.",
+        interpretable=True,
     )
 
     def _model(self, n_clusters: int) -> Any:
@@ -159,6 +160,7 @@ class MiniBatchKMeans(CentreModel):
             _SCALING,
         ),
         reference="Sculley, Web-scale k-means clustering, WWW 2010.",
+        interpretable=True,
     )
 
     def _model(self, n_clusters: int) -> Any:

@@ -259,6 +259,7 @@ class Linear(LinearModel):
             "Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2009, sections 3.4 and 4.4; "
             "Zou and Hastie, Regularization and variable selection via the elastic net, JRSS B 2005."
         ),
+        interpretable=True,
     )
 
     def _penalty(self) -> tuple[float, float]:

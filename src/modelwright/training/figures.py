@@ -18,7 +18,7 @@ class CandidateFigures(msgspec.Struct, frozen=True):
     interval: Interval | None = None
     single_row_s: float | None = None
     batch_rows_per_s: float | None = None
-    #: Encoder included.
+    #: Encoder and description included.
     size_bytes: int | None = None
 
 

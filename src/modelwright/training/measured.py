@@ -36,6 +36,10 @@ _ONE_S = 0.03
 _MOST_ROWS = 20_000
 #: Candidates whose intervals are computed at most; those further down are not what is looked at.
 _MOST_INTERVALS = 20
+#: Bytes of the manifest and the description of a package.
+_DESCRIPTION = 5_000
+#: Measurements at most of a package that seems too slow: what else runs on the machine can only add to a time.
+_AGAIN = 3
 #: Algorithms whose files grow with the number of training rows.
 _GROWING = ("random_forest", "extra_trees", "svm")
 
@@ -158,8 +162,13 @@ class Meter:
             candidate.number,
             single_row_s=found.single_row_s,
             batch_rows_per_s=found.batch_rows_per_s,
-            size_bytes=folder_bytes(folder) + encoder_bytes,
+            size_bytes=folder_bytes(folder) + encoder_bytes + self._around_bytes(),
         )
+
+    def _around_bytes(self) -> int:
+        """What a package holds besides encoders and members: its description, and a score of each validation row."""
+        conformal = 0 if self._search.problem.task == "clustering" else 8 * self._training.frame.height
+        return len(msgspec.json.encode(self._training.schema)) + conformal + _DESCRIPTION
 
     def _growth(self, candidate: Candidate) -> float:
         """How much larger the files will be after the fit on all rows."""
@@ -177,9 +186,12 @@ def package(
     *,
     libraries: dict[str, str],
     lineage: dict[str, str],
+    limits: Limits | None = None,
     time_limit_s: float = 0.5,
 ) -> Measured:
     """Write the model folder, load it again and measure it; what lay there before is replaced.
+
+    A package that seems too slow is measured again, up to three times, and its fastest measurement counts.
 
     Parameters
     ----------
@@ -188,13 +200,21 @@ def package(
     training : Training
     libraries, lineage : dict of str to str
         As for `write_bundle`.
+    limits : Limits, optional
     time_limit_s : float, default=0.5
         Seconds for the calls.
     """
     if folder.exists():
         shutil.rmtree(folder)
     write_bundle(model, folder, libraries=libraries, lineage=lineage)
-    return measure(folder, training.raw, time_limit_s=time_limit_s)
+    found = measure(folder, training.raw, time_limit_s=time_limit_s)
+    most = None if limits is None else limits.latency_s
+    for _ in range(_AGAIN - 1):
+        if most is None or found.single_row_s <= most:
+            break
+        again = measure(folder, training.raw, time_limit_s=time_limit_s)
+        found = again if again.single_row_s < found.single_row_s else found
+    return found
 
 
 def figures_of(
