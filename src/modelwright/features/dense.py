@@ -261,11 +261,21 @@ def _bent(values: np.ndarray, kind: int, bend: np.ndarray) -> np.ndarray:
         centred = (values - bend[0]) / bend[1]
         return np.asarray(np.sign(centred) * np.log1p(np.abs(centred)))
     if _SKEWS[kind] == "quantile":
-        from scipy.special import ndtri
-
-        # Half a step from 0 and 1 keeps the normal scores of the extremes finite.
-        half = 0.5 / _QUANTILES
-        nodes, first, repeats = np.unique(bend, return_index=True, return_counts=True)
-        ranks = (first + (repeats - 1) / 2.0) / (_QUANTILES - 1)
-        return np.asarray(np.interp(values, nodes, ndtri(np.clip(ranks, half, 1.0 - half))))
+        return np.asarray(np.interp(values, *quantile_nodes(bend)))
     return values
+
+
+def bend_name(kind: int) -> Skew:
+    """What is done with a column, by the number that stands in ``kind_``."""
+    return _SKEWS[kind]
+
+
+def quantile_nodes(bend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct stored quantiles of a column, and their normal scores."""
+    from scipy.special import ndtri
+
+    # Half a step from 0 and 1 keeps the normal scores of the extremes finite.
+    half = 0.5 / _QUANTILES
+    nodes, first, repeats = np.unique(bend, return_index=True, return_counts=True)
+    ranks = (first + (repeats - 1) / 2.0) / (_QUANTILES - 1)
+    return nodes, np.asarray(ndtri(np.clip(ranks, half, 1.0 - half)))

@@ -115,6 +115,11 @@ class TargetEncoder:
             encoded[:, j * n_outputs : (j + 1) * n_outputs] = others.reshape(length, n_outputs)[cell]
         return encoded
 
+    @property
+    def tables(self) -> list[np.ndarray]:
+        """Statistics of each coded column, float32 of shape (levels + 2, m): missing, other, then the levels."""
+        return self._tables
+
     def transform(self, codes: np.ndarray) -> np.ndarray:
         """Encode rows that the statistics were not learned from.
 

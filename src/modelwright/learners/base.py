@@ -10,7 +10,7 @@ them may be absent from the rows of one fold, and ``predict`` still returns all 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,6 +22,8 @@ from modelwright.features.matrix import Matrix
 from modelwright.tables.schema import Task
 
 Params = Mapping[str, Any]
+#: `Learner.predict` for a matrix of one row.
+RowPredictor = Callable[[Matrix], np.ndarray]
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
@@ -168,6 +170,13 @@ class Learner(ABC):
             Regression: shape (n,), float64. Classification: probabilities of shape (n, K), float64, rows sum
             to 1. Clustering: cluster numbers of shape (n,), int64.
         """
+
+    def row_predictor(self) -> RowPredictor:
+        """`predict` for matrices of one row: called many times, from any thread, and equal to it to the bit.
+
+        A learner overrides this where its library, or its arrays, answer for one row faster than for a batch of one.
+        """
+        return self.predict
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from modelwright.features.matrix import Matrix
-from modelwright.learners.base import Algorithm, Hyperparameter
+from modelwright.learners.base import Algorithm, Hyperparameter, RowPredictor
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
+from modelwright.learners.lightgbm_scores import Scores
+from modelwright.learners.rowwise import sigmoid, softmax
 from modelwright.learners.target import SUPERVISED, Rows, by_task
 
 
@@ -129,9 +131,18 @@ class LightGBM(BoostedTrees):
         """Predict from the written form, so that a loaded model and a fresh one are the same thing."""
         self._text = text
         self._booster = _library().Booster(model_str=text)
+        self._scores = Scores(self._booster, self._booster.num_feature())
 
     def _predict_raw(self, X: Matrix) -> np.ndarray:
-        return np.asarray(self._booster.predict(joined(X), num_threads=1))
+        return chances(self._scores.table(joined(X)), self._coding.n_present)
+
+    def row_predictor(self) -> RowPredictor:
+        if self._coding.constant is not None:
+            return self.predict
+        score, coding = self._scores.row, self._coding
+        if coding.n_present > 2:
+            return lambda X: coding.decode(softmax(score(joined(X)[0])[None]), 1)
+        return lambda X: coding.decode(chances(score(joined(X)[0]), coding.n_present), 1)
 
     def margin_contributions(self, X: Matrix) -> np.ndarray:
         return np.asarray(self._booster.predict(joined(X), pred_contrib=True, num_threads=1))
@@ -144,3 +155,10 @@ class LightGBM(BoostedTrees):
 
     def _gain(self) -> np.ndarray:
         return self._booster.feature_importance("gain")
+
+
+def chances(scores: np.ndarray, n_classes: int) -> np.ndarray:
+    """What the objective makes of raw scores: nothing (regression), the chance of the second class, or of each class."""
+    if not n_classes:
+        return scores
+    return sigmoid(scores) if n_classes == 2 else softmax(scores)

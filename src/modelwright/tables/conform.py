@@ -104,6 +104,15 @@ def conform(
     return result, messages
 
 
+def reads(column: Column, dtype: pl.DataType) -> bool:
+    """Whether a column of the schema can be read from cells of a polars type at all."""
+    try:
+        _reader(column, dtype)
+    except SchemaError:
+        return False
+    return True
+
+
 def check_finite(frame: pl.DataFrame, schema: Schema) -> None:
     """Refuse infinite feature values.
 
