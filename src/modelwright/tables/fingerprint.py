@@ -19,6 +19,7 @@ import hashlib
 import json
 import struct
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,6 +67,85 @@ def fingerprint(frame: pl.DataFrame) -> str:
         # Blocks of NaN were hashed before it was known that nothing else follows.
         whole.update((hashlib.sha256() if tag == "empty" else column).digest())
     return f"{_PREFIX}:{whole.hexdigest()}"
+
+
+class BatchFingerprint:
+    """`fingerprint` of a table that comes in batches; the same value as that of the whole.
+
+    Cells of a delimited file are numbers or dates only if all of a column are, which the last batch settles. Until
+    then such a column is hashed both ways.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns in table order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._columns = {name: _ColumnInBatches() for name in names}
+
+    def add(self, name: str, cells: pl.Series, text: pl.Series | None = None) -> None:
+        """The next cells of a column.
+
+        Parameters
+        ----------
+        name : str
+        cells : Series of n cells
+            As `tables.normalise` gives them; n is a multiple of `BLOCK_ROWS` in all batches but the last.
+        text : Series of n cells, optional
+            The same as text, where they are stored as text.
+        """
+        self._columns[name].add(cells, text)
+
+    def finish(self, n_rows: int, types: Mapping[str, pl.DataType]) -> str:
+        """The fingerprint of all batches, given the type that each column has over all of them."""
+        whole = hashlib.sha256(struct.pack("<QQ", n_rows, len(self._columns)))
+        for name, column in self._columns.items():
+            tag, digest = column.finish(types[name])
+            for part in (name, tag):
+                encoded = part.encode()
+                whole.update(struct.pack("<Q", len(encoded)))
+                whole.update(encoded)
+            whole.update(digest)
+        return f"{_PREFIX}:{whole.hexdigest()}"
+
+
+class _ColumnInBatches:
+    """One column of a `BatchFingerprint`, hashed as text and as numbers as long as either is possible."""
+
+    def __init__(self) -> None:
+        self._text, self._numbers = hashlib.sha256(), hashlib.sha256()
+        self._tag = "text"
+        self._inexact: list[tuple[int, int]] = []
+        self._n_rows, self._n_filled = 0, 0
+        self._scratch = np.empty(BLOCK_ROWS)
+
+    def add(self, cells: pl.Series, text: pl.Series | None) -> None:
+        filled = len(cells) - cells.null_count()
+        numeric = cells.dtype.is_numeric() or cells.dtype.is_temporal() or cells.dtype == pl.Boolean
+        if numeric or not filled:
+            numbers = cells.to_physical().cast(pl.UInt8) if cells.dtype == pl.Boolean else cells.to_physical()
+            for start in range(0, len(cells), BLOCK_ROWS):
+                block = numbers.slice(start, BLOCK_ROWS)
+                _hash_block(block.cast(pl.Float64), self._numbers, self._scratch)
+                if filled and block.dtype.is_integer():
+                    self._inexact += _inexact(block, self._n_rows + start)
+        if text is not None or not filled:
+            _hash_text(cells.cast(pl.String) if text is None else text, self._text)
+        elif not numeric:
+            self._tag = _hash_column(cells, self._text)
+        self._n_rows += len(cells)
+        self._n_filled += filled
+
+    def finish(self, dtype: pl.DataType) -> tuple[str, bytes]:
+        """Logical type and digest of the cells."""
+        if not self._n_filled:
+            return "empty", hashlib.sha256().digest()
+        if not (dtype.is_numeric() or dtype.is_temporal() or dtype == pl.Boolean):
+            return self._tag, self._text.digest()
+        for row, value in self._inexact if not dtype.is_float() else ():
+            self._numbers.update(f"{row}={value};".encode())
+        return "datetime" if dtype.is_temporal() else "number", self._numbers.digest()
 
 
 def _hash_column(series: pl.Series, hasher: _Hash) -> str:
@@ -133,15 +213,18 @@ def _hash_integers(series: pl.Series, hasher: _Hash) -> None:
     for start in range(0, len(series), BLOCK_ROWS):
         block = series.slice(start, BLOCK_ROWS)
         _hash_block(block.cast(pl.Float64), hasher, scratch)
-        low, high = block.min(), block.max()
-        if low is not None and (low < -(2**53) or high > 2**53):  # type: ignore[operator]
-            inexact += [
-                (start + row, value)
-                for row, value in enumerate(block.to_list())
-                if value is not None and int(float(value)) != value
-            ]
+        inexact += _inexact(block, start)
     for row, value in inexact:
         hasher.update(f"{row}={value};".encode())
+
+
+def _inexact(block: pl.Series, start: int) -> list[tuple[int, int]]:
+    """Row and value of the integers of a block that float64 cannot hold; its first row is number ``start``."""
+    low, high = block.min(), block.max()
+    if low is None or (low >= -(2**53) and high <= 2**53):  # type: ignore[operator]
+        return []
+    values = enumerate(block.to_list())
+    return [(start + row, value) for row, value in values if value is not None and int(float(value)) != value]
 
 
 def _hash_floats(series: pl.Series, hasher: _Hash) -> bool:
