@@ -6,11 +6,17 @@ import math
 import time
 from dataclasses import dataclass
 
-#: Shares of the time between the baselines and the final fit.
-PROBE_SHARE = 0.45
-TUNE_SHARE = 0.35
-#: The final fit is reserved at least and at most these shares of the budget.
-REFIT_SHARES = (0.10, 0.40)
+#: Shares of the time that is left to the search when a generation begins.
+PROBE_SHARE = 0.50
+CLIMB_SHARE = 0.70
+TUNE_SHARE = 0.50
+#: Share of the time left to the search that a single probe may take.
+ONE_PROBE = 0.20
+#: The final fit is reserved at least and at most these shares of the budget; what it is predicted to take is
+#: reserved with a margin, and time for encoding all rows.
+REFIT_SHARES = (0.06, 0.40)
+REFIT_MARGIN = 1.25
+REFIT_AROUND_S = 1.0
 
 
 @dataclass(frozen=True)

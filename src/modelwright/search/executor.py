@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -58,47 +58,58 @@ class Executor:
             worker.kill()
         self._log.close()
 
-    def run(self, jobs: Sequence[Job], *, deadline: float | None = None) -> Iterator[tuple[int, Done]]:
+    def run(self, jobs: Iterable[Job], *, deadline: float | None = None) -> Iterator[tuple[int, Done]]:
         """Do the jobs; yield (position in ``jobs``, answer) as they end.
 
         Parameters
         ----------
-        jobs : sequence of Job
-            Started in this order.
+        jobs : iterable of Job
+            Asked for one by one, whenever a worker is free, so that an iterator can decide by what has ended meanwhile.
         deadline : float, optional
             On the ``time.monotonic`` clock. At that moment running jobs are ended and the rest is not started;
             all of them are answered with ``ended="deadline"``.
         """
-        waiting = list(range(len(jobs)))
-        running: dict[_Worker, int] = {}
-        while waiting or running:
+        waiting = enumerate(jobs)
+        running: dict[_Worker, tuple[int, Job]] = {}
+        exhausted = False
+        while running or not exhausted:
             reason = (
                 "stop" if self.stop.is_set() else "deadline" if deadline is not None and time.monotonic() >= deadline else ""
             )
             if reason:
+                # What has just ended still counts.
+                for worker, line in self._collect():
+                    if worker in running and line:
+                        yield running.pop(worker)[0], msgspec.json.decode(line, type=Done)
                 for worker in running:
                     self._replace(worker)
-                for position in [*running.values(), *waiting]:
+                for position, _ in [*running.values(), *waiting]:
                     yield position, Done(error=f"ended by the {reason}", ended=reason)
                 return
             for worker in self._workers:
-                if waiting and worker not in running:
-                    running[worker] = waiting.pop(0)
-                    worker.send(_in_time(jobs[running[worker]], deadline))
+                if worker in running or exhausted:
+                    continue
+                following = next(waiting, None)
+                if following is None:
+                    exhausted = True
+                    continue
+                running[worker] = following
+                worker.send(_in_time(following[1], deadline))
+            if not running:
+                continue
             for worker, line in self._collect():
                 if worker not in running:
                     if worker in self._workers:  # it died while idle
                         self._replace(worker)
                     continue
-                position = running.pop(worker)
+                position, _ = running.pop(worker)
                 if line:
                     yield position, msgspec.json.decode(line, type=Done)
                 else:
                     reason = worker.how_it_ended()
                     self._replace(worker)
                     yield position, Done(error=f"the worker process died ({reason})", ended="died")
-            for worker, position in list(running.items()):
-                job = jobs[position]
+            for worker, (position, job) in list(running.items()):
                 if (
                     isinstance(job, Fit)
                     and job.time_limit_s is not None

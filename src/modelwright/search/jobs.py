@@ -13,7 +13,8 @@ class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
     """Fit an encoder on some rows of the training table and write the encoded view.
 
     ``out`` receives ``encoder/``, ``train/`` and, with ``validation_rows``, ``valid/``; beside the matrices lie
-    ``y_train.npy``, ``y_valid.npy`` and the weights. Row files are ``.npy`` arrays of row positions.
+    ``y_train.npy``, ``y_valid.npy`` and the weights. Row files are ``.npy`` arrays of row positions. With ``generated``
+    the encoder also makes new features, chosen by the training rows of the view.
     """
 
     table: str
@@ -24,6 +25,9 @@ class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
     y: str = ""
     weight: str = ""
     seed: int = 0
+    generated: bool = False
+    task: Task = "clustering"
+    n_classes: int = 0
 
 
 class Fit(msgspec.Struct, frozen=True, tag="fit"):
@@ -64,5 +68,5 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     curve_training: list[float] = []
     curve_validation: list[float] = []
     notes: list[str] = []
-    #: The worker was ended from outside: "deadline", "stop", "limit" or "died".
+    #: Ended from outside: "deadline", "stop", "limit" or "died"; or never begun: "memory".
     ended: str = ""

@@ -12,11 +12,18 @@ References
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelwright.tables.schema import Task
 
-Entry = tuple[str, dict[str, Any]]
+
+class Entry(NamedTuple):
+    """A configuration to try: hyperparameters that differ from the defaults, and the features it reads."""
+
+    algorithm: str
+    params: dict[str, Any]
+    generated: bool = False
+
 
 #: Above this many rows k-means runs on mini-batches.
 _MINIBATCH_ROWS = 50_000
@@ -25,9 +32,11 @@ _CLUSTERS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30)
 _SVM_ROWS = 20_000
 #: Share of the budget that one fit may be expected to take. Validation on folds and the final fit repeat it.
 _FIT_SHARE = 0.15
+#: Share of the budget from which an entry waits until the cheaper ones had their turn.
+_DEAR_SHARE = 0.05
 
 
-def portfolio(task: Task, n_rows: int, n_features: int, budget_s: float | None) -> list[Entry]:
+def portfolio(task: Task, n_rows: int, n_features: int, budget_s: float | None, n_classes: int = 2) -> list[Entry]:
     """Configurations in the order in which to try them.
 
     Parameters
@@ -39,90 +48,92 @@ def portfolio(task: Task, n_rows: int, n_features: int, budget_s: float | None) 
         Columns of the encoded table.
     budget_s : float or None
         Seconds for the whole run; None is no limit.
+    n_classes : int, default=2
+        Boosting grows a tree for each class in each round.
 
     Returns
     -------
-    list of (str, dict)
-        Algorithm name, and hyperparameters that differ from its defaults.
+    list of Entry
     """
     if task == "clustering":
         return _clustering(n_rows)
-    rate = learning_rate(budget_s)
+    rate = learning_rate(task, n_rows, n_features, budget_s, n_classes)
     boosting = {"learning_rate": rate, "n_estimators": _rounds(rate)}
-    entries: list[Entry] = [
-        ("linear", {}),
-        ("lightgbm", _lightgbm(task, n_rows, rate)),
-        ("catboost", {"depth": 6} | boosting),
-        (
-            "lightgbm",
-            _lightgbm(
-                task, n_rows, rate, extra_trees=True, num_leaves=39, min_data_in_leaf=3, feature_fraction=0.46,
-                bagging_fraction=0.88, lambda_l1=0.24, lambda_l2=0.36, cat_smooth=15.0,
-            ),
+
+    def lightgbm(**params: Any) -> Entry:
+        return Entry("lightgbm", _lightgbm(task, n_rows, rate, **params))
+
+    entries = [
+        Entry("linear", {}),
+        lightgbm(),
+        Entry("catboost", {"depth": 6} | boosting),
+        lightgbm(
+            num_leaves=16, min_data_in_leaf=1, feature_fraction=0.58, bagging_fraction=0.96, lambda_l1=0.94, lambda_l2=0.99
         ),
-        ("network", {}),
-        (
-            "lightgbm",
-            _lightgbm(
-                task, n_rows, rate, extra_trees=True, num_leaves=7, min_data_in_leaf=1, feature_fraction=0.99,
-                bagging_fraction=0.96, lambda_l1=0.35, lambda_l2=1.96,
-            ),
+        lightgbm(
+            extra_trees=True, num_leaves=7, min_data_in_leaf=1, feature_fraction=0.99,
+            bagging_fraction=0.96, lambda_l1=0.35, lambda_l2=1.96,
         ),
-        (
-            "lightgbm",
-            _lightgbm(
-                task, n_rows, rate, extra_trees=True, num_leaves=180, min_data_in_leaf=12, feature_fraction=0.40,
-                bagging_fraction=0.95, lambda_l1=0.77, lambda_l2=1.6,
-            ),
+        lightgbm(
+            extra_trees=True, num_leaves=39, min_data_in_leaf=3, feature_fraction=0.46,
+            bagging_fraction=0.88, lambda_l1=0.24, lambda_l2=0.36, cat_smooth=15.0,
         ),
-        ("extra_trees", {}),
-        ("random_forest", {}),
-        ("xgboost", {"grow_policy": "lossguide", "max_leaves": 24, "max_depth": 10} | boosting),
-        ("svm", {}),
+        Entry("network", {}),
+        lightgbm(
+            extra_trees=True, num_leaves=180, min_data_in_leaf=12, feature_fraction=0.40,
+            bagging_fraction=0.95, lambda_l1=0.77, lambda_l2=1.6,
+        ),
+        Entry("xgboost", {"grow_policy": "lossguide", "max_leaves": 24, "max_depth": 10} | boosting),
+        Entry("extra_trees", {}),
+        Entry("random_forest", {}),
+        Entry("svm", {}),
     ]  # fmt: skip
-    entries = [entry for entry in entries if _affordable(entry[0], task, n_rows, n_features, budget_s)]
-    # A network costs ten times a boosted fit: where it would hold up the cheap entries it waits for them.
-    if budget_s is not None and fit_seconds("network", task, n_rows, n_features) > 0.05 * budget_s:
-        entries.sort(key=lambda entry: entry[0] == "network")
-    return entries
+    costs = [(fit_seconds(entry.algorithm, task, n_rows, n_features, n_classes), entry) for entry in entries]
+    if budget_s is not None:
+        costs = [(seconds, entry) for seconds, entry in costs if seconds <= _FIT_SHARE * budget_s]
+        costs.sort(key=lambda pair: pair[0] > _DEAR_SHARE * budget_s)
+    kept = [entry for _, entry in costs if entry.algorithm != "svm" or n_rows <= _SVM_ROWS]
+    # Where nothing is affordable, the cheapest is still better than nothing: the clock stops it in time.
+    return kept or [Entry("linear", {}), lightgbm()]
 
 
-def learning_rate(budget_s: float | None) -> float:
-    """Step of boosting that a budget can pay for: half the step needs twice the trees and gains a little."""
+def learning_rate(task: Task, n_rows: int, n_features: int, budget_s: float | None, n_classes: int = 2) -> float:
+    """Step of boosting that a budget can pay for: half the step needs twice the trees and gains a little.
+
+    At 60 s and 10,000 rows the losses at 0.05 were 1 to 10 % below those at 0.1 (docs/benchmarks.md), which costs
+    half more time.
+    """
     if budget_s is None:
         return 0.05
-    if budget_s <= 90:
-        return 0.1
-    return 0.05 if budget_s <= 900 else 0.03
+    seconds = budget_s / max(1e-9, fit_seconds("lightgbm", task, n_rows, n_features, n_classes))
+    if seconds > 400:
+        return 0.03
+    return 0.05 if seconds > 25 else 0.1
 
 
-def fit_seconds(algorithm: str, task: Task, n_rows: int, n_features: int) -> float:
-    """Expected seconds of one fit on one core, to within a factor of about three; 0 for what is cheap anyway.
+def fit_seconds(algorithm: str, task: Task, n_rows: int, n_features: int, n_classes: int = 2) -> float:
+    """Expected seconds of one fit on one core, to within a factor of about three.
 
-    Measured on 3,200 to 6,400 rows of 9 to 20 columns: CatBoost 0.3 to 1.2 s (6 to 10 s with 26 classes), network 3
-    to 10 s. The network counts with a quarter of its epochs, which is where its first useful stop lies.
+    Measured on 7,000 rows of 8 to 80 columns (docs/benchmarks.md). The network counts with a quarter of its epochs,
+    which is where its first useful stop lies.
     """
     thousands = n_rows / 1000
     width = max(1.0, n_features / 20)
-    many_classes = 4.0 if task == "multiclass" else 1.0
+    classes = n_classes if task == "multiclass" else 1
+    if algorithm in ("lightgbm", "xgboost"):
+        return 0.06 * thousands * width**0.7 * classes**0.8
     if algorithm == "catboost":
-        return 0.15 * thousands * width * many_classes
+        return 0.15 * thousands * width * (0.8 + 0.2 * classes)
     if algorithm == "network":
         return 0.3 * thousands * (0.8 + 0.2 * width)
     if algorithm == "svm":
         return 0.1 * thousands**2 * (0.8 + 0.2 * width)
-    return 0.0
-
-
-def _affordable(algorithm: str, task: Task, n_rows: int, n_features: int, budget_s: float | None) -> bool:
-    if algorithm == "svm" and n_rows > _SVM_ROWS:
-        return False
-    return budget_s is None or fit_seconds(algorithm, task, n_rows, n_features) <= _FIT_SHARE * budget_s
+    return 0.02 * thousands * width
 
 
 def _rounds(rate: float) -> int:
-    """Cap on the number of trees: 1000 at a learning rate of 0.1, twice as many at half of it."""
-    return min(10_000, round(100 / rate))
+    """Cap on the number of trees: randomised trees at a rate of 0.1 were still getting better after 2000."""
+    return min(10_000, round(400 / rate))
 
 
 def _lightgbm(task: Task, n_rows: int, rate: float, **params: Any) -> dict[str, Any]:
@@ -138,4 +149,4 @@ def _clustering(n_rows: int) -> list[Entry]:
     """k-means for a spread of cluster numbers, leaving at least five rows a cluster."""
     algorithm = "minibatch_kmeans" if n_rows > _MINIBATCH_ROWS else "kmeans"
     counts = [k for k in _CLUSTERS if k * 5 <= n_rows] or [2]
-    return [(algorithm, {"n_clusters": k}) for k in counts]
+    return [Entry(algorithm, {"n_clusters": k}) for k in counts]

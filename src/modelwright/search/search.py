@@ -1,355 +1,319 @@
-"""The search: probe a portfolio on a data subset, tune the best families there, validate the best on all rows.
+"""The search: probe a portfolio on a data subset, climb to all rows, race over the folds, tune around the winners.
 
 Notation: a *candidate* is one algorithm with one set of hyperparameters. It is *probed* on one view (a subset of
-the training rows of fold 0, scored on validation rows of fold 0) and, if good, *validated* on every fold of the
-complete training rows. Baselines are validated always. On small tables the probe is fold 0 itself and its result
-is kept.
+the training rows of fold 0, scored on validation rows of fold 0), *climbs* to the complete training rows of fold 0,
+and *races* over further folds while it may still matter. On small tables the probe is fold 0 itself.
 
-Work proceeds in generations with a barrier between them, so that without a clock (``trials``) the outcome does
-not depend on how many workers there are.
+Work proceeds in generations with a barrier between them. With a clock, what is started next follows from predicted
+costs (`costs`); without one (``trials``) from counts alone, so that the outcome does not depend on how many workers
+there are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from modelwright.errors import StorageError, TrainingError
 from modelwright.events import Emit, TrialFinished
-from modelwright.learners import registry
-from modelwright.metrics.metric import Metric
 from modelwright.search import budget as shares
+from modelwright.search.board import Board, Problem
 from modelwright.search.budget import Budget, until
+from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
 from modelwright.search.jobs import Done, Fit
+from modelwright.search.portfolio import Entry
+from modelwright.search.racing import ranks_agree
 from modelwright.search.tuning import Tuner
 from modelwright.search.views import Views
-from modelwright.splits.partition import Fold
-from modelwright.tables.schema import Task
 
-#: Candidates validated on all folds, and of these at most so many of one algorithm.
-MAX_VALIDATED = 8
-MAX_OF_ONE_ALGORITHM = 3
-#: Up to this many training rows a single fold says too little, and fits are cheap: nearly all go on to all folds.
-FEW_ROWS = 2_500
-MAX_VALIDATED_OF_FEW = 20
-MAX_OF_ONE_OF_FEW = 6
+#: Candidates that climb without a clock.
+MAX_CLIMBING = 8
+#: Of one algorithm, so many climb before the next of another one does.
+_OF_ONE = 2
+#: Validated rows that tell candidates apart well enough: further folds wait until tuning has had its turn.
+ENOUGH_ROWS = 10_000
 #: Rows to the number of configurations worth proposing: more would only fit the noise of the validation rows.
 #: After AutoGluon 1.5, which caps the number of models at 4 to 100 in the same way.
 TUNE_CAPS = ((100, 4), (500, 8), (2_500, 24), (10_000, 60))
 MAX_TUNED = 150
 #: Proposals asked at once; fixed, so that the trial list does not depend on the number of workers.
 TUNE_BATCH = 4
+#: Proposals without a new best of their algorithm after which tuning pauses.
+TUNE_PATIENCE = 16
+_FAMILIES_TUNED = 3
+
+Work = tuple[Candidate, int | None]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is searched for."""
+class Search(Board):
+    """Runs the generations; every candidate ends in ``candidates``.
 
-    task: Task
-    n_classes: int
-    metric: Metric
-    folds: Sequence[Fold]
-    probe: Fold
-    seed: int
-    trials: int | None
-    #: True when the probe is fold 0 itself.
-    probe_is_fold: bool
+    ``admits`` says why a fit on so many rows may not start, "" if it may: what the memory of the machine does not
+    hold is refused before it takes the worker down.
+    """
 
-
-@dataclass
-class Candidate:
-    """One algorithm with one set of hyperparameters, and the answers to its jobs."""
-
-    number: int
-    algorithm: str
-    params: dict[str, Any]
-    stage: str
-    baseline: bool = False
-    unavailable: str = ""
-    proposed: bool = False
-    probe: Done | None = None
-    folds: dict[int, Done] = field(default_factory=dict)
-
-    def answers(self) -> list[Done]:
-        return [*([self.probe] if self.probe and 0 not in self.folds else []), *self.folds.values()]
-
-    @property
-    def fold_scores(self) -> list[float]:
-        return [done.score for _, done in sorted(self.folds.items()) if done.score is not None]
-
-    def complete(self, n_folds: int) -> bool:
-        return len(self.fold_scores) == n_folds
-
-    @property
-    def score(self) -> float | None:
-        """Mean over the validated folds, else the probe's score."""
-        if self.fold_scores:
-            return float(np.mean(self.fold_scores))
-        return self.probe.score if self.probe else None
-
-    @property
-    def n_iterations(self) -> int | None:
-        """Mean best iteration count of the folds, else of the probe."""
-        counts = [d.n_iterations for d in self.folds.values() if d.n_iterations] or [
-            d.n_iterations for d in self.answers() if d.n_iterations
-        ]
-        return max(1, round(float(np.mean(counts)))) if counts else None
-
-
-class Search:
-    """Runs the generations; every candidate ends in ``candidates``."""
-
-    def __init__(self, problem: Problem, executor: Executor, views: Views, work: Path, budget: Budget, emit: Emit) -> None:
-        self.problem = problem
+    def __init__(
+        self,
+        problem: Problem,
+        executor: Executor,
+        views: Views,
+        work: Path,
+        budget: Budget,
+        emit: Emit,
+        admits: Callable[[Candidate, int], str] = lambda candidate, n_rows: "",
+    ) -> None:
+        super().__init__(problem, work, executor.n_workers)
         self.executor = executor
         self.views = views
-        self.work = work
         self.budget = budget
         self.emit = emit
-        self.candidates: list[Candidate] = []
+        self.admits = admits
+        self.notes: list[str] = []
+        self._subset_trusted = True
+        self._written: set[str] = set()
 
     # -- generations ---------------------------------------------------------------------------------------
 
-    def add(self, algorithm: str, params: dict[str, Any], stage: str) -> Candidate:
-        """Enter a candidate; an algorithm whose extra is missing is listed with the install command."""
-        candidate = Candidate(
-            number=len(self.candidates),
-            algorithm=algorithm,
-            params=dict(params),
-            stage=stage,
-            baseline=registry.get(algorithm).algorithm.baseline,
-            unavailable=registry.available(algorithm),
-        )
-        self.candidates.append(candidate)
-        return candidate
-
     def baselines(self, names: Sequence[str]) -> None:
-        """Probe and validate the baselines."""
+        """Probe the baselines; `climb` takes them to all rows."""
         chosen = [self.add(name, {}, "baseline") for name in names]
-        self._probe(chosen, shares.after(shares.PROBE_SHARE, self.search_deadline()))
+        self._run([(c, None) for c in chosen], shares.after(shares.PROBE_SHARE, self.search_deadline()))
 
-    def probe(self, portfolio: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    def probe(self, portfolio: Sequence[Entry]) -> None:
         """Try every entry of the portfolio on the probe view."""
-        limit = self.problem.trials if self.problem.trials is not None else len(portfolio)
-        chosen = [self.add(name, params, "probe") for name, params in portfolio[: max(1, limit)]]
-        self._probe([c for c in chosen if not c.unavailable], shares.after(shares.PROBE_SHARE, self.search_deadline()))
+        limit = self.problem.limits.trials if self.problem.limits.trials is not None else len(portfolio)
+        chosen = [self.add(e.algorithm, e.params, "probe", generated=e.generated) for e in portfolio[: max(1, limit)]]
+        deadline = self.search_deadline()
+        # A single probe may not eat the time of the others.
+        most = None if deadline is None else max(1.0, shares.ONE_PROBE * until(deadline))
+        usable: list[Work] = [(c, None) for c in chosen if not c.unavailable]
+        self._run(usable, shares.after(shares.PROBE_SHARE, deadline), most)
 
-    def tune(self) -> None:
-        """Propose configurations of the best families, batch by batch, on the probe view."""
-        deadline = shares.after(shares.TUNE_SHARE, self.search_deadline())
-        room = self._room()
-        families = self._best_families(3)
-        tuners: dict[str, Tuner] = {}
-        proposed = 0
-        while room > 0 and families and not self.executor.stop.is_set():
-            # A family whose fits are dear would use up the time of the others.
-            affordable = [f for f in families if self._median_probe_s(f) < until(deadline) / 4]
-            if not affordable:
-                return
-            batch: list[Candidate] = []
-            for _ in range(min(TUNE_BATCH, room)):
-                family = affordable[proposed % len(affordable)]
-                tuner = tuners.get(family) or tuners.setdefault(family, self._tuner(family))
-                if not tuner.tunable:
-                    families = [f for f in families if f != family]
-                    break
-                candidate = self.add(family, {}, "tune")
-                candidate.proposed = True
-                candidate.params = tuner.ask(candidate.number)
-                batch.append(candidate)
-                proposed += 1
-            self._probe(batch, deadline)
-            for candidate in batch:
-                tuners[candidate.algorithm].tell(candidate.number, self._utility(candidate))
-            room -= len(batch)
+    def climb(self) -> None:
+        """Fit the best of the probe on the complete training rows of fold 0, baselines first."""
+        deadline = self.search_deadline()
+        self._run([(c, 0) for c in self.candidates if c.baseline and c.score is not None and 0 not in c.folds], deadline)
+        self._run(self._climbing(shares.after(shares.CLIMB_SHARE, deadline)), deadline)
+        self.costs.learn(self.candidates)
+        if not self.problem.probe_is_fold:
+            self._compare_subset()
 
-    def validate(self) -> None:
-        """Fit the best candidates on every fold of the complete training rows, best first, while time lasts."""
-        while not self.executor.stop.is_set():
+    def race(self, *, all_folds: bool = False) -> None:
+        """Fit those still in the race on further folds, fold by fold, until enough rows are validated."""
+        wanted = math.ceil(ENOUGH_ROWS / max(1, len(self.problem.folds[0].validation)))
+        for fold in range(1, len(self.problem.folds) if all_folds else min(wanted, len(self.problem.folds))):
             deadline = self.search_deadline()
-            chosen: list[Candidate] = []
-            spent = 0.0
-            for candidate in self._promising():
-                missing = [fold for fold in range(len(self.problem.folds)) if fold not in candidate.folds]
-                cost = sum(self._predicted_s(candidate, fold) for fold in missing)
-                first = not chosen and not self.validated()
-                if missing and (first or spent + cost < until(deadline) * self.executor.n_workers * 0.9):
-                    chosen.append(candidate)
-                    spent += cost
-            if not chosen:
+            racing = self.racing(fold)
+            if not racing or self._ended():
                 return
-            # In time for a second look: what the first ones really cost decides how many follow.
-            self._validate(chosen if deadline is None else chosen[: max(2, self.executor.n_workers)], deadline)
+            missing = [c for c in racing if fold not in c.folds]
+            while missing and deadline is not None and self.fold_s(missing, fold) > 0.9 * until(deadline):
+                missing.pop()
+            if fold >= self.n_folds and sum(c in missing or fold in c.folds for c in racing) < min(3, len(racing)):
+                return
+            for candidate in missing:
+                candidate.stage = "validate"
+            # The dearest first, so that the workers end together.
+            ordered = sorted(missing, key=lambda c: -self.costs.seconds(c, fold))
+            cheap = [c for c in self.candidates if c.baseline and c.complete(fold) and fold not in c.folds]
+            self._run([(c, fold) for c in [*ordered, *cheap]], deadline)
+            cut = any(c.folds[fold].ended in ("deadline", "stop") for c in missing if fold in c.folds)
+            if cut or not self.validated(n_folds=fold + 1):
+                return
+            self.n_folds = max(self.n_folds, fold + 1)
 
-    def validate_baselines(self) -> None:
-        """Baselines are cheap and always scored like the candidates they are compared with."""
-        self._validate([c for c in self.candidates if c.baseline and c.score is not None], self.search_deadline())
+    def tune(self) -> bool:
+        """Propose configurations around the best of each algorithm, batch by batch; False if nothing was proposed."""
+        deadline = shares.after(shares.TUNE_SHARE, self.search_deadline())
+        room, since, proposed = self._room(), 0, 0
+        best = dict(list(self.families().items())[:_FAMILIES_TUNED])
+        tuners = {family: self._tuner(candidate) for family, candidate in best.items()}
+        # Where the subset misleads, proposals are compared on fold 0 of the complete rows.
+        fold = None if self._subset_trusted else 0
+        while room > 0 and since < TUNE_PATIENCE and not self._ended():
+            # An algorithm whose fits are dear would use up the time of the others.
+            open_to = [
+                family
+                for family, tuner in tuners.items()
+                if tuner.tunable and self.costs.family_seconds(self.candidates, family, fold) < until(deadline) / 6
+            ]
+            batch: list[Candidate] = []
+            for k in range(min(TUNE_BATCH, room) if open_to else 0):
+                family = open_to[(proposed + k) % len(open_to)]
+                params = tuners[family].ask(len(self.candidates))
+                if params is None:  # the grid is used up
+                    del tuners[family]
+                    break
+                batch.append(self.add(family, params, "tune", generated=best[family].generated))
+                batch[-1].proposed = True
+            if not batch:
+                if open_to and tuners:
+                    continue
+                break
+            self._run([(c, fold) for c in batch], deadline)
+            since += len(batch)
+            for candidate in batch:
+                utility = self._compared(candidate, fold)
+                if candidate.algorithm in tuners:
+                    tuners[candidate.algorithm].tell(candidate.number, utility)
+                if utility is not None and utility > (self._compared(best[candidate.algorithm], fold) or -math.inf):
+                    best[candidate.algorithm], since = candidate, 0
+            room, proposed = room - len(batch), proposed + len(batch)
+        return proposed > 0
 
-    # -- what came out -------------------------------------------------------------------------------------
-
-    def validated(self, *, baseline: bool = False) -> list[Candidate]:
-        """Candidates with a score on every fold, best first."""
-        done = [c for c in self.candidates if c.baseline == baseline and c.complete(len(self.problem.folds))]
-        return sorted(done, key=lambda c: -self.problem.metric.utility(float(np.mean(c.fold_scores))))
-
-    def probed(self) -> list[Candidate]:
-        """Candidates by their probe, best first: the one score that is taken on the same rows for all of them."""
-        done = [(c, c.probe.score) for c in self.candidates if not c.baseline and c.probe and c.probe.score is not None]
-        return [c for c, _ in sorted(done, key=lambda pair: -self.problem.metric.utility(pair[1]))]
-
-    def ranked_baselines(self) -> list[Candidate]:
-        """Every baseline that was scored, the strongest first: by validation, or by the probe if that is all there is."""
-        scored = [c for c in self.candidates if c.baseline and c.score is not None]
-        probed = sorted(scored, key=lambda c: -self.problem.metric.utility(c.score if c.score is not None else 0.0))
-        ranked: list[Candidate] = []
-        for candidate in [*self.validated(baseline=True), *probed]:
-            if candidate not in ranked:
-                ranked.append(candidate)
-        return ranked
-
-    def prediction(self, candidate: Candidate, fold: int | None) -> np.ndarray:
-        """Predictions of the validation rows of a fold, or of the probe for None."""
-        return np.load(self.folder(candidate, fold) / "valid_pred.npy")
-
-    def folder(self, candidate: Candidate, fold: int | None) -> Path:
-        """Where a job of a candidate left its model and predictions."""
-        if fold == 0 and self.problem.probe_is_fold:
-            fold = None
-        return self.work / "fits" / f"{candidate.number}-{'probe' if fold is None else fold}"
-
-    def view_of(self, fold: int | None) -> str:
-        """Name of the view of a fold, or of the probe for None."""
-        return "probe" if fold is None or (fold == 0 and self.problem.probe_is_fold) else f"fold{fold}"
+    def settle(self) -> None:
+        """Keep the folds that the race has reached: selection and record speak of these."""
+        self.problem = replace(self.problem, folds=list(self.problem.folds[: self.n_folds]))
 
     def search_deadline(self) -> float | None:
         """When the search must end, leaving room for fitting the likely members on all rows."""
         likely = (self.validated() or self.probed())[:4]
-        refit_s = 1.5 * sum(self._predicted_s(c, 0) for c in likely) / self.executor.n_workers
-        return self.budget.search_deadline(refit_s)
+        return self.budget.search_deadline(shares.REFIT_MARGIN * self.refit_s(likely) + shares.REFIT_AROUND_S)
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _probe(self, candidates: Sequence[Candidate], deadline: float | None) -> None:
-        def keep(candidate: Candidate, done: Done) -> None:
-            candidate.probe = done
-            if self.problem.probe_is_fold:
-                candidate.folds[0] = done
+    def _ended(self) -> bool:
+        failures = self.problem.limits.failures
+        too_many = failures is not None and sum(c.failed for c in self.candidates) >= failures
+        return self.executor.stop.is_set() or too_many or until(self.search_deadline()) <= 0
 
-        # A single probe may not eat the time of the others.
-        limit = None if deadline is None else max(1.0, 0.6 * until(deadline))
-        self._run([(c, None) for c in candidates], deadline, limit, lambda c, _, done: keep(c, done))
+    def _climbing(self, deadline: float | None) -> Iterator[Work]:
+        """Candidates in the order in which they climb, asked for whenever a worker is free."""
+        asked: set[int] = set()
+        while deadline is None or (not self._ended() and until(deadline) > 0):
+            order = [c for c in self._diverse() if c.number not in asked and 0 not in c.folds]
+            if not order or (deadline is None and len(asked) >= MAX_CLIMBING):
+                return
+            candidate = order[0]
+            asked.add(candidate.number)
+            first = not self.validated() and len(asked) <= self.n_workers
+            if first or self.costs.seconds(candidate, 0) < 0.9 * until(deadline):
+                yield candidate, 0
 
-    def _validate(self, candidates: Sequence[Candidate], deadline: float | None) -> None:
-        def keep(candidate: Candidate, fold: int | None, done: Done) -> None:
-            assert fold is not None
-            candidate.folds[fold] = done
+    def _diverse(self) -> list[Candidate]:
+        """By probe score, but no algorithm more than twice before the others had their turn."""
+        seen: dict[str, int] = {}
+        turns = []
+        for rank, candidate in enumerate(self.probed()):
+            seen[candidate.algorithm] = seen.get(candidate.algorithm, 0) + 1
+            turns.append(((seen[candidate.algorithm] - 1) // _OF_ONE, rank, candidate))
+        return [candidate for _, _, candidate in sorted(turns, key=lambda turn: turn[:2])]
 
-        missing = [(c, fold) for c in candidates for fold in range(len(self.problem.folds)) if fold not in c.folds]
-        for candidate, _ in missing:
-            candidate.stage = "baseline" if candidate.baseline else "validate"
-        limit = None if deadline is None else max(1.0, 0.8 * until(deadline))
-        self._run(missing, deadline, limit, keep)
-
-    def _run(
-        self,
-        work: Sequence[tuple[Candidate, int | None]],
-        deadline: float | None,
-        limit: float | None,
-        keep: Callable[[Candidate, int | None, Done], None],
-    ) -> None:
-        jobs = [
-            Fit(
-                view=str(self.views.path(self.view_of(fold))),
-                out=str(self.folder(candidate, fold)),
-                algorithm=candidate.algorithm,
-                params=candidate.params,
-                task=self.problem.task,
-                n_classes=self.problem.n_classes,
-                metric=self.problem.metric.name,
-                seed=self.problem.seed,
-                time_limit_s=limit,
-            )
-            for candidate, fold in work
-        ]
-        for position, done in self.executor.run(jobs, deadline=deadline):
-            candidate, fold = work[position]
-            keep(candidate, fold, done)
-            self.emit(
-                TrialFinished(
-                    elapsed_s=self.budget.elapsed(),
-                    number=candidate.number,
-                    algorithm=candidate.algorithm,
-                    state="stopped" if done.ended in ("deadline", "stop") else "failed" if done.error else "complete",
-                    score=done.score,
-                    best=self._best_score(),
-                    metric=self.problem.metric.name,
-                    fit_s=done.seconds,
-                    stage=candidate.stage + (f" fold {fold + 1}/{len(self.problem.folds)}" if fold is not None else ""),
-                    error=done.error,
-                    time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
-                )
-            )
-
-    def _best_score(self) -> float | None:
-        """Of the validated candidates if there are any; a probe score and a mean over folds are not comparable."""
-        for candidate in self.validated():
-            return candidate.score
-        for candidate in self.probed():
-            return candidate.probe.score if candidate.probe else None
-        return None
-
-    def _utility(self, candidate: Candidate) -> float | None:
-        """Utility on the probe, where all candidates are compared."""
-        score = candidate.probe.score if candidate.probe else None
-        return None if score is None else self.problem.metric.utility(score)
-
-    def _promising(self) -> list[Candidate]:
-        """Candidates in the order of their probe score, not too many of one algorithm."""
-        few = self._n_rows() <= FEW_ROWS
-        most, of_one = (MAX_VALIDATED_OF_FEW, MAX_OF_ONE_OF_FEW) if few else (MAX_VALIDATED, MAX_OF_ONE_ALGORITHM)
-        chosen: list[Candidate] = []
-        for candidate in self.probed():
-            if sum(c.algorithm == candidate.algorithm for c in chosen) < of_one:
-                chosen.append(candidate)
-        return chosen[:most]
-
-    def _n_rows(self) -> int:
-        fold = self.problem.folds[0]
-        return len(fold.training) + len(fold.validation)
+    def _compare_subset(self) -> None:
+        """Whether the subset orders candidates as the complete rows do."""
+        small, large = [], []
+        for candidate in self.validated(n_folds=1):
+            if candidate.probe is not None and candidate.probe.score is not None:
+                small.append(self.problem.metric.utility(candidate.probe.score))
+                large.append(self.problem.metric.utility(candidate.mean_score(1)))
+        self._subset_trusted = ranks_agree(small, large)
+        note = "The data subset orders candidates unlike the complete rows, so tuning goes on all rows."
+        if not self._subset_trusted and note not in self.notes:
+            self.notes.append(note)
 
     def _room(self) -> int:
         """How many configurations may still be proposed."""
-        if self.problem.trials is not None:
-            return self.problem.trials - sum(not c.baseline for c in self.candidates)
-        cap = next((cap for rows, cap in TUNE_CAPS if self._n_rows() <= rows), MAX_TUNED)
+        if self.problem.limits.trials is not None:
+            return self.problem.limits.trials - sum(not c.baseline for c in self.candidates)
+        cap = next((cap for rows, cap in TUNE_CAPS if self.problem.n_rows <= rows), MAX_TUNED)
         return cap - sum(c.proposed for c in self.candidates)
 
-    def _best_families(self, n: int) -> list[str]:
-        return list(dict.fromkeys(c.algorithm for c in self.probed()))[:n]
+    def _compared(self, candidate: Candidate, fold: int | None) -> float | None:
+        """Utility where proposals are compared."""
+        done = candidate.probe if fold is None else candidate.folds.get(fold)
+        return None if done is None or done.score is None else self.problem.metric.utility(done.score)
 
-    def _median_probe_s(self, algorithm: str) -> float:
-        times = [c.probe.seconds for c in self.candidates if c.algorithm == algorithm and c.probe and c.probe.score is not None]
-        return float(np.median(times)) if times else math.inf
-
-    def _tuner(self, family: str) -> Tuner:
-        tuner = Tuner(family, self.problem.task, seed=self.problem.seed)
+    def _tuner(self, best: Candidate) -> Tuner:
+        problem = self.problem
+        tuner = Tuner(
+            best.algorithm,
+            problem.task,
+            seed=problem.seed + len(self.candidates),
+            centre=best.params,
+            sampler=problem.sampler,
+            grid=problem.grids.get(best.algorithm),
+        )
         for candidate in self.candidates:
-            utility = self._utility(candidate)
-            if candidate.algorithm == family and utility is not None and tuner.tunable:
+            utility = self._compared(candidate, None if self._subset_trusted else 0)
+            if candidate.algorithm == best.algorithm and utility is not None:
                 tuner.tell_known(candidate.params, utility)
         return tuner
 
-    def _predicted_s(self, candidate: Candidate, fold: int) -> float:
-        """Seconds that a fit on the training rows of a fold will take, from the other folds or else from the probe."""
-        measured = [done.seconds for done in candidate.folds.values() if not done.error]
-        if measured:
-            return float(np.mean(measured)) + 0.1
-        if candidate.probe is None:
-            return 0.0
-        ratio = len(self.problem.folds[fold].training) / max(1, len(self.problem.probe.training))
-        return candidate.probe.seconds * ratio * (1.0 if ratio <= 1 else 1.2) + 0.1
+    # -- fits ----------------------------------------------------------------------------------------------
+
+    def _run(self, work: Iterable[Work], deadline: float | None, limit: float | None = None) -> None:
+        """Do the fits; answers go to their candidates, and every one is told to the listener.
+
+        Work in a list is known beforehand; other work is asked for one by one, whenever a worker is free, and reads
+        fold 0.
+        """
+        started: list[Work] = []
+        most = min((s for s in (limit, self.problem.limits.trial_s) if s is not None), default=None)
+        read = work if isinstance(work, list) else [(c, 0) for c in self.probed()]
+        self._write_views(read, deadline)
+
+        def jobs() -> Iterator[Fit]:
+            for candidate, fold in work:
+                refused = self.admits(candidate, len(self.part(fold).training))
+                if refused:
+                    self._keep(candidate, fold, Done(error=refused, ended="memory"))
+                    continue
+                started.append((candidate, fold))
+                yield self._fit(candidate, fold, most)
+
+        for position, done in self.executor.run(jobs(), deadline=deadline):
+            self._keep(*started[position], done)
+
+    def _write_views(self, work: Sequence[Work], deadline: float | None) -> None:
+        """Write the views that the work reads and that are not there yet."""
+        wanted = {self.view_of(fold, generated=c.generated): (fold, c.generated) for c, fold in work}
+        names = [name for name in wanted if name not in self._written]
+        jobs = []
+        for name in names:
+            fold, generated = wanted[name]
+            part = self.part(fold)
+            jobs.append(self.views.job(name, part.training, part.validation, generated=generated))
+        for position, done in self.executor.run(jobs, deadline=deadline):
+            if done.error.startswith("OSError"):
+                raise StorageError(done.error, where=str(self.views.folder), mend="Free space, or give another --home.")
+            if done.error and not done.ended:
+                raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {names[position]}")
+            if not done.error:
+                self._written.add(names[position])
+
+    def _fit(self, candidate: Candidate, fold: int | None, limit: float | None) -> Fit:
+        return Fit(
+            view=str(self.views.path(self.view_of(fold, generated=candidate.generated))),
+            out=str(self.folder(candidate, fold)),
+            algorithm=candidate.algorithm,
+            params=candidate.params,
+            task=self.problem.task,
+            n_classes=self.problem.n_classes,
+            metric=self.problem.metric.name,
+            seed=self.problem.seed,
+            time_limit_s=limit,
+        )
+
+    def _keep(self, candidate: Candidate, fold: int | None, done: Done) -> None:
+        if fold is None:
+            candidate.probe = done
+        if fold is not None or self.problem.probe_is_fold:
+            candidate.folds[fold or 0] = done
+        self.emit(
+            TrialFinished(
+                elapsed_s=self.budget.elapsed(),
+                number=candidate.number,
+                algorithm=candidate.algorithm,
+                state="stopped" if done.ended in ("deadline", "stop") else "failed" if done.error else "complete",
+                score=done.score,
+                best=self.best_score(),
+                metric=self.problem.metric.name,
+                fit_s=done.seconds,
+                stage=candidate.stage + (f" fold {fold + 1}/{len(self.problem.folds)}" if fold is not None else ""),
+                error=done.error,
+                time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
+            )
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from modelwright.search.jobs import Prepare
-from modelwright.tables.schema import Schema
+from modelwright.tables.schema import Schema, Task
 
 
 class Views:
@@ -23,13 +23,24 @@ class Views:
         Training rows, conformed to ``schema``. Evaluation rows are never handed to this class.
     y, weight : ndarray of shape (n_rows,) or None
     seed : int
+    task, n_classes
+        What generated features are chosen for.
     """
 
     def __init__(
-        self, folder: Path, table: pl.DataFrame, schema: Schema, y: np.ndarray | None, weight: np.ndarray | None, *, seed: int
+        self,
+        folder: Path,
+        table: pl.DataFrame,
+        schema: Schema,
+        y: np.ndarray | None,
+        weight: np.ndarray | None,
+        *,
+        seed: int,
+        task: Task = "clustering",
+        n_classes: int = 0,
     ) -> None:
         self.folder = folder
-        self._seed = seed
+        self._seed, self._task, self._n_classes = seed, task, n_classes
         folder.mkdir(parents=True, exist_ok=True)
         table.write_ipc(folder / "table.arrow", compression="uncompressed")
         (folder / "schema.json").write_bytes(msgspec.json.encode(schema))
@@ -46,7 +57,7 @@ class Views:
     def path(self, view: str) -> Path:
         return self.folder / view
 
-    def job(self, view: str, training: np.ndarray, validation: np.ndarray | None = None) -> Prepare:
+    def job(self, view: str, training: np.ndarray, validation: np.ndarray | None = None, *, generated: bool = False) -> Prepare:
         """The job that writes one view."""
         return Prepare(
             table=str(self.folder / "table.arrow"),
@@ -57,4 +68,7 @@ class Views:
             y=self._y,
             weight=self._weight,
             seed=self._seed,
+            generated=generated,
+            task=self._task,
+            n_classes=self._n_classes,
         )

@@ -19,7 +19,9 @@ _DRAWN = 1 / 3
 
 
 def n_folds_for(n_rows: int, time: bool) -> int:
-    """Number of folds that the rows deserve: with more rows one fold says enough.
+    """Number of folds that could be of use: with many rows one fold says enough.
+
+    The search decides how many of them it reaches.
 
     Parameters
     ----------
@@ -29,9 +31,7 @@ def n_folds_for(n_rows: int, time: bool) -> int:
     """
     if time:
         return 3 if n_rows <= 20_000 else 1
-    if n_rows <= 10_000:
-        return 5
-    return 3 if n_rows <= 40_000 else 1
+    return 5 if n_rows <= 50_000 else 1
 
 
 def folds(

@@ -11,8 +11,9 @@ from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.learners.base import Learner
 from modelwright.search.budget import until
+from modelwright.search.candidate import Candidate
 from modelwright.search.jobs import Done, Fit
-from modelwright.search.search import Candidate, Search
+from modelwright.search.search import Search
 from modelwright.training.record import MemberRecord
 from modelwright.training.selection import Selection
 
@@ -48,17 +49,20 @@ def fit_on_all_rows(
     and the notes say so. ``repeats`` - 1 further fits of all members use other seeds, as far as time allows.
     """
     deadline = search.budget.fit_deadline
-    everything = search.views.job("full", np.arange(n_rows))
-    wanted = [*baselines, *(c for c, _ in selection.members)]
+    # A baseline that is itself delivered is fitted once.
+    wanted = list({c.number: c for c in [*(c for c, _ in selection.members), *baselines]}.values())
+    views = sorted({c.generated for c in wanted})
+    everything = [search.views.job(_view(generated), np.arange(n_rows), generated=generated) for generated in views]
     answers: dict[int, Done] = {}
-    for _, done in search.executor.run([everything], deadline=deadline):
-        if not done.error:
-            jobs = [_job(search, c, deadline) for c in wanted]
-            answers = dict(search.executor.run(jobs, deadline=deadline))
+    if not any(done.error for _, done in search.executor.run(everything, deadline=deadline)):
+        # The dearest first, so that the workers end together; members before baselines of the same cost.
+        order = sorted(range(len(wanted)), key=lambda i: -search.costs.seconds_on(wanted[i], n_rows))
+        jobs = [_job(search, wanted[i], deadline) for i in order]
+        answers = {wanted[order[position]].number: done for position, done in search.executor.run(jobs, deadline=deadline)}
     final = FinalFit()
     fold = selection.fallback_fold
-    for position, (candidate, share) in enumerate(selection.members, start=len(baselines)):
-        answer = answers.get(position)
+    for candidate, share in selection.members:
+        answer = answers.get(candidate.number)
         ok = answer is not None and not answer.error
         if not ok:
             why = answer.error if answer else "there was no time to encode all rows"
@@ -80,8 +84,8 @@ def fit_on_all_rows(
                 size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
             )
         )
-    for position, baseline in enumerate(baselines):
-        ok = position in answers and not answers[position].error
+    for baseline in baselines:
+        ok = baseline.number in answers and not answers[baseline.number].error
         if ok or (search.folder(baseline, fold) / "model").is_dir():
             final.baselines.append((baseline.algorithm, _load(search, final, baseline, 1.0, fold, refitted=ok)[0]))
     if repeats > 1 and answers:
@@ -95,14 +99,17 @@ def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int,
     members = [candidate for candidate, _ in selection.members]
     jobs = [_job(search, candidate, deadline, seed=seed) for seed in seeds for candidate in members]
     answers = dict(search.executor.run(jobs, deadline=deadline))
-    number = final.encoder(search.views.path("full"))
     for k in range(len(seeds)):
         places = range(k * len(members), (k + 1) * len(members))
         if any(place not in answers or answers[place].error for place in places):
             continue
         final.repeats.append(
             [
-                Member(registry.load(candidate.algorithm, Path(jobs[place].out) / "model"), share, number)
+                Member(
+                    registry.load(candidate.algorithm, Path(jobs[place].out) / "model"),
+                    share,
+                    final.encoder(search.views.path(_view(candidate.generated))),
+                )
                 for place, (candidate, share) in zip(places, selection.members, strict=True)
             ]
         )
@@ -115,9 +122,13 @@ def _load(
 ) -> tuple[Member, Path]:
     """The learner as fitted on all rows, or as fitted for validation, with its encoder."""
     out = search.work / "final" / str(candidate.number) if refitted else search.folder(candidate, fold)
-    view = search.views.path("full" if refitted else search.view_of(fold))
+    view = search.views.path(_view(candidate.generated) if refitted else search.view_of(fold, generated=candidate.generated))
     learner: Learner = registry.load(candidate.algorithm, out / "model")
     return Member(learner, share, final.encoder(view)), out / "model"
+
+
+def _view(generated: bool) -> str:
+    return "full-generated" if generated else "full"
 
 
 def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: int | None = None) -> Fit:
@@ -128,7 +139,7 @@ def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: 
     if iterations and candidate.n_iterations:
         params[iterations] = candidate.n_iterations
     return Fit(
-        view=str(search.views.path("full")),
+        view=str(search.views.path(_view(candidate.generated))),
         out=str(search.work / "final" / folder),
         algorithm=candidate.algorithm,
         params=params,

@@ -19,7 +19,6 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,15 +29,18 @@ from modelwright.artifacts.model import Model
 from modelwright.audit.cost import MOST_REFITS
 from modelwright.audit.finding import Finding
 from modelwright.ensembles.threshold import check_decisions
-from modelwright.errors import StorageError, TrainingError
+from modelwright.errors import StorageError
 from modelwright.events import Emit, Finished
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
-from modelwright.search.budget import Budget, probe_rows, until
+from modelwright.search.board import Limits, Problem
+from modelwright.search.budget import Budget, probe_rows
 from modelwright.search.executor import Executor
-from modelwright.search.portfolio import portfolio
-from modelwright.search.search import Problem, Search
+from modelwright.search.grids import check_grids, with_grids
+from modelwright.search.portfolio import Entry, portfolio
+from modelwright.search.search import Search
+from modelwright.search.tuning import require_sampler
 from modelwright.search.views import Views
 from modelwright.spec import Spec
 from modelwright.splits.folds import subset
@@ -212,6 +214,7 @@ def _seal(
     with ledger.step("read", "reading the table"):
         source = read_source(spec)
         check_decisions(spec.cost, spec.floor, source.task)
+        check_grids(spec.hyperparams, source.task)
         _metric(spec, source.task)
         ledger.note(f"{source.description}: {source.frame.height:,} rows, {source.frame.width} columns.", *source.notes)
     with ledger.step("split", "sealing the evaluation rows"):
@@ -256,37 +259,62 @@ def _search(
         units=copies,
     )
     probe, whole = _probe(spec, table, training, folds[0], when)
-    views = Views(work / "views", training.frame, training.schema, training.y, training.weight, seed=spec.seed)
-    problem = Problem(table.task, len(table.classes), metric, folds, probe, spec.seed, spec.trials, whole)
+    K = len(table.classes)
+    views = Views(
+        work / "views",
+        training.frame,
+        training.schema,
+        training.y,
+        training.weight,
+        seed=spec.seed,
+        task=table.task,
+        n_classes=K,
+    )
+    problem = Problem(
+        table.task,
+        K,
+        metric,
+        folds,
+        probe,
+        spec.seed,
+        whole,
+        y=training.y,
+        weight=training.weight,
+        limits=Limits(spec.trials, spec.max_failures, spec.max_trial_time),
+        sampler=spec.sampler,
+        grids=spec.hyperparams,
+    )
     search = Search(problem, executor, views, work, budget, ledger.emit)
-    _prepare(search, {"probe": probe})
     if whole:
-        parts = f"{len(folds)} folds" if len(folds) > 1 else "one fold"
-        ledger.note(f"Candidates are compared on all {n:,} training rows, in {parts}.")
+        ledger.note(f"Candidates are compared on all {n:,} training rows.")
     else:
         ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
-    n_features = len(training.schema.features)
-    allowed = set(spec.algorithms) or set(registry.names(table.task, baseline=False))
     # Baselines go first: they are cheap, and without them no score says anything.
     search.baselines([name for name in registry.names(table.task, baseline=True)])
-    entries = [entry for entry in portfolio(table.task, len(probe.training), n_features, spec.budget_s) if entry[0] in allowed]
-    named: list[tuple[str, dict[str, Any]]] = [
-        (name, {}) for name in spec.algorithms if name not in {entry[0] for entry in entries}
-    ]
-    search.probe([*entries, *named])
-    search.tune()
-    _prepare(search, {f"fold{k}": fold for k, fold in enumerate(folds) if not (whole and k == 0)})
-    search.validate_baselines()
+    search.probe(_entries(spec, table.task, n, len(training.schema.features), K))
+    search.climb()
+    search.race()
+    for _ in range(MAX_ROUNDS):
+        if executor.stop.is_set() or not search.tune():
+            break
+        search.climb()
+        search.race()
+    if budget.total_s is not None:
+        search.race(all_folds=True)
+    search.settle()
     if spec.time and table.task == "regression":
         naive.NaiveForecast(training, spec.time, spec.group).add_to(search)
-    search.validate()
-    for _ in range(MAX_ROUNDS):
-        # Small tables leave time after one round; more of it buys more proposals.
-        if budget.total_s is None or until(search.search_deadline()) < 0.15 * budget.total_s or executor.stop.is_set():
-            break
-        search.tune()
-        search.validate()
+    ledger.note(*search.notes)
     return search
+
+
+def _entries(spec: Spec, task: Task, n_rows: int, n_features: int, n_classes: int) -> list[Entry]:
+    """The portfolio of the algorithms that may be chosen, with the user's own values of hyperparameters."""
+    named = list(spec.algorithms) or list(spec.hyperparams)
+    allowed = set(named) or set(registry.names(task, baseline=False))
+    entries = [e for e in portfolio(task, n_rows, n_features, spec.budget_s, n_classes) if e.algorithm in allowed]
+    known = {entry.algorithm for entry in entries}
+    return with_grids([*entries, *(Entry(name, {}) for name in named if name not in known)], spec.hyperparams)
 
 
 def _probe(spec: Spec, table: Facts, training: Training, first: Fold, when: np.ndarray | None) -> tuple[Fold, bool]:
@@ -299,16 +327,6 @@ def _probe(spec: Spec, table: Facts, training: Training, first: Fold, when: np.n
         for rows, wanted in ((first.training, size), (first.validation, MAX_PROBE_VALIDATION))
     ]
     return Fold(np.sort(chosen[0]), np.sort(chosen[1])), False
-
-
-def _prepare(search: Search, views: dict[str, Fold]) -> None:
-    """Write encoded views; one that cannot be written takes its fold's fits down with an error, not the run."""
-    jobs = [search.views.job(name, fold.training, fold.validation) for name, fold in views.items()]
-    for position, done in search.executor.run(jobs, deadline=search.search_deadline()):
-        if done.error.startswith("OSError"):
-            raise StorageError(done.error, where=str(search.views.folder), mend="Free space, or give another --home.")
-        if done.error and not done.ended:
-            raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {list(views)[position]}")
 
 
 def _model(table: Facts, training: Training, selection: Selection, final: FinalFit, metric: str, run: str) -> Model:
@@ -349,8 +367,9 @@ def _refits(budget: Budget) -> int:
 
 def _check_names(spec: Spec) -> None:
     """Refuse unknown algorithms before anything is read."""
-    for name in spec.algorithms:
+    for name in [*spec.algorithms, *spec.hyperparams]:
         registry.get(name)
+    require_sampler(spec.sampler)
 
 
 def _name_of(spec: Spec) -> str:

@@ -7,8 +7,9 @@ import polars as pl
 
 from modelwright.learners.baseline import seasonal_naive
 from modelwright.metrics import registry as metrics
+from modelwright.search.candidate import Candidate
 from modelwright.search.jobs import Done
-from modelwright.search.search import Candidate, Search
+from modelwright.search.search import Search
 from modelwright.training.prepare import Training
 
 NAME = "seasonal_naive"

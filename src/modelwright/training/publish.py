@@ -18,7 +18,8 @@ from modelwright.evaluation.importance import Importance
 from modelwright.evaluation.multiple import Leaderboard
 from modelwright.events import Emit, Noted, StepStarted
 from modelwright.search.budget import Budget
-from modelwright.search.search import Candidate, Search
+from modelwright.search.candidate import Candidate
+from modelwright.search.search import Search
 from modelwright.spec import Spec
 from modelwright.training.environment import peak_memory_mb
 from modelwright.training.final import FinalFit

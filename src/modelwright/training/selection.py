@@ -13,7 +13,8 @@ from modelwright.ensembles.greedy import select
 from modelwright.ensembles.threshold import ThresholdChoice
 from modelwright.errors import TrainingError
 from modelwright.metrics import registry as metrics
-from modelwright.search.search import Candidate, Search
+from modelwright.search.candidate import Candidate
+from modelwright.search.search import Search
 
 #: An ensemble of more members would cost prediction time for little.
 MAX_MEMBERS = 4

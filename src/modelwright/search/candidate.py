@@ -1,0 +1,68 @@
+"""A candidate: one algorithm with one set of hyperparameters, and the answers to its fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from modelwright.search.jobs import Done
+
+
+@dataclass
+class Candidate:
+    """One algorithm with one set of hyperparameters, on one set of features.
+
+    ``probe`` is its fit on the data subset; ``folds`` its fits on the complete training rows. Where the subset is
+    the whole first fold, the two hold the same answer.
+    """
+
+    number: int
+    algorithm: str
+    params: dict[str, Any]
+    stage: str
+    baseline: bool = False
+    unavailable: str = ""
+    proposed: bool = False
+    #: Reads the generated features too.
+    generated: bool = False
+    probe: Done | None = None
+    folds: dict[int, Done] = field(default_factory=dict)
+
+    def answers(self) -> list[Done]:
+        """Every fit, each once."""
+        return [*([self.probe] if self.probe and 0 not in self.folds else []), *self.folds.values()]
+
+    @property
+    def fold_scores(self) -> list[float]:
+        return [done.score for _, done in sorted(self.folds.items()) if done.score is not None]
+
+    def complete(self, n_folds: int) -> bool:
+        """Whether the first ``n_folds`` folds have a score."""
+        return all(fold in self.folds and self.folds[fold].score is not None for fold in range(n_folds))
+
+    def mean_score(self, n_folds: int) -> float:
+        """Mean score of the first ``n_folds`` folds."""
+        scores = [self.folds[fold].score for fold in range(n_folds)]
+        return float(np.mean([score for score in scores if score is not None]))
+
+    @property
+    def score(self) -> float | None:
+        """Mean over the validated folds, else the probe's score."""
+        if self.fold_scores:
+            return float(np.mean(self.fold_scores))
+        return self.probe.score if self.probe else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a fit ended in an error of its own, not by the clock."""
+        return any(done.error and done.ended not in ("deadline", "stop") for done in self.answers())
+
+    @property
+    def n_iterations(self) -> int | None:
+        """Mean best iteration count of the folds, else of the probe."""
+        counts = [d.n_iterations for d in self.folds.values() if d.n_iterations] or [
+            d.n_iterations for d in self.answers() if d.n_iterations
+        ]
+        return max(1, round(float(np.mean(counts)))) if counts else None
