@@ -94,9 +94,14 @@ def template(spec: Spec) -> str:
         )
         if key == "budget" and decided:
             decided = value is not None
+        if key == "features" and isinstance(value, dict):
+            continue  # a table of its own, below
         lines.append(f"# {meaning}")
         lines.append(f"{key} = {_toml(key, value)}" if decided else f"# {key} = {example}")
         lines.append("")
+    if isinstance(spec.features, dict):
+        lines += ["# Derived columns: expressions over the cells of a row.", "[features]"]
+        lines += [*(f"{json.dumps(k)} = {_toml('features', str(v))}" for k, v in spec.features.items()), ""]
     lines += [
         "# Column types that correct the inferred ones: number, boolean, category, datetime, text, id.",
         "[types]" if spec.types else "# [types]",

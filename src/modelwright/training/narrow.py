@@ -1,0 +1,53 @@
+"""Feature selection as a step of training: the same training rows with fewer columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from modelwright.features.selection import choose_columns
+from modelwright.splits.partition import Fold
+from modelwright.training.prepare import Facts, Training
+
+
+def select_columns(
+    training: Training,
+    table: Facts,
+    fold: Fold,
+    *,
+    groups: np.ndarray | None = None,
+    when: np.ndarray | None = None,
+    seed: int = 0,
+) -> tuple[Training, list[str], str]:
+    """Leave out columns that do not help on the validation rows of a fold.
+
+    Parameters
+    ----------
+    training : Training
+    table : Facts
+    fold : Fold
+        Rows that train and validate; positions among the training rows.
+    groups, when : ndarray of shape (n,), optional
+        What makes training rows dependent: entities, or time.
+    seed : int, default=0
+
+    Returns
+    -------
+    tuple of Training, list of str, str
+        Training rows whose schema ignores the columns left out; their names; and what was done, as a note.
+    """
+    choice = choose_columns(
+        training.frame,
+        training.schema,
+        training.y,
+        fold.training,
+        fold.validation,
+        table.task,
+        len(table.classes),
+        weight=training.weight,
+        groups=groups,
+        blocks=when,
+        seed=seed,
+    )
+    return replace(training, schema=choice.schema), choice.left_out, choice.sentence
