@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,9 +30,9 @@ _MOST_ROWS, _MOST_VALIDATION = 20_000, 10_000
 #: Rows times columns: hundreds of columns are looked at on fewer rows.
 _MOST_CELLS = 1_500_000
 _FEWEST_ROWS = 200
-_QUICK = {"n_estimators": 80, "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 20}
+_QUICK: dict[str, Any] = {"n_estimators": 80, "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 20}
 #: Half of the columns a tree, so that a column is not hidden for good behind its likes.
-_RANKING = {**_QUICK, "feature_fraction": 0.5}
+_RANKING: dict[str, Any] = {**_QUICK, "feature_fraction": 0.5}
 #: A column of many values gains much by chance, so each is held against its own shadow. Columns of noise added to a
 #: table mostly gained up to 1.5 times as much as their shadow, columns of the table itself mostly above twice as much.
 _CLEARLY = 1.5
@@ -172,7 +173,7 @@ class _Quick:
         encoder, learner = self._fit(cells[self.rows], tuple(columns), _QUICK)
         return np.asarray(learner.predict(encoder.transform(cells[judged])), dtype=np.float64)
 
-    def _fit(self, cells: pl.DataFrame, columns: tuple[Column, ...], params: dict[str, object]) -> tuple[Encoder, Learner]:
+    def _fit(self, cells: pl.DataFrame, columns: tuple[Column, ...], params: dict[str, Any]) -> tuple[Encoder, Learner]:
         encoder = Encoder.fit(cells, Schema(columns), seed=self.seed)
         learner = learners.create("lightgbm", params, task=self.task, n_classes=self.n_classes, seed=self.seed)
         learner.fit(encoder.transform(cells), self.y, weight=self.weight)
