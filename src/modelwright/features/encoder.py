@@ -7,6 +7,7 @@ bits whatever rows come with it. Its state is plain values, one record for each 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,10 +31,15 @@ from modelwright.features.columns import (
     read_stamps,
 )
 from modelwright.features.dates import date_part
+from modelwright.features.generated import Generator
 from modelwright.features.matrix import Layout, Matrix
+from modelwright.features.rows import RowEncoder, row_encoder
 from modelwright.features.text import TextVectors, text_sizes
 from modelwright.tables.schema import Schema
 
+#: What `tables.conform` makes of a column by its type, and what the records of an encoder read.
+_KIND_OF_TYPE = {"number": "number", "boolean": "number", "datetime": "date"}
+_KIND_OF: dict[type, str] = {NumberColumn: "number", DateColumn: "date", CategoryColumn: "text", TextColumn: "text"}
 _STATE_FILE = "encoder.json"
 _ARRAYS_FILE = "arrays.npz"
 
@@ -57,17 +63,23 @@ class Encoder:
     Columns that are constant in the training rows are left out. A number or category is constant when it has one
     value and no missing cell, or nothing but missing cells; a part of a date when it has one value.
 
+    With a generator (`with_generator`) the generated columns stand behind the numeric ones of the table.
+
     Attributes
     ----------
     layout : Layout
     origin : dict of str to str
-        Source column of every numeric and coded matrix column.
+        Source column of every numeric and coded matrix column that is not generated.
+    origins : dict of str to tuple of str
+        Source columns of every numeric and coded matrix column; a generated one may have several.
+    generator : Generator or None
     sources : tuple of str
         Columns that `transform` reads.
     """
 
-    def __init__(self, state: EncoderState, vectors: dict[str, TextVectors]) -> None:
+    def __init__(self, state: EncoderState, vectors: dict[str, TextVectors], generator: Generator | None = None) -> None:
         self._state = state
+        self.generator = generator
         self._vectors = vectors
         self._levels = {c.source: index_levels(c.levels) for c in state.columns if isinstance(c, CategoryColumn)}
         self._texts = tuple(c for c in state.columns if isinstance(c, TextColumn))
@@ -76,13 +88,28 @@ class Encoder:
         coded = [column for column in state.columns if isinstance(column, CategoryColumn)]
         self.sources = tuple(column.source for column in state.columns)
         self.origin: dict[str, str] = numeric | topics | {column.name: column.source for column in coded}
-        self.layout = Layout(
+        self._encoded = Layout(
             numeric=(*numeric, *topics),
             codes=tuple(column.name for column in coded),
             cardinalities=tuple(len(column.levels) + 1 for column in coded),
             text_terms=sum(len(text.terms) for text in self._texts),
             text_components=len(topics),
         )
+        self.layout = self._encoded if generator is None else generator.layout(self._encoded)
+        self.origins: dict[str, tuple[str, ...]] = {name: (source,) for name, source in self.origin.items()}
+        if generator is not None:
+            for name, parents in generator.parents(self._encoded).items():
+                self.origins[name] = tuple(dict.fromkeys(self.origin[parent] for parent in parents))
+
+    def with_generator(self, generator: Generator | None) -> Encoder:
+        """The same encoder, with generated columns in its matrices (without, if None).
+
+        Parameters
+        ----------
+        generator : Generator or None
+            Learned from matrices of this encoder without a generator.
+        """
+        return Encoder(self._state, self._vectors, generator)
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, schema: Schema, *, seed: int = 0) -> Encoder:
@@ -127,10 +154,10 @@ class Encoder:
             If a column that the encoder reads is absent.
         """
         n_rows = frame.height
-        numeric = np.empty((n_rows, len(self.layout.numeric)), dtype=np.float32)
-        codes = np.empty((n_rows, len(self.layout.codes)), dtype=np.int32)
+        numeric = np.empty((n_rows, len(self._encoded.numeric)), dtype=np.float32)
+        codes = np.empty((n_rows, len(self._encoded.codes)), dtype=np.int32)
         texts: list[sparse.csr_matrix] = []
-        topic = len(self.layout.numeric) - self.layout.text_components
+        topic = len(self._encoded.numeric) - self._encoded.text_components
         i = j = 0
         for column in self._state.columns:
             if isinstance(column, NumberColumn):
@@ -156,10 +183,29 @@ class Encoder:
                 numeric[:, topic : topic + fitted.n_components] = fitted.project(weights, cells)
                 topic += fitted.n_components
                 texts.append(weights)
-        return Matrix(numeric, codes, self._side_by_side(texts), self.layout)
+        encoded = Matrix(numeric, codes, self._side_by_side(texts), self._encoded)
+        return encoded if self.generator is None else self.generator.transform(encoded)
+
+    def row_encoder(self, places: Mapping[str, int]) -> RowEncoder:
+        """`transform` for one row at a time, equal to it to the bit.
+
+        Parameters
+        ----------
+        places : mapping of str to int
+            Where the cell of each source column stands in a row (see `tables.row`).
+        """
+        encode = row_encoder(self._state.columns, self._levels, self._vectors, self._encoded, places)
+        generator = self.generator
+        return encode if generator is None else lambda cells: generator.transform(encode(cells))
+
+    def reads_cells(self, schema: Schema) -> bool:
+        """Whether `row_encoder` can read cells of this schema: numbers as numbers, dates as dates, the others as text."""
+        return all(
+            _KIND_OF_TYPE.get(schema[column.source].type, "text") == _KIND_OF[type(column)] for column in self._state.columns
+        )
 
     def save(self, folder: Path) -> None:
-        """Write ``encoder.json`` and ``arrays.npz`` into ``folder``, which is made if absent."""
+        """Write ``encoder.json`` and ``arrays.npz`` into ``folder``, which is made if absent; the generator beside."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, np.ndarray] = {}
         for number, text in enumerate(self._texts):
@@ -169,6 +215,10 @@ class Encoder:
         (folder / _STATE_FILE).write_bytes(msgspec.json.encode(self._state))
         with (folder / _ARRAYS_FILE).open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+        if self.generator is None:
+            Generator.remove(folder)
+        else:
+            self.generator.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
@@ -194,7 +244,7 @@ class Encoder:
             raise BundleError(
                 f"The encoder cannot be read: {error}.", where=folder.name, mend="Restore the model folder or train again."
             ) from error
-        return cls(state, vectors)
+        return cls(state, vectors, Generator.load(folder))
 
     def _side_by_side(self, texts: list[sparse.csr_matrix]) -> sparse.csr_matrix | None:
         if self.layout.text_terms == 0:
