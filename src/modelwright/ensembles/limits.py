@@ -18,7 +18,7 @@ HEADROOM = 0.9
 
 
 @dataclass(frozen=True)
-class Limits:
+class ModelLimits:
     """The most that a packaged model may cost; None is no limit.
 
     ``latency_s`` are seconds for one row (median), ``size_bytes`` those of the model folder.
@@ -71,19 +71,19 @@ def total(costs: Sequence[Cost], shared: Cost, chosen: Iterable[int]) -> Cost:
     return cost
 
 
-def allowed(costs: Sequence[Cost], shared: Cost, limits: Limits) -> Callable[[Collection[int]], bool]:
+def allowed(costs: Sequence[Cost], shared: Cost, limits: ModelLimits) -> Callable[[Collection[int]], bool]:
     """Whether candidates may be members together; what contains a forbidden set is forbidden as well.
 
     Examples
     --------
-    >>> fits = allowed([Cost(0.2), Cost(0.5), Cost(0.9)], Cost(0.1), Limits(latency_s=1.0))
+    >>> fits = allowed([Cost(0.2), Cost(0.5), Cost(0.9)], Cost(0.1), ModelLimits(latency_s=1.0))
     >>> fits({0, 1}), fits({0, 2}), fits({2})
     (True, False, False)
     """
     return lambda chosen: limits.excess(total(costs, shared, chosen)) <= HEADROOM
 
 
-def admissible(costs: Sequence[Cost], shared: Cost, limits: Limits) -> list[int]:
+def admissible(costs: Sequence[Cost], shared: Cost, limits: ModelLimits) -> list[int]:
     """Candidates that fit alone, in their order; where none does, the one nearest to the limits.
 
     The caller tells the two cases apart by `allowed` of the one that is returned.
@@ -93,7 +93,7 @@ def admissible(costs: Sequence[Cost], shared: Cost, limits: Limits) -> list[int]
     return found or ([nearest(costs, shared, limits)] if costs else [])
 
 
-def nearest(costs: Sequence[Cost], shared: Cost, limits: Limits) -> int:
+def nearest(costs: Sequence[Cost], shared: Cost, limits: ModelLimits) -> int:
     """The candidate that alone breaks the limits least; the first of equals.
 
     Raises
@@ -116,7 +116,7 @@ def keep(
     members: Sequence[int],
     costs: Sequence[Cost],
     shared: Cost,
-    limits: Limits,
+    limits: ModelLimits,
     utility: Callable[[tuple[int, ...]], float],
 ) -> tuple[int, ...]:
     """Members that stay where the packaged model breaks a limit: of all smaller sets that fit, the best one.
@@ -128,7 +128,7 @@ def keep(
     costs : sequence of Cost
         Of every candidate, `corrected` by the measurement.
     shared : Cost
-    limits : Limits
+    limits : ModelLimits
     utility : callable
         Of a set of members, higher is better; asked only for sets that fit.
 

@@ -16,7 +16,11 @@ _HEIGHT = 300
 _LEFT, _BELOW = 62, 46
 #: Pixels of a letter and of a line of the labels.
 _LETTER, _LINE = 6.1, 13.0
+#: Labels stand above the line that runs to the right of a point.
+_RISE = 9.0
 _NAMED = 7
+#: Scores that differ by less than this share of themselves fill no whole axis.
+_LEAST_RANGE = 0.002
 #: A point further from the best than so many times the spread of the better half would squeeze all others.
 _REACH = 4.0
 
@@ -52,7 +56,7 @@ def front_figure(record: RunRecord) -> Figure | None:
     ]
     times = [row["row_us"] for row in rows]
     x_domain = min(times) / 1.5, max(times) * 1.5
-    y_domain = padded([row["score"] for row in rows], 0.14)
+    y_domain = _scores_range([row["score"] for row in rows])
     x = alt.X(
         "row_us:Q",
         title="one row, logarithmic",
@@ -93,7 +97,7 @@ def front_figure(record: RunRecord) -> Figure | None:
         ]
         if labels:
             data = inline([{"row_us": label.x, "score": label.y, "who": label.text} for label in labels])
-            text = alt.Chart(data).mark_text(align=align, dx=11 if align == "left" else -11, fontSize=11, color=INK)
+            text = alt.Chart(data).mark_text(align=align, dx=9 if align == "left" else -9, dy=-_RISE, fontSize=11, color=INK)
             layers.append(text.encode(x=x, y=y, text="who:N"))
     far = len(everything) - len(found)
     left_out = (
@@ -115,6 +119,13 @@ def front_figure(record: RunRecord) -> Figure | None:
         alternative=f"Models that no other beats in score, time of one row and size: {spoken}.",
         chart=finish(alt.layer(*layers), height=_HEIGHT),
     )
+
+
+def _scores_range(scores: list[float]) -> tuple[float, float]:
+    """Room for all scores, and no magnifying glass for differences that mean nothing."""
+    low, high = padded(scores, 0.14)
+    lacking = max(0.0, _LEAST_RANGE * max(map(abs, scores)) - (high - low)) / 2
+    return low - lacking, high + lacking
 
 
 def _names(record: RunRecord) -> dict[int, str]:
@@ -173,8 +184,8 @@ def _labels(
         x, y = place(p)
         long = _LETTER * len(names[p.trial])
         for align, left in (("left", x + 9), ("right", x - 9 - long)):
-            box = (left, y - _LINE / 2, left + long, y + _LINE / 2)
-            inside = box[0] >= 0 and box[2] <= width
+            box = (left, y - _RISE - _LINE / 2, left + long, y - _RISE + _LINE / 2)
+            inside = box[0] >= 0 and box[2] <= width and box[1] >= 0
             free = not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken)
             if inside and free and len(labels) < _NAMED:
                 taken.append(box)

@@ -197,7 +197,32 @@ def _model(record: RunRecord) -> dict[str, Any]:
         settings.append(("Calibration", _calibration_words(record)))
     if record.plan.threshold is not None:
         settings.append(("Decision threshold", number(record.plan.threshold)))
-    return {"members": members, "settings": settings, "facts": pairs(record.model)}
+    return {"members": members, "settings": settings, "facts": pairs(record.model), "readable": _readable(record)}
+
+
+def _readable(record: RunRecord) -> dict[str, Any] | None:
+    """Coefficients with shared decimals, or rules; None where nobody can read the model."""
+    found = record.readable
+    if found is None:
+        return None
+    binary = record.task == "binary" and len(found.outputs) == 1
+    columns = list(zip(*(term.coefficients for term in found.terms), strict=True))
+    # One strong input must not cost the others their digits: decimals follow the median.
+    decimals = [decimals_for([sorted(map(abs, column))[len(column) // 2]], 3) for column in columns]
+
+    def shown(values: list[float]) -> list[str]:
+        texts = [number(v, 3) if abs(v) < 10.0 ** (1 - d) else fixed(v, d) for v, d in zip(values, decimals, strict=False)]
+        return [*texts, number(math.exp(min(values[0], 700.0)), 3)] if binary else texts
+
+    heads = [f"log odds of {found.outputs[0]}", "odds times"] if binary else [shortened(name, 24) for name in found.outputs]
+    return {
+        "sentence": found.sentence,
+        "outputs": heads,
+        "rules": found.rules,
+        "intercept": shown(found.intercept) if decimals else [number(v) for v in found.intercept],
+        "terms": [(term.column, term.meaning, shown(term.coefficients)) for term in found.terms],
+        "n_left_out": found.n_left_out,
+    }
 
 
 def _calibration_words(record: RunRecord) -> str:

@@ -49,3 +49,16 @@ class Figures(msgspec.Struct, frozen=True):
     def of(self, trial: int) -> CandidateFigures | None:
         """Figures of a trial, None if there are none."""
         return next((each for each in self.candidates if each.trial == trial), None)
+
+    def barriers(self) -> list[str]:
+        """Why a model that breaks what was asked may not be promoted without further words."""
+        if self.delivered is None or not self.broken:
+            return []
+        measured, said = self.delivered.measured, []
+        if "latency" in self.broken and self.max_latency_s is not None:
+            said.append(
+                f"takes {measured.single_row_s * 1e3:.3g} ms for one row, {self.max_latency_s * 1e3:.3g} ms were asked for"
+            )
+        if "size" in self.broken and self.max_size_bytes is not None:
+            said.append(f"has {measured.size_bytes / 1e6:.3g} MB, {self.max_size_bytes / 1e6:.3g} MB were asked for")
+        return [f"The model {' and '.join(said)}."]

@@ -17,14 +17,15 @@ import numpy as np
 from modelwright.artifacts.bundle import write_bundle
 from modelwright.artifacts.measure import Measured, folder_bytes, measure
 from modelwright.artifacts.model import Member, Model
-from modelwright.ensembles.limits import Cost, Limits, admissible, allowed
+from modelwright.ensembles.limits import Cost, ModelLimits, admissible, allowed
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.estimate import Interval
 from modelwright.metrics.intervals import interval
 from modelwright.metrics.metric import Metric
-from modelwright.search.search import Candidate, Search
+from modelwright.search.candidate import Candidate
+from modelwright.search.search import Search
 from modelwright.training.figures import CandidateFigures, DeliveredFigures, Figures
 from modelwright.training.final import FinalFit
 from modelwright.training.prepare import Training
@@ -54,13 +55,13 @@ class Meter:
         Its raw rows are what is asked for.
     classes : list
         Labels of the classes; empty for regression and clustering.
-    limits : Limits
+    limits : ModelLimits
     time_limit_s : float, default=0.5
         Seconds for all candidates. Where there are limits every candidate is measured, whatever it takes.
     """
 
     def __init__(
-        self, search: Search, training: Training, classes: Sequence[object], limits: Limits, *, time_limit_s: float = 0.5
+        self, search: Search, training: Training, classes: Sequence[object], limits: ModelLimits, *, time_limit_s: float = 0.5
     ) -> None:
         self.limits = limits
         self._search = search
@@ -143,7 +144,7 @@ class Meter:
         search = self._search
         fold = next((k for k in sorted(candidate.folds) if not candidate.folds[k].error), None)
         folder = search.folder(candidate, fold) / "model"
-        view = search.views.path(search.view_of(fold)) / "encoder"
+        view = search.views.path(search.view_of(fold, generated=candidate.generated)) / "encoder"
         if not folder.is_dir() or not view.is_dir():
             return CandidateFigures(candidate.number)
         if str(view) not in self._encoders:
@@ -186,7 +187,7 @@ def package(
     *,
     libraries: dict[str, str],
     lineage: dict[str, str],
-    limits: Limits | None = None,
+    limits: ModelLimits | None = None,
     time_limit_s: float = 0.5,
 ) -> Measured:
     """Write the model folder, load it again and measure it; what lay there before is replaced.
@@ -200,7 +201,7 @@ def package(
     training : Training
     libraries, lineage : dict of str to str
         As for `write_bundle`.
-    limits : Limits, optional
+    limits : ModelLimits, optional
     time_limit_s : float, default=0.5
         Seconds for the calls.
     """
@@ -306,7 +307,7 @@ def _around(value: float, low: float, high: float, score: float | None) -> Inter
     return Interval(value + shift, low + shift, high + shift)
 
 
-def asked(limits: Limits) -> str:
+def asked(limits: ModelLimits) -> str:
     """The limits in words, such as "1 ms a row, 5.0 MB"."""
     parts = []
     if limits.latency_s is not None:

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from modelwright.artifacts.measure import Measured
-from modelwright.ensembles.limits import Cost, Limits, allowed, corrected, keep, nearest
+from modelwright.ensembles.limits import Cost, ModelLimits, allowed, corrected, keep, nearest
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
-from modelwright.search.search import Candidate
+from modelwright.search.candidate import Candidate
 from modelwright.training.final import FinalFit
 from modelwright.training.measured import Meter, asked
 from modelwright.training.selection import Selection
@@ -64,7 +64,7 @@ def settle(
     choose : callable
         Selection among the given candidates alone: weights, calibration, threshold.
     fit : callable
-        Fits the members of a selection on all rows.
+        Fits the members of a selection on all rows, without baselines: those are there already.
     y, weight : ndarray of shape (n,) or None
         Of the training rows.
     metric : Metric
@@ -75,6 +75,7 @@ def settle(
         return Settled(selection, final, measured, [], [])
     costs, shared = meter.costs(candidates)
     tried: set[int] = set()
+    fits = [final]
     for _ in range(_MOST_PACKAGES):
         cost = _cost(measured)
         if not limits.broken(cost):
@@ -94,9 +95,12 @@ def settle(
             if other is None:
                 break
             selection = choose([candidates[other]])
-            # A member that is there already needs no second fit.
-            known = {record.trial for record in final.records}
-            final = _only(final, selection) if candidates[other].number in known else fit(selection)
+            number = candidates[other].number
+            known = next((each for each in fits if number in {record.trial for record in each.records}), None)
+            if known is None:
+                known = _with_baselines(fit(selection), fits[0])
+                fits.append(known)
+            final = _only(known, selection)
             tried.add(other)
         notes.append(_sentence(before, selection, cost, limits))
         measured = packaged(selection, final)
@@ -113,7 +117,7 @@ def _cost(measured: Measured) -> Cost:
     return Cost(measured.single_row_s, measured.size_bytes)
 
 
-def _other(costs: Sequence[Cost], shared: Cost, limits: Limits, tried: set[int]) -> int | None:
+def _other(costs: Sequence[Cost], shared: Cost, limits: ModelLimits, tried: set[int]) -> int | None:
     """The best candidate not yet packaged alone that should fit; else the nearest to the limits, unless that was tried."""
     fits = allowed(costs, shared, limits)
     for i in range(len(costs)):
@@ -153,7 +157,15 @@ def _only(final: FinalFit, selection: Selection) -> FinalFit:
     return smaller
 
 
-def _sentence(before: Selection, after: Selection, cost: Cost, limits: Limits) -> str:
+def _with_baselines(final: FinalFit, before: FinalFit) -> FinalFit:
+    """A later fit with the baselines of the first, and their encoders behind its own."""
+    shift = len(final.encoders)
+    final.encoders = [*final.encoders, *before.encoders]
+    final.baselines = [(name, replace(member, encoder=member.encoder + shift)) for name, member in before.baselines]
+    return final
+
+
+def _sentence(before: Selection, after: Selection, cost: Cost, limits: ModelLimits) -> str:
     """What was left out, and why."""
     left = {c.number for c, _ in after.members}
     names = ", ".join(c.algorithm for c, _ in before.members if c.number not in left)
