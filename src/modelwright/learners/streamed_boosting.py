@@ -8,6 +8,7 @@ row they would need a second copy of the binned rows.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,9 +20,16 @@ from modelwright.learners.streamed import Batch, Limits, Stream, StreamedFit
 
 #: Rounds whose time is measured before the rest are planned.
 _MEASURED_ROUNDS = 3
-#: Steps may become so many times larger where time is short; beyond that rounds are left out.
+#: Where time is short, fewer rows are drawn for each tree first: of many rows that costs least. But not fewer than these,
+#: and not less than this share of what was wanted.
+_FEWEST_DRAWN, _LEAST_DRAWN = 1_000_000, 1 / 3
+#: Share of a round that does not depend on how many rows are drawn.
+_FIXED = 0.3
+#: Then steps become larger, at most so many times; beyond that rounds are left out.
 MOST_HASTE = 2.5
 _LARGEST_STEP = 0.2
+#: Rounds times step of less than this share of what was wanted are no model of the data; the sample's is better.
+_LEAST_GROWN = 0.5
 #: Share of the time left that the planned rounds may take.
 _TIME_SHARE = 0.9
 _BARREN_ROUNDS = 10
@@ -77,26 +85,29 @@ def fit_boosting(
 ) -> StreamedFit:
     """Trees over all rows of a stream, as many rounds as ``learner`` has, unless time is too short.
 
-    Where the rounds would take more than the time left, there are fewer of them with larger steps; the notes say so.
+    Where the rounds would take more than the time left, the pace changes (`pace_in_time`), and the notes say so.
     """
     if learner._coding.constant is not None:
         return StreamedFit(None, 0, notes=["LightGBM found nothing to learn in the sample and stays a constant."])
     binned = binned or Binned(learner, stream, sample)
-    wanted = learner._booster.current_iteration()
-    step = float(learner.params["learning_rate"])
-    booster, round_s = _started(learner, binned, step, min(wanted, _MEASURED_ROUNDS), limits)
-    rounds, faster = rounds_in_time(wanted, step, round_s, _TIME_SHARE * limits.left_s() + _MEASURED_ROUNDS * round_s)
-    notes = []
-    if faster > step:
-        booster, _ = _started(learner, binned, faster, 0, limits)
-    done = booster.current_iteration()
-    barren = 0
-    while done < rounds and barren < _BARREN_ROUNDS and limits.left_s() > 1.2 * round_s and not limits.stopped():
+    wanted = Pace(learner._booster.current_iteration(), *(float(learner.params[name]) for name in _PACED))
+    booster, round_s = _started(learner, binned, wanted, min(wanted.rounds, _MEASURED_ROUNDS), limits)
+    pace = pace_in_time(wanted, round_s, _TIME_SHARE * limits.left_s(), binned.n_rows)
+    if pace.step != wanted.step or pace.drawn != wanted.drawn:
+        booster, _ = _started(learner, binned, pace, 0, limits)
+    done, barren, notes = booster.current_iteration(), 0, []
+    while done < pace.rounds and barren < _BARREN_ROUNDS and limits.left_s() > 1.2 * round_s and not limits.stopped():
         barren = barren + 1 if booster.update() else 0
         done = booster.current_iteration()
-    if done < wanted and not barren:
-        notes.append(f"LightGBM has {done} rounds of step {faster:.3g} instead of {wanted} of {step:.3g}, to end in time.")
-    params = learner.params | {"n_estimators": max(1, done), "learning_rate": faster}
+    if not barren and done * pace.step < _LEAST_GROWN * wanted.rounds * wanted.step:
+        found = f"after {done} of {wanted.rounds} rounds on all rows the time was up"
+        return StreamedFit(None, 0, notes=[f"LightGBM stays as fitted on the sample: {found}."])
+    if pace != wanted:
+        found = f"{done} rounds of step {pace.step:.3g}, each tree on {pace.drawn:.2g} of the rows"
+        notes.append(
+            f"LightGBM has {found}, instead of {wanted.rounds} of {wanted.step:.3g} on {wanted.drawn:.2g}, to end in time."
+        )
+    params = learner.params | {"n_estimators": max(1, done), **dict(zip(_PACED, (pace.step, pace.drawn), strict=True))}
     fitted = LightGBM(params, task=learner.task, n_classes=learner.n_classes, seed=learner.seed)
     fitted._shape = learner._shape
     fitted._coding = msgspec.structs.replace(learner._coding, n_rows=binned.n_rows)
@@ -104,41 +115,72 @@ def fit_boosting(
     return StreamedFit(fitted, binned.n_rows, max(1, done), params, notes)
 
 
-def rounds_in_time(wanted: int, step: float, round_s: float, left_s: float) -> tuple[int, float]:
-    """Rounds and step size for the time left.
+#: The hyperparameters that a pace sets besides the number of rounds.
+_PACED = ("learning_rate", "bagging_fraction")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Rounds, the size of their steps, and the share of the rows drawn for each."""
+
+    rounds: int
+    step: float
+    drawn: float
+
+
+def pace_in_time(wanted: Pace, round_s: float, left_s: float, n_rows: int) -> Pace:
+    """The pace at which a fit ends in the time left.
 
     Parameters
     ----------
-    wanted : int
-        Rounds that validation found best.
-    step : float
-        Learning rate that they were found with.
-    round_s, left_s : float
-        Seconds that a round takes, and that all may take.
+    wanted : Pace
+        What validation found best.
+    round_s : float
+        Seconds that a round takes at that pace.
+    left_s : float
+        Seconds that all rounds may take.
+    n_rows : int
 
     Returns
     -------
-    tuple of int and float
-        What was wanted if there is time for it; else fewer rounds with steps larger in the same measure, at most
-        `MOST_HASTE` times; else as many rounds as there is time for.
+    Pace
+        What was wanted if there is time for it; else fewer rows for each tree; else also fewer rounds with steps larger
+        in the same measure; else as many rounds as there is time for.
 
     Examples
     --------
-    >>> rounds_in_time(300, 0.05, 0.1, 100.0), rounds_in_time(300, 0.05, 0.1, 15.0)
-    ((300, 0.05), (150, 0.1))
+    >>> pace_in_time(Pace(300, 0.05, 0.8), 0.1, 100.0, 10**7)
+    Pace(rounds=300, step=0.05, drawn=0.8)
+    >>> pace_in_time(Pace(300, 0.05, 0.8), 0.1, 10.0, 10**6)
+    Pace(rounds=100, step=0.15000000000000002, drawn=0.8)
     """
-    affordable = wanted if wanted * round_s <= left_s else max(1, int(left_s / round_s))
-    if affordable >= wanted:
-        return wanted, step
-    haste = min(wanted / affordable, MOST_HASTE, max(1.0, _LARGEST_STEP / step))
-    return min(affordable, max(1, round(wanted / haste))), step * haste
+    if wanted.rounds * round_s <= left_s:
+        return wanted
+    least = min(wanted.drawn, max(_LEAST_DRAWN * wanted.drawn, _FEWEST_DRAWN / n_rows))
+    affordable = left_s / wanted.rounds / round_s  # share of a round's time
+    drawn = min(wanted.drawn, max(least, wanted.drawn * (affordable - _FIXED) / (1.0 - _FIXED)))
+    round_s *= _FIXED + (1.0 - _FIXED) * drawn / wanted.drawn
+    rounds = max(1, int(left_s / round_s + 1e-9))
+    if rounds >= wanted.rounds:
+        return Pace(wanted.rounds, wanted.step, drawn)
+    haste = min(wanted.rounds / rounds, MOST_HASTE, max(1.0, _LARGEST_STEP / wanted.step))
+    return Pace(min(rounds, max(1, round(wanted.rounds / haste))), wanted.step * haste, drawn)
 
 
-def _started(learner: LightGBM, binned: Binned, step: float, n_rounds: int, limits: Limits) -> tuple[Any, float]:
+def most_hurry(learner: LightGBM, n_rows: int) -> float:
+    """How many times faster than wanted a fit can become by its pace alone, rounds not left out."""
+    wanted = Pace(1_000_000, *(float(learner.params[name]) for name in _PACED))
+    least = pace_in_time(wanted, 1.0, 1.0, n_rows)
+    haste = min(MOST_HASTE, max(1.0, _LARGEST_STEP / wanted.step))
+    return haste / (_FIXED + (1.0 - _FIXED) * least.drawn / wanted.drawn)
+
+
+def _started(learner: LightGBM, binned: Binned, pace: Pace, n_rounds: int, limits: Limits) -> tuple[Any, float]:
     """A booster after some rounds, and the seconds that each of them took."""
     import lightgbm
 
-    settings = _settings(learner, binned.n_rows, limits.n_threads) | {"learning_rate": step}
+    settings = _settings(learner, binned.n_rows, limits.n_threads)
+    settings |= {"learning_rate": pace.step, "bagging_fraction": pace.drawn}
     booster = lightgbm.Booster(settings, binned.dataset)
     times = []
     for _ in range(n_rounds):

@@ -47,6 +47,8 @@ class Scan:
         Where the rows come from, in words.
     delimiter : str or None
         Of delimited text, whose cells are all read as text.
+    most_rows : int or None
+        Only so many of the first rows.
     """
 
     paths: tuple[str, ...]
@@ -54,6 +56,7 @@ class Scan:
     names: tuple[str, ...]
     source: str
     delimiter: str | None = None
+    most_rows: int | None = None
 
     @property
     def batch_rows(self) -> int:
@@ -123,27 +126,35 @@ class Scan:
             return batch.head(n_rows)
         raise DataError("The table has no rows.", where=self.source, mend="Give at least one row.")
 
-    def estimated_bytes(self) -> int:
-        """Size of the whole table in memory, from the first rows and the size of the files."""
+    def estimated_rows(self) -> int:
+        """Number of rows; of delimited text by the size of the files and of the first rows."""
+        if self.format != "delimited":
+            return int(self._lazy().select(pl.len()).collect().item())
         look = self.head()
+        stored = max(1, len(look.write_csv(separator=self.delimiter or ",").encode()))
+        n_rows = int(look.height * sum(Path(path).stat().st_size for path in self.paths) / stored)
+        return n_rows if self.most_rows is None else min(n_rows, self.most_rows)
+
+    def estimated_bytes(self) -> int:
+        """Size of the whole table in memory, from the first rows."""
+        look = self.head()
+        row = look.estimated_size() / max(look.height, 1)
         if self.format == "delimited":
-            stored = max(1, len(look.write_csv(separator=self.delimiter or ",").encode()))
-            n_rows = look.height * sum(Path(path).stat().st_size for path in self.paths) / stored
             # A text cell takes 16 bytes and, if longer than 12 letters, itself; most columns become numbers of 8.
-            return int(n_rows * max(8 * look.width, look.estimated_size() / max(look.height, 1) / 2))
-        n_rows = int(self._lazy().select(pl.len()).collect().item())
-        return int(n_rows * look.estimated_size() / max(look.height, 1))
+            row = max(8 * look.width, row / 2)
+        return int(self.estimated_rows() * row)
 
     def _lazy(self) -> pl.LazyFrame:
+        found = self._all()
+        return found if self.most_rows is None else found.head(self.most_rows)
+
+    def _all(self) -> pl.LazyFrame:
         paths: Any = list(self.paths)
-        if self.format == "parquet":
-            found = pl.scan_parquet(paths)
-        elif self.format == "arrow":
-            found = pl.scan_ipc(paths)
-        else:
+        if self.format == "delimited":
             return pl.scan_csv(
                 paths, separator=self.delimiter or ",", infer_schema=False, with_column_names=lambda _: list(self.names)
             )
+        found = pl.scan_parquet(paths) if self.format == "parquet" else pl.scan_ipc(paths)
         stored = found.collect_schema().names()
         return found.rename(dict(zip(stored, self.names, strict=True))) if tuple(stored) != self.names else found
 

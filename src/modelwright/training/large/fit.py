@@ -15,7 +15,7 @@ import msgspec
 from modelwright.artifacts.model import Member
 from modelwright.learners.lightgbm import LightGBM
 from modelwright.learners.streamed import Batch, Limits, StreamedFit, fit_streamed, streams
-from modelwright.learners.streamed_boosting import MOST_HASTE, Binned, fit_boosting
+from modelwright.learners.streamed_boosting import Binned, fit_boosting, most_hurry
 from modelwright.search.budget import Budget, until
 from modelwright.spec import Spec
 from modelwright.splits.hashed_sides import SAMPLED
@@ -87,7 +87,8 @@ def fit_large(
         # What is left is shared by cost; the plan of a member is made when its turn comes.
         mine = until(budget.fit_deadline) * costs[i] / max(1e-9, sum(costs[j] for j in left))
         left.remove(i)
-        plan = _plan(large, costs[i], mine, hasty=isinstance(member.learner, LightGBM))
+        hurry = most_hurry(member.learner, large.n_training) if isinstance(member.learner, LightGBM) else 1.0
+        plan = _plan(large, costs[i], mine, hurry)
         if plan.share <= 0 or stopped():
             final.notes.append(f"{name} is delivered as fitted on the sample: there was no time for all rows.")
             continue
@@ -141,15 +142,15 @@ def _cost(final: FinalFit, large: Large, i: int, n_threads: int) -> float:
     return reading + faster * record.fit_s * large.n_training / max(1, record.n_rows)
 
 
-def _plan(large: Large, cost_s: float, left_s: float, *, hasty: bool) -> _Plan:
+def _plan(large: Large, cost_s: float, left_s: float, hurry: float) -> _Plan:
     """The share of the rows for which there is time.
 
-    A fit that can take larger steps may be planned for more rows than its rounds would allow.
+    A fit that can hurry (`streamed_boosting.pace_in_time`) is planned for more rows than its rounds would allow.
     """
     reading = _PASS_COST * large.read_s
-    least = reading + (cost_s - reading) / (MOST_HASTE if hasty else 1.0)
-    if least <= 0.9 * left_s:
+    least = reading + (cost_s - reading) / hurry
+    if least <= 0.8 * left_s:
         return _Plan(1.0, least)
-    share = 0.9 * left_s / least
+    share = 0.8 * left_s / least
     # Fewer rows than the sample has are no gain.
     return _Plan(share if share * large.n_training > int((large.side == SAMPLED).sum()) else 0.0, share * least)

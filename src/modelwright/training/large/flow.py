@@ -17,13 +17,27 @@ from modelwright.tables.scan import Scan
 from modelwright.training.auditing import findings_of
 from modelwright.training.environment import available_cpus
 from modelwright.training.final import FinalFit
+from modelwright.training.large.draw import SAMPLE_ROWS, SEALED_ROWS
 from modelwright.training.large.fit import fit_large, search_budget
-from modelwright.training.large.source import Large, prepare_large
+from modelwright.training.large.source import Large, in_time, prepare_large
 from modelwright.training.prepare import Facts, Training
 from modelwright.training.publish import Ledger
 from modelwright.training.record import RunRecord
 
-__all__ = ["LargeRun"]
+#: Share of the budget that reading the table before the search may take.
+_READING_SHARE = 0.3
+#: Rows of the sample and rows to evaluate on for each second of the budget, and the fewest of both: a short budget cannot
+#: search or score on as many as a long one.
+_SAMPLE_A_SECOND, _SEALED_A_SECOND, _FEWEST = 1_500, 2_000, 50_000
+
+
+def _sizes(budget: Budget) -> dict[str, int]:
+    if budget.total_s is None:
+        return {}
+    return {
+        "sample_rows": min(SAMPLE_ROWS, max(_FEWEST, int(_SAMPLE_A_SECOND * budget.total_s))),
+        "sealed_rows": min(SEALED_ROWS, max(_FEWEST, int(_SEALED_A_SECOND * budget.total_s))),
+    }
 
 
 class LargeRun:
@@ -47,8 +61,16 @@ class LargeRun:
     ) -> tuple[Facts, Training, list[Finding]]:
         """Read in batches, seal, type and audit; as the flow does for a table in memory."""
         with ledger.step("read", "reading the table in batches"):
-            prepared = prepare_large(self._spec, self._scan, folder)
+            scan = self._scan
+            if budget.total_s is not None:
+                scan = in_time(scan, _READING_SHARE * budget.left())
+            prepared = prepare_large(self._spec, scan, folder, **_sizes(budget))
             facts = prepared.facts
+            if scan.most_rows is not None:
+                ledger.note(
+                    f"Only the first {scan.most_rows:,} of about {self._scan.estimated_rows():,} rows are used: reading all of"
+                    " them would take too much of the budget. A larger --budget takes all."
+                )
             ledger.note(f"{facts.description}: {facts.n_rows:,} rows, {facts.n_columns} columns.", *prepared.source.notes)
         with ledger.step("split", "sealing the evaluation rows"):
             if prepared.training.vault is not None:

@@ -22,7 +22,7 @@ from modelwright.tables.scan import Scan, open_scan
 from modelwright.tables.schema import Schema
 from modelwright.tables.settled import Settled, settle
 from modelwright.tables.table import Table
-from modelwright.training.large.draw import Drawn, Part, draw
+from modelwright.training.large.draw import SAMPLE_ROWS, SEALED_ROWS, Drawn, Part, draw
 from modelwright.training.prepare import (
     Division,
     Facts,
@@ -116,7 +116,29 @@ def large_scan(spec: Spec, memory_bytes: float | None = None) -> Scan | None:
     return scan if scan.estimated_bytes() > SHARE_OF_MEMORY * min(known) else None
 
 
-def prepare_large(spec: Spec, scan: Scan, folder: Path, *, sample_rows: int | None = None) -> Prepared:
+def in_time(scan: Scan, seconds: float) -> Scan:
+    """The scan, cut to as many of its first rows as two passes can read in the time.
+
+    Parameters
+    ----------
+    scan : Scan
+    seconds : float
+        For both passes.
+    """
+    look = replace(scan, most_rows=2 * scan.batch_rows)
+    started = time.perf_counter()
+    n_looked = settle(look).n_rows
+    # The second pass divides and draws, which takes about as long as settling types and the fingerprint.
+    row_s = 2.0 * (time.perf_counter() - started) / max(1, n_looked)
+    n_rows = scan.estimated_rows()
+    if n_looked < look.most_rows or n_rows * row_s <= seconds:  # type: ignore[operator]
+        return scan
+    return replace(scan, most_rows=max(look.most_rows or 0, int(seconds / row_s)))
+
+
+def prepare_large(
+    spec: Spec, scan: Scan, folder: Path, *, sample_rows: int = SAMPLE_ROWS, sealed_rows: int = SEALED_ROWS
+) -> Prepared:
     """Read the table in batches: settle its types, divide its rows, draw the sample, seal.
 
     Parameters
@@ -125,8 +147,8 @@ def prepare_large(spec: Spec, scan: Scan, folder: Path, *, sample_rows: int | No
     scan : Scan
     folder : Path
         Receives the vault.
-    sample_rows : int, optional
-        Training rows of the sample at most; by default `draw.SAMPLE_ROWS`.
+    sample_rows, sealed_rows : int
+        Training rows of the sample, and sealed rows to evaluate on, at most.
 
     Raises
     ------
@@ -137,8 +159,15 @@ def prepare_large(spec: Spec, scan: Scan, folder: Path, *, sample_rows: int | No
     table = settle(scan, count={} if spec.target is None else {spec.target: _MOST_CLASSES})
     sides = _sides(spec, table)
     started = time.perf_counter()
-    kept = {} if sample_rows is None else {"sample_rows": sample_rows}
-    drawn = draw(table, sides, lambda batch: _labelled(batch, spec), target=spec.target, seed=spec.seed, **kept)
+    drawn = draw(
+        table,
+        sides,
+        lambda batch: _labelled(batch, spec),
+        target=spec.target,
+        sample_rows=sample_rows,
+        sealed_rows=sealed_rows,
+        seed=spec.seed,
+    )
     read_s = time.perf_counter() - started
     return _prepared(spec, table, sides, drawn, folder, read_s)
 
