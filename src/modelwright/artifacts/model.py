@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from modelwright.artifacts.row_reader import few_rows
 from modelwright.ensembles.calibration import NONE, Calibration, calibrate
 from modelwright.ensembles.conformal import Conformal, intervals, sets
 from modelwright.errors import InvalidInputError
@@ -20,6 +21,7 @@ from modelwright.tables.read import read
 from modelwright.tables.schema import Schema, Task
 
 if TYPE_CHECKING:
+    from modelwright.artifacts.compiled import CompiledModel, Row
     from modelwright.artifacts.explain import Explanation
 
 
@@ -78,6 +80,7 @@ class Model:
         self.run = run
         #: The user's derived columns, computed from the rows before the schema is applied; None if there are none.
         self.derived = derived
+        self._compiled: CompiledModel | None = None
 
     @property
     def feature_names_in_(self) -> np.ndarray:
@@ -130,9 +133,13 @@ class Model:
         SchemaError
             If a column is missing or holds values of another type.
         """
+        self.check_proba()
+        return self.raw(X)
+
+    def check_proba(self) -> None:
+        """Raise `InvalidInputError` where there are no class probabilities."""
         if self.task not in ("binary", "multiclass"):
             raise InvalidInputError(f"A {self.task} model has no class probabilities.", mend="Call predict instead.")
-        return self.raw(X)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Intervals that hold the true number with at least the coverage asked for, on rows like those trained on.
@@ -193,6 +200,48 @@ class Model:
 
         return explain(self, X, background=background, seed=seed)
 
+    def compile(self) -> CompiledModel:
+        """This model for one row at a time, without tables; made once, reusable, safe to share between threads.
+
+        Examples
+        --------
+        >>> score = model.compile()  # doctest: +SKIP
+        >>> score.predict_proba({"age": 31, "plan": "basic"})  # doctest: +SKIP
+        array([0.83, 0.17])
+        """
+        rows = self._single_rows()
+        rows.prepare()
+        return rows
+
+    def _single_rows(self) -> CompiledModel:
+        if self._compiled is None:
+            from modelwright.artifacts.compiled import CompiledModel
+
+            self._compiled = CompiledModel(self)
+        return self._compiled
+
+    def predict_one(self, row: Row) -> Any:
+        """Predict for one row given as a dict; the quickest way, see `compile`.
+
+        Parameters
+        ----------
+        row : mapping of str to value, or sequence in the order of ``feature_names_in_``
+            None, NaN and "" are missing; further columns are ignored.
+
+        Returns
+        -------
+        label, float or int
+            What `predict` gives for the row.
+
+        Raises
+        ------
+        InvalidInputError
+            If a sequence has another length than ``feature_names_in_``.
+        SchemaError
+            If a column is missing or holds a value of another type.
+        """
+        return self._single_rows().predict(row)
+
     def _conformal(self, kind: str, coverage: float) -> Conformal:
         """The calibration scores, or why there are none; asked before any row is predicted."""
         what = "prediction intervals" if kind == "interval" else "prediction sets"
@@ -219,6 +268,10 @@ class Model:
 
     def raw(self, X: Any) -> np.ndarray:
         """Calibrated probabilities, numbers or cluster numbers."""
+        if few_rows(X):
+            quick = self._single_rows().few(X)
+            if quick is not None:
+                return quick
         frame = self.rows(X)
         conformed, _ = conform(frame, self.schema, columns=self.columns_read(frame))
         return self.raw_conformed(conformed)

@@ -10,7 +10,7 @@ Notation: n rows, d output columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -84,6 +84,7 @@ class DenseCoder:
         self.max_columns = max_columns
         self.max_cells = max_cells
         self.text_components = text_components
+        self._one_row: Callable[[Matrix], np.ndarray] | None = None
 
     def fit(
         self, X: Matrix, y: np.ndarray | None = None, *, task: Task = "clustering", n_classes: int = 0, seed: int = 0
@@ -96,6 +97,7 @@ class DenseCoder:
         self, X: Matrix, y: np.ndarray | None = None, *, task: Task = "clustering", n_classes: int = 0, seed: int = 0
     ) -> np.ndarray:
         """Learn the coding and code the same rows, target encodings out of fold; float64 of shape (n, d)."""
+        self._one_row = None
         self._fit_numeric(X)
         high = self._fit_levels(X)
         self.encoded_ = np.array([] if y is None else high, dtype=np.int64)
@@ -194,6 +196,8 @@ class DenseCoder:
     def transform(self, X: Matrix) -> np.ndarray:
         """Code rows; float64 of shape (n, d), finite. Every row is coded independently of the others."""
         n = X.n_rows
+        if n == 1:
+            return self._row_coder()(X)
         out = np.zeros((n, self.n_columns))
         for position, j in enumerate(self.numeric_):
             values = np.asarray(X.numeric[:, j], dtype=np.float64)
@@ -216,6 +220,14 @@ class DenseCoder:
             encoded = self.encoder_.transform(np.asarray(X.codes[:, self.encoded_]))
             out[:, at:] = (encoded - self.encoded_centre_) / self.encoded_scale_
         return out
+
+    def _row_coder(self) -> Callable[[Matrix], np.ndarray]:
+        """The same for one row, with everything looked up that can be; made once."""
+        if self._one_row is None:
+            from modelwright.features.dense_row import dense_row
+
+            self._one_row = dense_row(self)
+        return self._one_row
 
     @property
     def n_columns(self) -> int:

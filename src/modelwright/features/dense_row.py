@@ -79,25 +79,6 @@ def dense_row(coder: DenseCoder) -> Callable[[Matrix], np.ndarray]:
     return code
 
 
-def encoded_row(tables: list[np.ndarray], columns: np.ndarray) -> Callable[[Matrix], np.ndarray]:
-    """A function from a matrix of one row to its target encodings, float32 of shape (1, q m).
-
-    Parameters
-    ----------
-    tables : list of ndarray of shape (levels, m)
-        Of a `TargetEncoder`.
-    columns : ndarray of int
-        Coded column of each table.
-    """
-    pairs = list(zip(columns.tolist(), tables, strict=True))
-
-    def encode(X: Matrix) -> np.ndarray:
-        codes = X.codes[0].tolist()
-        return np.concatenate([table[_position(codes[j], len(table))] for j, table in pairs])[None]
-
-    return encode
-
-
 def _position(code: int, size: int) -> int:
     """As in `features.target_encoding`: missing first; a code beyond the table is "other"."""
     return (code if code < size - 1 else OTHER) - MISSING

@@ -10,7 +10,7 @@ them may be absent from the rows of one fold, and ``predict`` still returns all 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,8 +22,6 @@ from modelwright.features.matrix import Matrix
 from modelwright.tables.schema import Task
 
 Params = Mapping[str, Any]
-#: `Learner.predict` for a matrix of one row.
-RowPredictor = Callable[[Matrix], np.ndarray]
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
@@ -171,12 +169,12 @@ class Learner(ABC):
             to 1. Clustering: cluster numbers of shape (n,), int64.
         """
 
-    def row_predictor(self) -> RowPredictor:
-        """`predict` for matrices of one row: called many times, from any thread, and equal to it to the bit.
+    def prepare_rows(self) -> None:  # noqa: B027  optional: most learners are always ready
+        """Get ready for rows that come one at a time.
 
-        A learner overrides this where its library, or its arrays, answer for one row faster than for a batch of one.
+        `predict` is quick for a single row anyway; what has to be built for that is built when enough rows have come to
+        pay for it, or here, so that no request has to wait for it.
         """
-        return self.predict
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -23,6 +23,7 @@ from modelwright.learners.fitting import (
     weighted_rows,
     write_state,
 )
+from modelwright.learners.forest_walk import TreeWalker
 from modelwright.learners.trees import StackedTrees, coded_columns
 
 #: Leaves of one tree at most; with 100 trees of two classes a saved forest stays below about 100 MB.
@@ -73,6 +74,7 @@ class Forest(Learner):
                 columns = np.concatenate([columns, encoded], axis=1)
             model, stopped = self._grow(columns, y, row_weight, deadline)
         self.trees_ = StackedTrees.from_sklearn([tree.tree_ for tree in model.estimators_])
+        self._walker = TreeWalker(self.trees_)
         counts = row_weight if row_weight is not None else np.ones(X.n_rows)
         self.prior_ = np.zeros(0)
         if self.task != "regression":
@@ -131,13 +133,16 @@ class Forest(Learner):
         Class frequencies are averaged over the trees and one more vote, cast by the overall frequencies, so
         that a class which no tree saw in a leaf keeps a small probability.
         """
-        values = self.trees_.mean(self.read_columns(X))
+        values = self._walker.mean(self.read_columns(X))
         if self.task == "regression":
             return np.asarray(values[:, 0])
         n_trees = len(self.trees_.roots)
         proba = (values * n_trees + self.prior_) / (n_trees + 1.0)
         proba /= proba.sum(axis=1, keepdims=True)
         return all_classes(proba, self.classes_, self.n_classes, self.n_rows_)
+
+    def prepare_rows(self) -> None:
+        self._walker.prepare(len(self.importance_) + len(self.encoded_) * self.encoder_.n_outputs_)
 
     def read_columns(self, X: Matrix) -> np.ndarray:
         """What the trees compare: numbers, codes, then target encodings; float32 of shape (n, p + q + e)."""
@@ -176,6 +181,7 @@ class Forest(Learner):
         learner, arrays, facts = read_state(cls, folder)
         learner.classes_, learner.prior_, learner.importance_ = arrays["classes"], arrays["prior"], arrays["importance"]
         learner.trees_ = StackedTrees.from_arrays(unprefixed("trees_", arrays))
+        learner._walker = TreeWalker(learner.trees_)
         learner.encoded_ = arrays["encoded"]
         learner.encoder_ = TargetEncoder.from_arrays(unprefixed("encoder_", arrays))
         learner.n_rows_ = facts["n_rows"]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from modelwright.features.matrix import Matrix
-from modelwright.learners.base import Algorithm, Hyperparameter, RowPredictor
+from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.lightgbm_scores import Scores
 from modelwright.learners.rowwise import sigmoid, softmax
@@ -136,13 +136,9 @@ class LightGBM(BoostedTrees):
     def _predict_raw(self, X: Matrix) -> np.ndarray:
         return chances(self._scores.table(joined(X)), self._coding.n_present)
 
-    def row_predictor(self) -> RowPredictor:
-        if self._coding.constant is not None:
-            return self.predict
-        score, coding = self._scores.row, self._coding
-        if coding.n_present > 2:
-            return lambda X: coding.decode(softmax(score(joined(X)[0])[None]), 1)
-        return lambda X: coding.decode(chances(score(joined(X)[0]), coding.n_present), 1)
+    def prepare_rows(self) -> None:
+        if self._coding.constant is None:
+            self._scores.prepare()
 
     def margin_contributions(self, X: Matrix) -> np.ndarray:
         return np.asarray(self._booster.predict(joined(X), pred_contrib=True, num_threads=1))

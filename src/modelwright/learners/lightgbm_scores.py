@@ -38,24 +38,30 @@ class Scores:
 
     Parameters
     ----------
-    booster : lightgbm.Booster
+    booster : lightgbm.Booster, or list of lightgbm.Booster
+        A list gives the blocks: leaves are those of the first, then of the second; raw scores are their sum.
     n_columns : int
         Columns of the tables that it reads.
     kind : {"raw", "leaf"}, default="raw"
     """
 
     def __init__(self, booster: Any, n_columns: int, kind: Kind = "raw") -> None:
-        self._booster = booster
+        self._parts: list[Any] = booster if isinstance(booster, list) else []
+        self._booster = booster[0] if self._parts else booster
         self._kind = kind
         self._n_columns = n_columns
-        self._per_iteration = int(booster.num_model_per_iteration())
-        n_iterations = max(1, int(booster.num_trees()) // self._per_iteration)
-        step = max(1, _BLOCK_TREES // self._per_iteration)
-        self._blocks = [(start, min(step, n_iterations - start)) for start in range(0, n_iterations, step)]
+        self._per_iteration = int(self._booster.num_model_per_iteration())
+        if self._parts:
+            self._blocks = [(0, int(part.num_trees()) // self._per_iteration) for part in self._parts]
+        else:
+            n_iterations = max(1, int(booster.num_trees()) // self._per_iteration)
+            step = max(1, _BLOCK_TREES // self._per_iteration)
+            self._blocks = [(start, min(step, n_iterations - start)) for start in range(0, n_iterations, step)]
+            if len(self._blocks) == 1:
+                self._parts = [booster]
         self._threads = threading.local()
-        self._fast = _has_fast_call(booster)
+        self._fast = _has_fast_call(self._booster)
         self._lock = threading.Lock()
-        self._parts: list[Any] = [booster] if len(self._blocks) == 1 else []
         self._rows_seen = 0
 
     def table(self, table: np.ndarray) -> np.ndarray:
@@ -73,10 +79,10 @@ class Scores:
         n = len(table)
         self._rows_seen += n
         if self._fast and n <= FEW_ROWS and (self._parts or self._rows_seen > FEW_ROWS):
-            rows = np.array([self.row(row) for row in table]).reshape(n, self._width)
+            rows = self.row(table[0])[None] if n == 1 else np.array([self.row(row) for row in table]).reshape(n, self._width)
             return rows[:, 0] if self._kind == "raw" and self._per_iteration == 1 else rows
         if self._rows_seen > _MANY_ROWS:
-            self._split()
+            self.prepare()
         with nullcontext() if self._parts else self._lock:
             found = [self._block(number, table) for number in range(len(self._blocks))]
         if self._kind == "leaf":
@@ -92,7 +98,7 @@ class Scores:
             return np.asarray(self.table(row[None]), dtype=np.float64).reshape(self._width)
         calls: _Calls | None = getattr(self._threads, "calls", None)
         if calls is None:
-            calls = self._threads.calls = _Calls(self._split(), self._n_columns, self._kind, self._widths())
+            calls = self._threads.calls = _Calls(self.prepare(), self._n_columns, self._kind, self._widths())
         return calls.sum(row) if self._kind == "raw" else calls.all(row)
 
     def _block(self, number: int, table: np.ndarray) -> np.ndarray:
@@ -102,8 +108,8 @@ class Scores:
         start, count = self._blocks[number]
         return np.asarray(self._booster.predict(table, start_iteration=start, num_iteration=count, num_threads=1, **options))
 
-    def _split(self) -> list[Any]:
-        """The blocks as boosters of their own."""
+    def prepare(self) -> list[Any]:
+        """Make the blocks boosters of their own now, rather than when rows have shown that it pays."""
         with self._lock:
             if not self._parts:
                 from lightgbm import Booster
