@@ -22,6 +22,7 @@ the same test with default boosting did not.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -47,7 +48,9 @@ _FEWEST_ROUNDS = 20
 MAX_COLUMNS = 30
 #: Shadows; the best of them is the bar.
 _SHADOWS = 12
-#: Settings of the quick models.
+#: Settings of the model that ranks the columns of the table.
+_RANKING = {"num_leaves": 31, "min_data_in_leaf": 20, "bagging_fraction": 0.8}
+#: Settings of the other quick models.
 _QUICK = {
     "extra_trees": True, "num_leaves": 31, "min_data_in_leaf": 3, "feature_fraction": 0.5, "bagging_fraction": 0.8,
 }  # fmt: skip
@@ -119,8 +122,7 @@ def choose(
     n_tried = int(len(order) * _TRIED)
     learned, tried = _part(X, y, weight, np.sort(order[n_tried:])), _part(X, y, weight, np.sort(order[:n_tried]))
     quick = _Quick(task, n_classes, seed)
-    plain = quick.fit(*learned)
-    gain = plain.importance()
+    gain = quick.fit(*learned, _RANKING).importance()
     if gain is None:
         return None
     wanted = candidates(learned[0], gain, task=task, n_classes=n_classes, kinds=kinds)
@@ -134,7 +136,7 @@ def choose(
         return None
     recipe = wanted.only(set(names))
     generator, columns = Generator.learn(recipe, *learned, task=task, n_classes=n_classes, seed=seed)
-    richer = quick.fit(generator.extend(learned[0], columns), *learned[1:])
+    plain, richer = quick.fit(*learned, _QUICK), quick.fit(generator.extend(learned[0], columns), *learned[1:], _QUICK)
     saved = quick.losses(plain, *tried[:2]) - quick.losses(richer, generator.transform(tried[0]), tried[1])
     counts = np.ones(n_tried) if tried[2] is None or not tried[2].any() else tried[2]
     mean = np.average(saved, weights=counts)
@@ -165,7 +167,7 @@ def _useful(
         X.layout, numeric=(*X.layout.numeric, *names, *(f"shadow {number}" for number in range(len(picked))))
     )
     everything = Matrix(np.concatenate([X.numeric, columns, shadows], axis=1), X.codes, X.text, layout)
-    gain = quick.fit(everything, y, weight).importance()
+    gain = quick.fit(everything, y, weight, _QUICK).importance()
     if gain is None:
         return []
     start = X.numeric.shape[1]
@@ -181,10 +183,10 @@ class _Quick:
         self._task, self._n_classes, self._seed = task, n_classes, seed
         rounds = _ROUNDS if task != "multiclass" else max(_FEWEST_ROUNDS, min(_ROUNDS, _MOST_TREES // max(n_classes, 1)))
         # Fewer rounds take larger steps, up to the largest that boosting bears.
-        self._params = _QUICK | {"n_estimators": rounds, "learning_rate": min(0.2, 15 / rounds)}
+        self._steps = {"n_estimators": rounds, "learning_rate": min(0.2, 15 / rounds)}
 
-    def fit(self, X: Matrix, y: np.ndarray, weight: np.ndarray | None) -> Learner:
-        learner = LightGBM(self._params, task=self._task, n_classes=self._n_classes, seed=self._seed)
+    def fit(self, X: Matrix, y: np.ndarray, weight: np.ndarray | None, settings: dict[str, Any]) -> Learner:
+        learner = LightGBM(settings | self._steps, task=self._task, n_classes=self._n_classes, seed=self._seed)
         learner.fit(X, y, weight=weight)
         return learner
 
