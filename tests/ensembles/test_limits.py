@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from modelwright.ensembles.limits import Cost, ModelLimits, admissible, allowed, corrected, keep, nearest, total
+from modelwright.ensembles.limits import Cost, ModelLimits, allowed, corrected, keep, nearest, total
 from modelwright.ensembles.pareto import pareto_front
 
 SHARED = Cost(10e-6, 1e4)
@@ -14,9 +14,12 @@ SHARED = Cost(10e-6, 1e4)
 COSTS = [Cost(50e-6, 3e5), Cost(5e-6, 2e4), Cost(900e-6, 4e7), Cost(100e-6, 6e5)]
 
 
+def alone(costs: list[Cost], limits: ModelLimits) -> list[int]:
+    return [i for i in range(len(costs)) if allowed(costs, SHARED, limits)({i})]
+
+
 def test_without_limits_everything_may_be_together() -> None:
     assert allowed(COSTS, SHARED, ModelLimits())({0, 1, 2, 3})
-    assert admissible(COSTS, SHARED, ModelLimits()) == [0, 1, 2, 3]
     assert not ModelLimits().given
 
 
@@ -28,18 +31,18 @@ def test_a_latency_limit_counts_the_shared_part_once_and_keeps_headroom() -> Non
 
 
 def test_a_size_limit_leaves_the_forest_out() -> None:
-    assert admissible(COSTS, SHARED, ModelLimits(size_bytes=5e6)) == [0, 1, 3]
+    assert alone(COSTS, ModelLimits(size_bytes=5e6)) == [0, 1, 3]
 
 
 def test_both_limits_hold_together() -> None:
     limits = ModelLimits(latency_s=1e-3, size_bytes=4e5)
-    assert admissible(COSTS, SHARED, limits) == [0, 1]
+    assert alone(COSTS, limits) == [0, 1]
     assert not allowed(COSTS, SHARED, limits)({0, 1, 3})
 
 
 def test_where_nothing_fits_the_nearest_to_the_limits_remains_and_is_known_to_break_them() -> None:
     limits = ModelLimits(latency_s=1e-6)
-    assert admissible(COSTS, SHARED, limits) == [1]
+    assert alone(COSTS, limits) == []
     assert nearest(COSTS, SHARED, limits) == 1
     assert not allowed(COSTS, SHARED, limits)({1})
     assert limits.broken(total(COSTS, SHARED, {1})) == ["latency"]
@@ -47,7 +50,7 @@ def test_where_nothing_fits_the_nearest_to_the_limits_remains_and_is_known_to_br
 
 def test_what_could_not_be_measured_breaks_every_limit() -> None:
     unknown = Cost(math.inf, math.inf)
-    assert admissible([unknown, COSTS[1]], SHARED, ModelLimits(latency_s=1.0)) == [1]
+    assert alone([unknown, COSTS[1]], ModelLimits(latency_s=1.0)) == [1]
     assert not allowed([unknown], SHARED, ModelLimits(size_bytes=1e12))({0})
 
 

@@ -83,16 +83,6 @@ def allowed(costs: Sequence[Cost], shared: Cost, limits: ModelLimits) -> Callabl
     return lambda chosen: limits.excess(total(costs, shared, chosen)) <= HEADROOM
 
 
-def admissible(costs: Sequence[Cost], shared: Cost, limits: ModelLimits) -> list[int]:
-    """Candidates that fit alone, in their order; where none does, the one nearest to the limits.
-
-    The caller tells the two cases apart by `allowed` of the one that is returned.
-    """
-    fits = allowed(costs, shared, limits)
-    found = [i for i in range(len(costs)) if fits((i,))]
-    return found or ([nearest(costs, shared, limits)] if costs else [])
-
-
 def nearest(costs: Sequence[Cost], shared: Cost, limits: ModelLimits) -> int:
     """The candidate that alone breaks the limits least; the first of equals.
 

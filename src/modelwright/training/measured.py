@@ -17,7 +17,7 @@ import numpy as np
 from modelwright.artifacts.bundle import write_bundle
 from modelwright.artifacts.measure import Measured, folder_bytes, measure
 from modelwright.artifacts.model import Member, Model
-from modelwright.ensembles.limits import Cost, ModelLimits, admissible, allowed
+from modelwright.ensembles.limits import Cost, ModelLimits, allowed, nearest
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
@@ -114,31 +114,34 @@ class Meter:
                 self._shared = Cost(figures.single_row_s, figures.size_bytes)
         return self._shared
 
-    def admissible(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-        """Candidates that keep to the limits alone, and a sentence about the others; never none of them."""
-        if not self.limits.given or not candidates:
-            return list(candidates), ""
-        costs, shared = self.costs(candidates)
-        kept = [candidates[i] for i in admissible(costs, shared, self.limits)]
-        if not allowed(costs, shared, self.limits)((candidates.index(kept[0]),)):
-            return kept, (
-                f"No candidate keeps to the limits ({asked(self.limits)}); the one nearest to them is taken: "
-                f"{kept[0].algorithm}."
-            )
-        out = len(candidates) - len(kept)
-        if not out:
-            return kept, ""
-        names = ", ".join(dict.fromkeys(c.algorithm for c in candidates if c not in kept))
-        return kept, f"{out} of {len(candidates)} candidates are too slow or too large ({asked(self.limits)}): {names}."
+    def allowed(self, candidates: Sequence[Candidate]) -> Callable[[Collection[int]], bool] | None:
+        """Whether candidates, by their positions, may be members together; None without limits.
 
-    def together(self, candidates: Sequence[Candidate]) -> Callable[[Collection[int]], bool] | None:
-        """Whether candidates, by their positions, may be members together; None without limits."""
-        if not self.limits.given:
+        Where none keeps to the limits alone, the one that is nearest to them is allowed, and nothing else.
+        """
+        if not self.limits.given or not candidates:
             return None
         costs, shared = self.costs(candidates)
-        # The one that is nearest to limits that nobody keeps must stay possible.
         fits = allowed(costs, shared, self.limits)
-        return lambda chosen: len(chosen) <= 1 or fits(chosen)
+        if any(fits((i,)) for i in range(len(costs))):
+            return fits
+        closest = nearest(costs, shared, self.limits)
+        return lambda chosen: set(chosen) == {closest}
+
+    def sentence(self, candidates: Sequence[Candidate]) -> str:
+        """Which candidates the limits leave out; empty if none."""
+        if not self.limits.given or not candidates:
+            return ""
+        costs, shared = self.costs(candidates)
+        fits = allowed(costs, shared, self.limits)
+        kept = [i for i in range(len(costs)) if fits((i,))]
+        if not kept:
+            closest = candidates[nearest(costs, shared, self.limits)].algorithm
+            return f"No candidate keeps to the limits ({asked(self.limits)}); the one nearest to them is taken: {closest}."
+        out = dict.fromkeys(candidates[i].algorithm for i in range(len(costs)) if i not in kept)
+        n = len(costs) - len(kept)
+        listed = f"{n} of {len(costs)} candidates are too slow or too large ({asked(self.limits)}): {', '.join(out)}."
+        return listed if n else ""
 
     def _measured(self, candidate: Candidate) -> CandidateFigures:
         search = self._search
@@ -178,6 +181,12 @@ class Meter:
         problem = self._search.problem
         rows = len((problem.folds[0] if candidate.folds else problem.probe).training)
         return max(1.0, self._training.frame.height / max(1, rows))
+
+
+def only(wanted: Sequence[Candidate]) -> Callable[[Sequence[Candidate]], Callable[[Collection[int]], bool]]:
+    """For a choice among a few of the candidates: as `Meter.allowed`, which others it forbids."""
+    numbers = {candidate.number for candidate in wanted}
+    return lambda candidates: lambda chosen: {candidates[i].number for i in chosen} <= numbers
 
 
 def package(
