@@ -3,10 +3,10 @@
 usage: python job.py JOB.json
 
 Runs in the environment of the system, so it needs only NumPy and pandas besides. An adapter offers ``DISTRIBUTION`` (the
-installed name, for the version), ``fit(train, job)``, ``predict(model, X, job)`` that returns numbers and None, or
-probabilities and the labels of their columns; and may offer ``predict_row(model, row, job)`` for a row as a dict,
-``prepare(model)`` for what a user would do before serving, and ``close(model)``. Figures are written as soon as they are
-known: who is killed while single rows are timed keeps the score.
+installed name, for the version), ``fit(train, job)``, and ``predict(model, X, job)`` that returns numbers and None, or
+probabilities and the labels of their columns. It may offer ``COMPANIONS`` (installed names that change how it works),
+``prepare(model)`` for what a user would do before serving, ``predict_row(model, row, job)`` for a row as a dict, and
+``close(model)``. Figures are written as soon as they are known: who is killed while single rows are timed keeps the score.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     begun = time.perf_counter()
     model = adapter.fit(train, job)
     figures = {"fit_s": time.perf_counter() - begun, "ready_s": time.time() - job["started"]}
-    figures |= {"version": version(adapter.DISTRIBUTION), "python": sys.version.split()[0]}
+    figures |= {"version": versions(adapter), "python": sys.version.split()[0]}
     write(job, figures)
     X = test.drop(columns=[job["target"]])
     getattr(adapter, "prepare", lambda model: None)(model)
@@ -89,13 +89,17 @@ def largest_process_mb():
     return peak / (2**20 if sys.platform == "darwin" else 1024)
 
 
-def version(distribution):
+def versions(adapter):
+    """Version of the system, and of the companions that are installed: "1.6.3, ray 2.58.1"."""
     from importlib.metadata import PackageNotFoundError, version
 
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
+    found = []
+    for name in (adapter.DISTRIBUTION, *getattr(adapter, "COMPANIONS", ())):
+        try:
+            found.append(version(name) if name == adapter.DISTRIBUTION else f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found) or None
 
 
 def write(job, figures):

@@ -31,7 +31,7 @@ class System:
         return ADAPTERS / f"{self.adapter}.py"
 
 
-_AUTOGLUON = "torch, then autogluon.tabular[lightgbm,catboost,xgboost,fastai]"
+_AUTOGLUON = "torch, then autogluon.tabular[lightgbm,catboost,xgboost,fastai,ray]"
 #: "ours" and "hgb" (scikit-learn with its defaults, a reference) need no environment of their own.
 SYSTEMS = {
     system.name: system

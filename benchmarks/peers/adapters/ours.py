@@ -30,4 +30,7 @@ def predict(model, X, job):
 
 
 def predict_row(model, row, job):
-    return model.predict([row]) if job["task"] == "regression" else model.predict_proba([row])
+    if "one" not in job:
+        compiled = model.compile()
+        job["one"] = compiled.predict if job["task"] == "regression" else compiled.predict_proba
+    return job["one"](row)
