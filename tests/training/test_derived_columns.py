@@ -61,6 +61,7 @@ def test_model_learns_from_derived_columns_and_needs_those_of_the_table_only(der
     whole = model.predict_proba(churn)
     assert np.array_equal(model.predict_proba(churn.select(sorted(needed))), whole)
     assert np.array_equal(model.predict_proba(churn[5:6].to_dicts()), whole[5:6])
+    assert model.predict_one(churn.row(5, named=True)) == model.predict(churn)[5]
     with pytest.raises(SchemaError, match="'tenure'"):
         model.predict(churn.drop("tenure"))
 
@@ -158,10 +159,22 @@ def test_selection_narrows_the_training_rows(churn: pl.DataFrame) -> None:
     training = type_rows(source, spec, divide(source, spec))
     order = rng.permutation(training.frame.height)
     fold = Fold(np.sort(order[:800]), np.sort(order[800:]))
-    narrowed, left_out, sentence = select_columns(training, source.facts(), fold)
-    assert set(left_out) == {c.name for c in training.schema.features} - {c.name for c in narrowed.schema.features}
+    fewer, left_out, sentence = select_columns(training, source.facts(), fold)
+    assert set(left_out) == {c.name for c in training.schema.features} - {c.name for c in fewer.schema.features}
     assert sentence
-    assert (narrowed.served is None) == ("late" in left_out)
+    assert (fewer.served is None) == ("late" in left_out)
+
+
+def test_selected_columns_are_all_that_the_model_reads(churn: pl.DataFrame, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = churn.with_columns(pl.Series(f"noise{k}", [f"l{v}" for v in rng.integers(0, 50, churn.height)]) for k in range(5))
+    run = modelwright.train(rows, target="Churn", trials=1, algorithms=["linear"], select_features=True, home=tmp_path)
+    found = run.record.feature_set
+    assert found is not None
+    gone = [c.name for c in found.columns if "feature selection" in c.reason]
+    assert any("left out" in note for note in run.record.notes)
+    assert not set(gone) & set(run.model.feature_names_in_)
+    assert len(run.model.predict(rows.drop(gone))) == rows.height
 
 
 def test_command_line_and_file_ask_for_derived_columns(
