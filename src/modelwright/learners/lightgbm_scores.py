@@ -1,8 +1,9 @@
 """Raw scores and leaves of a LightGBM booster: many rows in blocks of trees, one row by the library's fast call.
 
 LightGBM walks all trees for a row before it turns to the next row, and a thousand trees do not fit into the cache: with
-1,000 trees of 100 leaves a row takes 46 us, in blocks of 50 trees 19 us (25 trees: 15 us; a row alone then pays twice
-the calls). Blocks are summed in their order, for one row as for many, so both give the same bits.
+1,000 trees of 100 leaves a row takes 46 us, in blocks of 25 trees 15.5 us. Blocks are summed in their order, for one row
+as for many, so both give the same bits. Rows that are alike in the columns that matter take the same branches, which
+processors foresee: put next to each other, they take 12.8 us, of which the ordering is 0.1 us.
 
 A booster keeps the range of its last prediction for itself, so ranges of one booster asked for by two threads, or kept
 in configurations of the fast call, would answer for each other. Blocks are therefore boosters of their own, made when
@@ -22,11 +23,14 @@ from typing import Any, Literal
 import numpy as np
 
 #: Trees in a block.
-_BLOCK_TREES = 50
+_BLOCK_TREES = 25
 #: Up to this many rows the fast call, row by row, beats a batch call per block.
 FEW_ROWS = 32
 #: Rows after which blocks become boosters of their own: that takes about as long as the lock and they are worth.
 _MANY_ROWS = 20_000
+#: Rows from which on alike ones are put together: by this many columns, each cut into this many ranges.
+_ORDERED_ROWS = 2_000
+_ORDERING_COLUMNS, _RANGES = 4, 16
 _FLOAT32 = 0
 _KINDS = {"raw": 1, "leaf": 2}
 
@@ -63,6 +67,7 @@ class Scores:
         self._fast = _has_fast_call(self._booster)
         self._lock = threading.Lock()
         self._rows_seen = 0
+        self._columns: np.ndarray | None = None
 
     def table(self, table: np.ndarray) -> np.ndarray:
         """Scores of rows.
@@ -83,14 +88,22 @@ class Scores:
             return rows[:, 0] if self._kind == "raw" and self._per_iteration == 1 else rows
         if self._rows_seen > _MANY_ROWS:
             self.prepare()
+        order = self._order(table) if n >= _ORDERED_ROWS else None
+        if order is not None:
+            table = table[order]
         with nullcontext() if self._parts else self._lock:
             found = [self._block(number, table) for number in range(len(self._blocks))]
         if self._kind == "leaf":
-            return np.concatenate([part.reshape(n, -1) for part in found], axis=1)
-        total = found[0]
-        for part in found[1:]:
-            total += part
-        return total
+            total = np.concatenate([part.reshape(n, -1) for part in found], axis=1)
+        else:
+            total = found[0]
+            for part in found[1:]:
+                total += part
+        if order is None:
+            return total
+        in_place = np.empty_like(total)
+        in_place[order] = total
+        return in_place
 
     def row(self, row: np.ndarray) -> np.ndarray:
         """Scores of one row of shape (n_columns,), float32; shape (K,) or (T,). The result is the caller's."""
@@ -107,6 +120,21 @@ class Scores:
             return np.asarray(self._parts[number].predict(table, num_threads=1, **options))
         start, count = self._blocks[number]
         return np.asarray(self._booster.predict(table, start_iteration=start, num_iteration=count, num_threads=1, **options))
+
+    def _order(self, table: np.ndarray) -> np.ndarray:
+        """Rows alike in the columns that the trees use most, next to each other."""
+        if self._columns is None:
+            kind = "gain" if self._kind == "raw" else "split"
+            boosters = self._parts if self._kind == "leaf" else [self._booster]
+            used = np.sum([booster.feature_importance(kind) for booster in boosters], axis=0)
+            self._columns = np.argsort(-used, kind="stable")[:_ORDERING_COLUMNS]
+        place = np.zeros(len(table), dtype=np.uint16)
+        for j in self._columns:
+            column = np.ascontiguousarray(table[:, j])
+            sample = np.sort(column[:: len(column) // 1_000])
+            cuts = np.unique(sample[len(sample) * np.arange(1, _RANGES) // _RANGES])
+            place = place * np.uint16(_RANGES) + np.searchsorted(cuts, column).astype(np.uint16)
+        return np.argsort(place, kind="stable")
 
     def prepare(self) -> list[Any]:
         """Make the blocks boosters of their own now, rather than when rows have shown that it pays."""
