@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from modelwright.errors import DataError, SchemaError
 from modelwright.tables.conform import check_finite, conform
+from modelwright.tables.schema import Column, Schema
 from modelwright.tables.types import infer_schema
 
 TELCO = Path(__file__).parents[2] / "examples" / "data" / "telco_churn.csv"
@@ -176,3 +177,14 @@ def _timed(call: object) -> float:
     start = time.perf_counter()
     call()  # type: ignore[operator]
     return time.perf_counter() - start
+
+
+def test_repeated_labels_are_read_as_each_would_be_alone() -> None:
+    cells = [" Pro ", "Pro", "", "  ", None, "7.0", "7", "-7.0", "7.10", "?", "NA", "é\u00a0", "x" * 40]
+    column = Column("plan", "category", "feature", missing_values=("?",))
+    many = pl.DataFrame({"plan": cells * 200})
+    alone = [conform(pl.DataFrame({"plan": [cell]}, schema={"plan": pl.String}), Schema((column,)))[0].item() for cell in cells]
+    assert alone == ["Pro", "Pro", None, None, None, "7", "7", "-7", "7.10", None, "NA", "é", "x" * 40]
+    assert conform(many, Schema((column,)))[0]["plan"].to_list() == alone * 200
+    clean = pl.DataFrame({"plan": ["a", None] * 600})
+    assert conform(clean, Schema((column,)))[0].equals(clean)
