@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _MOST_ROWS = 100_000
 #: Members with less weight cost prediction time for nothing.
 _LEAST_WEIGHT = 0.05
 #: Share of the best candidate's distance from perfect that an ensemble must close to be worth its size.
-_NOTICEABLE = 0.005
+_NOTICEABLE = 0.002
 #: Steps without improvement after which the search ends.
 _PATIENCE = 6
 
@@ -27,6 +27,7 @@ def select(
     *,
     max_members: int = 4,
     steps: int = 25,
+    allowed: Callable[[Collection[int]], bool] | None = None,
 ) -> list[float]:
     """Weights of an ensemble by greedy selection with replacement [1]_.
 
@@ -44,6 +45,9 @@ def select(
     weight : ndarray of shape (n,), optional
     max_members : int, default=4
     steps : int, default=25
+    allowed : callable, optional
+        Whether the candidates at these positions may be members together; by default all may. One that is not even
+        allowed alone is never chosen, unless none is.
 
     Returns
     -------
@@ -64,11 +68,13 @@ def select(
         return value if np.isfinite(value) else -np.inf
 
     alone = [utility(p) for p in predictions]
+    if allowed is not None and any(allowed({i}) for i in range(len(alone))):
+        alone = [value if allowed({i}) else -np.inf for i, value in enumerate(alone)]
     best_alone = int(np.argmax(alone))
     single = [float(i == best_alone) for i in range(len(predictions))]
     if len(predictions) == 1 or max_members == 1 or not np.isfinite(alone[best_alone]):
         return single
-    counts = _grow(predictions, alone, utility, max_members, steps)
+    counts = _grow(predictions, alone, utility, max_members, steps, allowed or (lambda members: True))
     shares = counts / counts.sum()
     shares[shares < _LEAST_WEIGHT] = 0.0
     shares /= shares.sum()
@@ -83,6 +89,7 @@ def _grow(
     utility: Callable[[np.ndarray], float],
     max_members: int,
     steps: int,
+    allowed: Callable[[Collection[int]], bool],
 ) -> np.ndarray:
     """How often each candidate was added up to the best step."""
     counts = np.zeros(len(predictions))
@@ -94,7 +101,11 @@ def _grow(
         chosen = counts > 0
         full = int(chosen.sum()) >= max_members
         # Members go first: at equal utility a candidate already chosen wins, which keeps the ensemble small.
-        tried = [i for i in np.argsort(~chosen, kind="stable") if np.isfinite(alone[i]) and (chosen[i] or not full)]
+        members = set(np.flatnonzero(chosen).tolist())
+        tried = [
+            i for i in np.argsort(~chosen, kind="stable").tolist()
+            if np.isfinite(alone[i]) and (chosen[i] or (not full and allowed(members | {i})))
+        ]  # fmt: skip
         values = [utility((total + predictions[i]) / step) for i in tried]
         added = int(tried[int(np.argmax(values))])
         counts[added] += 1

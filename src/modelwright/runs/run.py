@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
@@ -17,6 +17,9 @@ from modelwright.metrics.estimate import Interval
 from modelwright.training.figures import CandidateFigures
 from modelwright.training.front import DELIVERED, on_front
 from modelwright.training.record import RunRecord
+
+if TYPE_CHECKING:
+    from modelwright.training.replay import Replay
 
 
 class Run:
@@ -38,6 +41,23 @@ class Run:
     def model(self) -> Model:
         """The delivered model."""
         return load_bundle(self.folder / "model")
+
+    def replay(self, data: Any = None) -> Replay:
+        """Fit the members again by the plan of the run, and compare them byte by byte with its model.
+
+        Parameters
+        ----------
+        data : str, Path or table, optional
+            The rows; by default they are read from where the run read them.
+
+        Raises
+        ------
+        DataError
+            If the table is not the one of the run.
+        """
+        from modelwright.training.replay import replay
+
+        return replay(self.folder, data)
 
     @property
     def report(self) -> Path:

@@ -14,7 +14,7 @@ TUNE_SHARE = 0.50
 ONE_PROBE = 0.20
 #: The final fit is reserved at least and at most these shares of the budget; what it is predicted to take is
 #: reserved with a margin, and time for encoding all rows.
-REFIT_SHARES = (0.06, 0.40)
+REFIT_SHARES = (0.08, 0.40)
 REFIT_MARGIN = 1.25
 REFIT_AROUND_S = 1.0
 

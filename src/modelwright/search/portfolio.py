@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from modelwright.tables.schema import Task
@@ -30,8 +31,10 @@ _MINIBATCH_ROWS = 50_000
 _CLUSTERS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30)
 #: A support vector machine keeps a matrix of rows by rows in view; beyond this it is hopeless at any budget.
 _SVM_ROWS = 20_000
-#: Share of the budget that one fit may be expected to take. Validation on folds and the final fit repeat it.
-_FIT_SHARE = 0.15
+#: Share of the budget from which an entry is left out: what is cut off so early is no model. Fits that can end at any
+#: round and keep what they have are left out later, and LightGBM with its usual thresholds never.
+_HOPELESS = 0.2
+_HOPELESS_IN_ROUNDS = 0.5
 #: Share of the budget from which an entry waits until the cheaper ones had their turn.
 _DEAR_SHARE = 0.05
 
@@ -78,7 +81,7 @@ def portfolio(task: Task, n_rows: int, n_features: int, budget_s: float | None, 
             extra_trees=True, num_leaves=39, min_data_in_leaf=3, feature_fraction=0.46,
             bagging_fraction=0.88, lambda_l1=0.24, lambda_l2=0.36, cat_smooth=15.0,
         ),
-        Entry("network", {}),
+        Entry("network", {"n_epochs": _epochs(n_rows, n_features, budget_s)}),
         lightgbm(
             extra_trees=True, num_leaves=180, min_data_in_leaf=12, feature_fraction=0.40,
             bagging_fraction=0.95, lambda_l1=0.77, lambda_l2=1.6,
@@ -88,13 +91,20 @@ def portfolio(task: Task, n_rows: int, n_features: int, budget_s: float | None, 
         Entry("random_forest", {}),
         Entry("svm", {}),
     ]  # fmt: skip
-    costs = [(fit_seconds(entry.algorithm, task, n_rows, n_features, n_classes), entry) for entry in entries]
+    costs = [(fit_seconds(entry.algorithm, task, n_rows, n_features, n_classes, entry.params), entry) for entry in entries]
     if budget_s is not None:
-        costs = [(seconds, entry) for seconds, entry in costs if seconds <= _FIT_SHARE * budget_s]
-        costs.sort(key=lambda pair: pair[0] > _DEAR_SHARE * budget_s)
-    kept = [entry for _, entry in costs if entry.algorithm != "svm" or n_rows <= _SVM_ROWS]
-    # Where nothing is affordable, the cheapest is still better than nothing: the clock stops it in time.
-    return kept or [Entry("linear", {}), lightgbm()]
+        dear = _DEAR_SHARE * budget_s
+        costs = [(seconds, entry) for seconds, entry in costs if _hopeful(entry, seconds / budget_s)]
+        costs.sort(key=lambda pair: pair[0] if pair[0] > dear else 0.0)
+    return [entry for _, entry in costs if entry.algorithm != "svm" or n_rows <= _SVM_ROWS]
+
+
+def _hopeful(entry: Entry, share: float) -> bool:
+    """Whether an entry that is expected to take this share of the budget is worth a try."""
+    if entry.algorithm == "lightgbm" and not entry.params.get("extra_trees"):
+        return True
+    in_rounds = entry.algorithm in ("lightgbm", "xgboost", "catboost", "network", "linear")
+    return share <= (_HOPELESS_IN_ROUNDS if in_rounds else _HOPELESS)
 
 
 def learning_rate(task: Task, n_rows: int, n_features: int, budget_s: float | None, n_classes: int = 2) -> float:
@@ -111,24 +121,36 @@ def learning_rate(task: Task, n_rows: int, n_features: int, budget_s: float | No
     return 0.05 if seconds > 25 else 0.1
 
 
-def fit_seconds(algorithm: str, task: Task, n_rows: int, n_features: int, n_classes: int = 2) -> float:
+def fit_seconds(
+    algorithm: str, task: Task, n_rows: int, n_features: int, n_classes: int = 2, params: Mapping[str, Any] | None = None
+) -> float:
     """Expected seconds of one fit on one core, to within a factor of about three.
 
-    Measured on 7,000 rows of 8 to 80 columns (docs/benchmarks.md). The network counts with a quarter of its epochs,
-    which is where its first useful stop lies.
+    Measured on 7,000 rows of 8 to 80 columns, and 26 classes (docs/benchmarks.md). Trees with random thresholds need
+    many more rounds where there are many classes.
     """
+    params = params or {}
     thousands = n_rows / 1000
     width = max(1.0, n_features / 20)
     classes = n_classes if task == "multiclass" else 1
     if algorithm in ("lightgbm", "xgboost"):
-        return 0.06 * thousands * width**0.7 * classes**0.8
+        rounds = 4.0 if params.get("extra_trees") else 1.0
+        return 0.06 * rounds * thousands * width**0.7 * classes**0.6
     if algorithm == "catboost":
         return 0.15 * thousands * width * (0.8 + 0.2 * classes)
     if algorithm == "network":
-        return 0.3 * thousands * (0.8 + 0.2 * width)
+        return 0.018 * params.get("n_epochs", 32) * thousands * (0.8 + 0.2 * width)
     if algorithm == "svm":
         return 0.1 * thousands**2 * (0.8 + 0.2 * width)
     return 0.02 * thousands * width
+
+
+def _epochs(n_rows: int, n_features: int, budget_s: float | None) -> int:
+    """Epochs of the network that a budget can pay for; the schedule is laid over them."""
+    for epochs in (64, 32, 24):
+        if budget_s is None or fit_seconds("network", "binary", n_rows, n_features, 2, {"n_epochs": epochs}) < 0.1 * budget_s:
+            return epochs
+    return 16
 
 
 def _rounds(rate: float) -> int:

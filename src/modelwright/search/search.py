@@ -74,6 +74,8 @@ class Search(Board):
         self.notes: list[str] = []
         self._subset_trusted = True
         self._written: set[str] = set()
+        #: Seconds that encoding all training rows will take.
+        self._encode_s = 0.0
 
     # -- generations ---------------------------------------------------------------------------------------
 
@@ -171,7 +173,9 @@ class Search(Board):
     def search_deadline(self) -> float | None:
         """When the search must end, leaving room for fitting the likely members on all rows."""
         likely = (self.validated() or self.probed())[:4]
-        return self.budget.search_deadline(shares.REFIT_MARGIN * self.refit_s(likely) + shares.REFIT_AROUND_S)
+        return self.budget.search_deadline(
+            shares.REFIT_MARGIN * (self.refit_s(likely) + self._encode_s) + shares.REFIT_AROUND_S
+        )
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -283,6 +287,9 @@ class Search(Board):
                 raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {names[position]}")
             if not done.error:
                 self._written.add(names[position])
+                rows = self.part(wanted[names[position]][0])
+                share = (len(rows.training) + len(rows.validation)) / self.problem.n_rows
+                self._encode_s = max(self._encode_s, done.seconds / max(share, 1e-9))
 
     def _fit(self, candidate: Candidate, fold: int | None, limit: float | None) -> Fit:
         return Fit(

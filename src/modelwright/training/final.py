@@ -82,6 +82,7 @@ def fit_on_all_rows(
                 refit=ok,
                 fit_s=answer.seconds if answer and ok else 0.0,
                 size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
+                generated=candidate.generated,
             )
         )
     for baseline in baselines:

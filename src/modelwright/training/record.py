@@ -83,6 +83,8 @@ class MemberRecord(msgspec.Struct, frozen=True):
     fit_s: float = 0.0
     size_bytes: int = 0
     peak_memory_mb: float = 0.0
+    #: Reads the generated features too.
+    generated: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):

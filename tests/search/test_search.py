@@ -1,0 +1,138 @@
+"""The generations of the search, on real workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from modelwright.metrics import registry as metrics
+from modelwright.search.board import Limits, Problem
+from modelwright.search.budget import Budget
+from modelwright.search.candidate import Candidate
+from modelwright.search.executor import Executor
+from modelwright.search.portfolio import Entry
+from modelwright.search.search import Search
+from modelwright.search.views import Views
+from modelwright.splits.partition import Fold
+from modelwright.tables.schema import Column, Schema
+
+ENTRIES = [
+    Entry("linear", {}),
+    Entry("lightgbm", {"n_estimators": 60}),
+    Entry("lightgbm", {"n_estimators": 60, "num_leaves": 4}),
+    Entry("extra_trees", {}),
+]
+
+
+def make(folder: Path, n_workers: int, *, budget_s: float | None = None, rungs: bool = False, admits=None, **limits) -> Search:
+    data = load_breast_cancer()
+    order = np.random.default_rng(0).permutation(len(data.target))
+    table = pl.DataFrame({f"x{j}": data.data[order, j] for j in range(10)})
+    y = data.target[order].astype(np.int64)
+    schema = Schema(tuple(Column(name, "number", "feature") for name in table.columns))
+    rows = np.arange(len(y))
+    folds = [Fold(rows[rows % 5 != k], rows[rows % 5 == k]) for k in range(5)]
+    probe = Fold(folds[0].training[::3], folds[0].validation) if rungs else folds[0]
+    settings = {key: limits.pop(key) for key in ("sampler", "grids") if key in limits}
+    problem = Problem(
+        "binary", 2, metrics.get("roc_auc", "binary"), folds, probe, 0, not rungs, y=y, limits=Limits(**limits), **settings
+    )
+    executor = Executor(n_workers, folder / "log", threading.Event())
+    views = Views(folder / "views", table, schema, y, None, seed=0)
+    extra = {} if admits is None else {"admits": admits}
+    return Search(problem, executor, views, folder, Budget(budget_s, time.monotonic()), lambda event: None, **extra)
+
+
+def run(search: Search, entries: list[Entry] | None = None) -> Search:
+    with search.executor:
+        search.baselines(["constant"])
+        search.probe(entries or ENTRIES)
+        search.climb()
+        search.race()
+        while search.tune():
+            search.climb()
+            search.race()
+        search.settle()
+    return search
+
+
+@pytest.mark.parametrize("rungs", [False, True])
+def test_one_worker_and_two_find_the_same(tmp_path: Path, rungs: bool) -> None:
+    outcomes = []
+    for n_workers in (1, 2):
+        folder = tmp_path / str(n_workers)
+        folder.mkdir()
+        search = run(make(folder, n_workers, rungs=rungs, trials=10))
+        outcomes.append([(c.algorithm, c.params, [done.score for done in c.answers()]) for c in search.candidates])
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) == 11, "ten configurations and the baseline"
+
+
+def test_candidates_climb_from_the_subset_to_all_rows(tmp_path: Path) -> None:
+    search = run(make(tmp_path, 2, rungs=True, trials=4))
+
+    assert len(search.problem.folds) == search.n_folds == 5
+    best = search.validated()[0]
+    assert len(best.fold_scores) == 5
+    assert search.prediction(best, 0).shape == (len(search.problem.folds[0].validation), 2)
+    assert search.folder(best, 0) != search.folder(best, None)
+    assert search.validated(baseline=True), "baselines are scored on the same folds"
+
+
+def test_hopeless_candidates_leave_the_race(tmp_path: Path) -> None:
+    # Three of one algorithm: a good one, its equal, and one that hardly learns.
+    entries = [Entry("lightgbm", {"n_estimators": n, "learning_rate": 0.1}) for n in (60, 80)]
+    entries += [Entry("lightgbm", {"n_estimators": 1, "learning_rate": 0.005, "num_leaves": 2}), Entry("linear", {})]
+    search = make(tmp_path, 2, trials=4)
+    with search.executor:
+        search.probe(entries)
+        search.climb()
+        search.race()
+    hopeless = search.candidates[2]
+    assert len(hopeless.fold_scores) < 5
+    assert all(c.complete(5) for c in search.racing(5))
+
+
+def test_what_memory_does_not_hold_is_not_begun(tmp_path: Path) -> None:
+    def admits(candidate: Candidate, n_rows: int) -> str:
+        return "needs more memory" if candidate.algorithm == "extra_trees" else ""
+
+    search = run(make(tmp_path, 2, trials=4, admits=admits))
+    refused = next(c for c in search.candidates if c.algorithm == "extra_trees")
+    assert refused.probe is not None
+    assert (refused.probe.ended, refused.score) == ("memory", None)
+    assert search.validated()
+
+
+def test_too_many_failures_end_the_search(tmp_path: Path) -> None:
+    search = make(tmp_path, 1, failures=2, trials=20)
+    with search.executor:
+        search.probe([*ENTRIES[:2], *[Entry("lightgbm", {"num_leaves": 10**9})] * 2])
+        search.climb()
+        assert sum(c.failed for c in search.candidates) == 2
+        assert not search.tune()
+
+
+def test_a_grid_is_tried_cell_by_cell(tmp_path: Path) -> None:
+    grid = {"lightgbm": {"num_leaves": tuple(range(2, 16)), "n_estimators": (20,)}}
+    search = run(
+        make(tmp_path, 2, trials=14, sampler="grid", grids=grid), [Entry("lightgbm", {"num_leaves": 2, "n_estimators": 20})]
+    )
+    leaves = [c.params["num_leaves"] for c in search.candidates if not c.baseline]
+    assert leaves == list(range(2, 16))
+    assert {c.params["n_estimators"] for c in search.candidates if not c.baseline} == {20}
+
+
+def test_search_ends_in_time_and_keeps_room_for_the_final_fit(tmp_path: Path) -> None:
+    search = make(tmp_path, 2, budget_s=14.0)
+    run(search)
+    left = search.budget.left()
+    assert search.validated()
+    # The tail (evaluation, report) and at least the share of the final fit are still there.
+    assert left >= search.budget.tail_s
