@@ -38,6 +38,13 @@ def add(frame):
 """
 
 
+def call(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
 @pytest.fixture(scope="module")
 def derived_run(churn: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return modelwright.train(
@@ -146,6 +153,9 @@ def test_function_runs_only_if_its_file_is_the_one_trained_with(
     with pytest.raises(BundleError, match="not there"):
         load_bundle(run.folder / "model")
     assert np.array_equal(load_bundle(run.folder / "model", features=moved).predict_proba(churn), expected)
+    churn.head(5).write_csv("rows.csv")
+    assert call("predict", str(run.folder), "rows.csv", "-o", "scored.csv") == 2
+    assert call("predict", str(run.folder), "rows.csv", "-o", "scored.csv", "--features", str(moved)) == 0
     moved.write_text(FUNCTION.replace("tenure", "MonthlyCharges"))
     with pytest.raises(BundleError, match="was changed"):
         load_bundle(run.folder / "model", features=moved)
@@ -182,12 +192,6 @@ def test_command_line_and_file_ask_for_derived_columns(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     churn.write_csv("rows.csv")
-
-    def call(*words: str) -> int:
-        with pytest.raises(SystemExit) as left:
-            main(list(words))
-        assert isinstance(left.value.code, int)
-        return left.value.code
 
     common = ("--trials", "1", "-a", "linear", "--quiet")
     asked = ("--feature", "each=TotalCharges / tenure", "--feature", "old=SeniorCitizen = 1")
