@@ -11,6 +11,7 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.target import SUPERVISED, Rows, by_task
+from modelwright.learners.xgboost_row import RowCall
 
 
 def _library() -> Any:
@@ -104,8 +105,11 @@ class XGBoost(BoostedTrees):
         self._content = content
         self._booster = _library().Booster({"nthread": 1})
         self._booster.load_model(bytearray(content))
+        self._row = RowCall(self._booster, sum(self._shape))
 
     def _predict_raw(self, X: Matrix) -> np.ndarray:
+        if X.n_rows == 1:
+            return self._row(joined(X)[0])
         return np.asarray(self._booster.inplace_predict(joined(X)))
 
     def margin_contributions(self, X: Matrix) -> np.ndarray:
