@@ -191,9 +191,11 @@ def _without(schema: Schema, gone: list[str], n: int, title: str, difference: fl
         for column in schema.columns
     )
     shown = ", ".join(map(repr, gone[:8])) + (f" and {len(gone) - 8} more" if len(gone) > 8 else "")
+    one = len(gone) == 1
+    spoken = title if title.isupper() or " AUC" in title else title.lower()
     sentence = (
-        f"{len(gone)} of {n} columns are left out, for a quick model gains no more from them than from shuffled ones: {shown}. "
-        f"Without them its {title} on {n_rows:,} validation rows is {'better' if difference > 0 else 'no worse'}"
-        f" ({difference:+.3g})."
+        f"{len(gone)} of {n} columns {'is' if one else 'are'} left out, for a quick model gains no more from"
+        f" {'it' if one else 'them'} than from shuffled columns: {shown}. Without {'it' if one else 'them'} its {spoken} on"
+        f" {n_rows:,} validation rows is {'better' if difference > 0 else 'no worse'} ({difference:+.3g})."
     )
     return Choice(Schema(columns), gone, sentence)
