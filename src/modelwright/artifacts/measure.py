@@ -63,8 +63,8 @@ def measure(
         As read, before types are applied; columns that the model does not read are left out of the calls.
     time_limit_s : float, default=0.5
         Seconds for all calls together, loading left out. Slow models are called less often, at least once.
-    clock : callable, default=time.perf_counter
-        Seconds.
+    clock : callable, optional
+        Seconds; by default `time.perf_counter`.
 
     Raises
     ------
@@ -100,7 +100,8 @@ def single_row_seconds(
     rows : DataFrame of at least one row
         As for `measure`.
     time_limit_s : float, default=0.02
-    clock : callable, default=time.perf_counter
+    clock : callable, optional
+        Seconds; by default `time.perf_counter`.
     """
     wanted = rows.select([column.name for column in model.columns_read(rows)])
     return float(np.median(_single_rows(model, wanted, time_limit_s, clock)))

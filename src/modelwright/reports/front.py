@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise, product
+from typing import Any, Literal
 
 from modelwright.reports.charts import BLUE, FAINT, GREY, INK, VERMILION, WIDTH, Figure, finish, inline, padded
 from modelwright.reports.format import duration, is_number, metric_title, number, shortened, size
@@ -16,7 +17,7 @@ _HEIGHT = 300
 _LEFT, _BELOW = 62, 46
 #: Pixels of a letter and of a line of the labels.
 _LETTER, _LINE = 6.1, 13.0
-#: Labels stand above the line that runs to the right of a point.
+#: Labels stand above the line that runs to the right of a point, or else below it.
 _RISE = 9.0
 _NAMED = 7
 #: Scores that differ by less than this share of themselves fill no whole axis.
@@ -30,7 +31,9 @@ class _Label:
     text: str
     x: float
     y: float
-    align: str
+    align: Literal["left", "right"]
+    #: Pixels above (negative) or below its point.
+    rise: float
 
 
 def front_figure(record: RunRecord) -> Figure | None:
@@ -55,7 +58,7 @@ def front_figure(record: RunRecord) -> Figure | None:
         for p in sorted(found, key=lambda p: p.on_front)
     ]
     times = [row["row_us"] for row in rows]
-    x_domain = min(times) / 1.5, max(times) * 1.5
+    x_domain = min(times) / 1.8, max(times) * 1.5
     y_domain = _scores_range([row["score"] for row in rows])
     x = alt.X(
         "row_us:Q",
@@ -91,14 +94,11 @@ def front_figure(record: RunRecord) -> Figure | None:
     if ours := [row for row in rows if row["kind"] == "delivered"]:
         mark = alt.Chart(inline(ours)).mark_point(shape="diamond", filled=True, size=150, opacity=1, color=VERMILION)
         layers.append(mark.encode(x=x, y=y))
-    for align in ("left", "right"):
-        labels = [
-            label for label in _labels(found, names, x_domain, y_domain, record.greater_is_better) if label.align == align
-        ]
-        if labels:
-            data = inline([{"row_us": label.x, "score": label.y, "who": label.text} for label in labels])
-            text = alt.Chart(data).mark_text(align=align, dx=9 if align == "left" else -9, dy=-_RISE, fontSize=11, color=INK)
-            layers.append(text.encode(x=x, y=y, text="who:N"))
+    labels = _labels(found, names, x_domain, y_domain, record.greater_is_better)
+    for align, rise in dict.fromkeys((label.align, label.rise) for label in labels):
+        data = inline([{"row_us": n.x, "score": n.y, "who": n.text} for n in labels if (n.align, n.rise) == (align, rise)])
+        text = alt.Chart(data).mark_text(align=align, dx=9 if align == "left" else -9, dy=rise, fontSize=11, color=INK)
+        layers.append(text.encode(x=x, y=y, text="who:N"))
     far = len(everything) - len(found)
     left_out = (
         f" {far} further {'model' if far == 1 else 'models'}, far worse, {'is' if far == 1 else 'are'} not drawn."
@@ -179,16 +179,19 @@ def _labels(
         return across * width, (1 - up if upwards else up) * height
 
     taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in map(place, found)]
+    corners = [place(Point(0, step["score"], step["row_us"] / 1e6, 0.0)) for step in _steps(found, upwards, x_domain[1])]
+    taken += [(x - 1, min(y, before), x + 1, max(y, before)) for (_, before), (x, y) in pairwise(corners)]
     labels: list[_Label] = []
     for p in sorted((p for p in found if p.on_front or p.trial == DELIVERED), key=lambda p: p.trial != DELIVERED):
         x, y = place(p)
         long = _LETTER * len(names[p.trial])
-        for align, left in (("left", x + 9), ("right", x - 9 - long)):
-            box = (left, y - _RISE - _LINE / 2, left + long, y - _RISE + _LINE / 2)
-            inside = box[0] >= 0 and box[2] <= width and box[1] >= 0
+        sides: list[tuple[Literal["left", "right"], float]] = [("left", x + 9), ("right", x - 9 - long)]
+        for (align, left), rise in product(sides, (-_RISE, _RISE + 2)):
+            box = (left, y + rise - _LINE / 2, left + long, y + rise + _LINE / 2)
+            inside = box[0] >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height
             free = not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken)
             if inside and free and len(labels) < _NAMED:
                 taken.append(box)
-                labels.append(_Label(names[p.trial], p.single_row_s * 1e6, p.score, align))
+                labels.append(_Label(names[p.trial], p.single_row_s * 1e6, p.score, align, rise))
                 break
     return labels
