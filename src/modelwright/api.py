@@ -230,7 +230,7 @@ def audit_table(
     return Audit(auditing.audit_table(spec, split=split, costs=costs))
 
 
-def load(path: str | Path, *, home: str | Path = ".modelwright") -> Model:
+def load(path: str | Path, *, home: str | Path = ".modelwright", features: str | Path | None = None) -> Model:
     """Load a model from its folder, from a run folder, or by the identifier or name of a run.
 
     Parameters
@@ -238,6 +238,8 @@ def load(path: str | Path, *, home: str | Path = ".modelwright") -> Model:
     path : str or Path
     home : str or Path, default=".modelwright"
         Where runs are looked for by name.
+    features : str or Path, optional
+        The file of the function that derives columns, where the model has one and it lies elsewhere now.
 
     Returns
     -------
@@ -256,7 +258,7 @@ def load(path: str | Path, *, home: str | Path = ".modelwright") -> Model:
     folder = Path(path)
     if not (folder / "manifest.json").is_file():
         folder = find_run(path, Path(home)) / "model"
-    return load_bundle(folder)
+    return load_bundle(folder, features=features)
 
 
 def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:

@@ -171,7 +171,7 @@ class Spec(msgspec.Struct, frozen=True):
         plain["store"] = describe_source(self.store) or None
         plain["evaluation"] = self.evaluation if isinstance(self.evaluation, float) else describe_source(self.evaluation)
         # By way of JSON, so that the values equal those that come back from the run folder.
-        return dict(msgspec.json.decode(msgspec.json.encode(plain)))
+        return dict(msgspec.json.decode(msgspec.json.encode(plain, enc_hook=str)))
 
 
 #: What a user may give, in the order of the template; "budget" becomes ``Spec.budget_s``.

@@ -16,7 +16,7 @@ def rows():
 
 
 def test_a_small_but_steady_difference_is_seen_through_shared_noise(rows):
-    rng, y, best = rows
+    _, y, best = rows
     worse = best + np.sign(best - y) * 0.05
     distance = behind(metrics.get("rmse", "regression"), y, [best, worse], None)
 
@@ -25,7 +25,7 @@ def test_a_small_but_steady_difference_is_seen_through_shared_noise(rows):
 
 
 def test_equal_quality_is_not_dropped(rows):
-    rng, y, best = rows
+    _, y, best = rows
     other = y + 3 * np.roll(best - y, 1) / 3
     distance = behind(metrics.get("rmse", "regression"), y, [best, other], None)
     assert distance.max() < BEHIND

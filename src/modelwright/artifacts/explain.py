@@ -27,7 +27,6 @@ from modelwright.errors import InvalidInputError
 from modelwright.features.encoder import Encoder
 from modelwright.learners.contributions import Contributions, contributions
 from modelwright.tables.conform import conform
-from modelwright.tables.read import read
 
 #: Orders drawn for learners without an additive form; each with its reverse.
 _ORDERS = 12
@@ -150,7 +149,7 @@ def explain(model: Model, X: Any, *, background: Any = None, seed: int = 0) -> E
 
 
 def _conformed(model: Model, X: Any) -> pl.DataFrame:
-    frame = X if isinstance(X, pl.DataFrame) else read(X).frame
+    frame = model.rows(X)
     return conform(frame, model.schema, columns=model.columns_read(frame))[0]
 
 

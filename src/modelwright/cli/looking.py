@@ -107,6 +107,9 @@ def explain(
     ] = None,
     query: Annotated[str | None, typer.Option(help="SQL, when the rows come from a database URL.")] = None,
     home: Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")] = None,
+    features: Annotated[
+        str | None, typer.Option(metavar="FILE.py", help="File of the function that derives columns, if it was moved.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Say what moved the prediction of single rows.
@@ -122,8 +125,8 @@ def explain(
 
     if output is not None:
         check_output(output)
-    loaded = load(model, home=home or DEFAULT_HOME)
-    frame = read(data, query=query).frame
+    loaded = load(model, home=home or DEFAULT_HOME, features=features)
+    frame = loaded.rows(read(data, query=query).frame)
     numbers = row_numbers(rows, frame.height)
     chosen = frame[numbers]
     others = read(background).frame if background is not None else frame if frame.height > len(numbers) else None

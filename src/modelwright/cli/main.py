@@ -175,6 +175,9 @@ def predict(
         float | None,
         typer.Option(metavar="SHARE", help="Add intervals (or sets of classes) that hold this share of rows, such as 0.9."),
     ] = None,
+    features: Annotated[
+        str | None, typer.Option(metavar="FILE.py", help="File of the function that derives columns, if it was moved.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
 ) -> None:
     """Score new rows with a trained model.
@@ -189,7 +192,7 @@ def predict(
     from modelwright.spec import DEFAULT_HOME
     from modelwright.tables.read import read
 
-    loaded = load(model, home=home or DEFAULT_HOME)
+    loaded = load(model, home=home or DEFAULT_HOME, features=features)
     frame = read(data, query=query).frame
     scored = scored_frame(loaded, frame, interval)
     write_table(scored, output)

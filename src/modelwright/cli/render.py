@@ -355,9 +355,9 @@ def _rows(record: RunRecord) -> list[dict[str, Any]]:
 def replay_lines(replayed: Replay) -> list[str]:
     """What came out when a run was fitted again, a line a member."""
     lines = []
-    for number, member in enumerate(replayed.members):
+    for place, member in enumerate(replayed.members):
         differing = f"differs in {', '.join(member.different)}" if member.different else f"not comparable: {member.why}"
-        lines.append(f"member {number} {member.algorithm}: {'equal, every byte' if member.equal else differing}")
+        lines.append(f"member {place} {member.algorithm}: {'equal, every byte' if member.equal else differing}")
     lines.append(f"encoders: {'equal' if replayed.encoders_equal else 'differ'}")
     lines += [f"version of {name}: {now} here, {then} in the run" for name, (then, now) in replayed.versions.items()]
     lines.append(f"{replayed.run}: {'equal' if replayed.equal else 'not equal'}")

@@ -95,7 +95,7 @@ def findings_of(
     time_left: Callable[[], float] | None = None,
 ) -> list[Finding]:
     """What the audit finds in training rows, with costs (of the first ``refits`` findings) and waivers."""
-    sealed = _without_target(division.evaluation_of(source), spec)
+    sealed = _without_target(training.with_derived(division.evaluation_of(source)), spec)
     inside = division.outside is None
     found = audit(
         training.raw,

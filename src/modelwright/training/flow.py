@@ -60,6 +60,7 @@ from modelwright.training.evaluate import evaluate, standings, with_validation_p
 from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
 from modelwright.training.judge import typed
+from modelwright.training.narrow import narrowed
 from modelwright.training.opening import Scored, evaluate_sealed
 from modelwright.training.prepare import Facts, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
@@ -137,6 +138,9 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         copies = copies_among(training)
         when = time_values(training.raw[spec.time]) if spec.time else None
         groups = group_units(training.raw[spec.group]) if spec.group else None
+        if spec.select_features:
+            training, _, note = narrowed(training, table, spec, copies, groups=groups, when=when)
+            ledger.note(note)
         search = _search(spec, table, training, metric, copies, when, folder.work, budget, ledger, executor)
         interrupted = executor.stop.is_set()
         executor.stop.clear()
@@ -342,6 +346,7 @@ def _model(table: Facts, training: Training, selection: Selection, final: FinalF
         threshold=selection.threshold,
         metric=metric,
         run=run,
+        derived=training.served,
     )
 
 

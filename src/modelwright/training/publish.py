@@ -134,6 +134,7 @@ def build_record(
         baseline_validation={c.algorithm: c.score for c in search.candidates if c.baseline and c.score is not None},
         interrupted=interrupted,
         standings=standings,
+        feature_set=training.feature_set,
         barriers=barriers_of(findings, evaluation),
         summary=summarise(training.frame.select([c.name for c in training.schema.features]), training.y, table.classes),
     )
