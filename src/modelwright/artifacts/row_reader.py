@@ -81,7 +81,7 @@ class RowReader:
                 try:
                     cells.append(reader(value))
                 except UnusualCellError:
-                    cells.append(self._dear[place](value))
+                    cells.append(self._dear[place](value, None))
         except (KeyError, TypeError, ModelwrightError):
             return None
         return cells
@@ -90,7 +90,8 @@ class RowReader:
         """Cells of the rows of a table such that `few_rows` holds; None where it must be read as a table."""
         if isinstance(X, pl.DataFrame):
             key = (tuple(X.columns), tuple(X.dtypes))
-            return self._rows(X.rows(), self._kept_plan(key, lambda: self._plan_of_polars(X)), self._typed)
+            plan = self._kept_plan(key, lambda: self._plan_of_polars(X))
+            return None if plan is None else self._rows(X.rows(), plan, self._typed, key[1])
         if isinstance(X, list):
             cells = self.mapping(X[0])
             return None if cells is None else [cells]
@@ -100,7 +101,7 @@ class RowReader:
         names = X.columns.tolist()
         kinds = tuple([d.char if isinstance(d, np.dtype) else type(d).__name__ for d in dtypes])
         plan = self._kept_plan((tuple(names), kinds, len(X) > 1), lambda: self._plan_of_pandas(names, kinds, len(X) > 1))
-        return None if plan is None else self._rows(X.to_numpy(dtype=object).tolist(), plan, self._inferred_readers)
+        return None if plan is None else self._rows(X.to_numpy(dtype=object).tolist(), plan, self._inferred_readers, None)
 
     def conformed(self, frame: pl.DataFrame) -> list[list[Cell]]:
         """Cells of rows that already follow the schema."""
@@ -144,28 +145,42 @@ class RowReader:
             return None
         return [place.get(column.name, -1) for column in self._columns]
 
-    def _rows(self, rows: Sequence[Sequence[Any]], plan: Plan | None, readers: Sequence[CellReader]) -> list[list[Cell]] | None:
-        if plan is None:
-            return None
+    def _rows(
+        self, rows: Sequence[Sequence[Any]], plan: Plan, readers: Sequence[CellReader], dtypes: Sequence[pl.DataType] | None
+    ) -> list[list[Cell]] | None:
         steps = list(zip(plan, readers, strict=True))
         try:
             return [[reader(row[at] if at >= 0 else None) for at, reader in steps] for row in rows]
         except UnusualCellError:
+            pass
+        if len(rows) > 1:  # how much of a column may be lost is for `conform` to judge
             return None
+        cells = []
+        try:
+            for place, (at, reader) in enumerate(steps):
+                value = rows[0][at] if at >= 0 else None
+                try:
+                    cells.append(reader(value))
+                except UnusualCellError:
+                    cells.append(self._dear[place](value, None if dtypes is None else dtypes[at]))
+        except (TypeError, ModelwrightError):
+            return None
+        return [cells]
 
 
-def _kept(column: Column) -> Callable[[Any], Cell]:
-    """Reading through a table of one cell; readings are kept."""
+def _kept(column: Column) -> Callable[[Any, pl.DataType | None], Cell]:
+    """Reading through a table of one cell, of a polars type or of the type that `tables.read` finds; readings are kept."""
     schema = Schema((column,))
 
-    def through_table(value: Any) -> Cell:
-        frame = read([{column.name: value}]).frame
-        return _known(conform(frame, schema, columns=(column,))[0][column.name], column)[0]
+    def through_table(value: Any, dtype: pl.DataType | None) -> Cell:
+        name = column.name
+        frame = read([{name: value}]).frame if dtype is None else pl.DataFrame({name: [value]}, schema={name: dtype})
+        return _known(conform(frame, schema, columns=(column,))[0][name], column)[0]
 
     kept = lru_cache(maxsize=_KEPT, typed=True)(through_table)
 
-    def reading(value: Any) -> Cell:
-        return kept(value) if value.__hash__ is not None else through_table(value)
+    def reading(value: Any, dtype: pl.DataType | None) -> Cell:
+        return kept(value, dtype) if value.__hash__ is not None else through_table(value, dtype)
 
     return reading
 

@@ -41,12 +41,15 @@ _MAYBE_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EPOCH = dt.datetime(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
 _FIELDS = {
-    "Y": r"([1-9][0-9]{3})",
-    "m": "([0-9]{2})",
-    "d": "([0-9]{2})",
-    "H": "([0-9]{2})",
-    "M": "([0-9]{2})",
-    "S": "([0-9]{2})",
+    **{"Y": "([1-9][0-9]{3})", "y": "([0-9]{2})", "B": "([A-Za-z]{3,9})", "z": "([+-][0-9]{2}:?[0-9]{2})"},
+    **dict.fromkeys("mdHMS", "([0-9]{2})"),
+}
+_MONTH_NAMES = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november"),
+    "december",
+)
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)} | {
+    name[:3]: number for number, name in enumerate(_MONTH_NAMES, start=1)
 }
 _LARGEST_INTEGER = 2**63
 
@@ -262,7 +265,7 @@ def _iso(text: str) -> int:
 
 
 def _parsers(formats: tuple[str, ...]) -> list[Callable[[str], int | None]]:
-    """Parsers of the leading formats that are made of digits and signs; the first other format ends the list."""
+    """Parsers of the leading formats that are made of plain fields; the first other format ends the list."""
     parsers: list[Callable[[str], int | None]] = []
     for fmt in formats:
         parser = _parser(fmt)
@@ -275,22 +278,26 @@ def _parsers(formats: tuple[str, ...]) -> list[Callable[[str], int | None]]:
 def _parser(fmt: str) -> Callable[[str], int | None] | None:
     pieces = re.split(r"%(.)", fmt)
     names = pieces[1::2]
-    if not {"Y", "m"} <= set(names) or not set(names) <= set(_FIELDS) or len(set(names)) < len(names):
-        return None
-    if ("S" in names and "M" not in names) or ("M" in names) != ("H" in names):
+    given = set(names)
+    known = given <= set(_FIELDS) and len(given) == len(names) and len(given & {"Y", "y"}) == len(given & {"m", "B"}) == 1
+    if not known or ("S" in given and "M" not in given) or ("M" in given) != ("H" in given):
         return None
     parts = [_FIELDS[piece] if number % 2 else re.escape(piece) for number, piece in enumerate(pieces)]
     match = re.compile("".join(parts)).fullmatch
-    year, month, day, hour, minute, second = [names.index(name) + 1 if name in names else 0 for name in "YmdHMS"]
+    year, short_year, month, month_name, day, hour, minute, second, zone = (
+        names.index(name) + 1 if name in given else 0 for name in "YymBdHMSz"
+    )
 
     def parse(text: str) -> int | None:
         found = match(text)
         if found is None:
             return None
+        in_year = int(found[year]) if year else _century(int(found[short_year]))
+        in_month = int(found[month]) if month else _MONTHS.get(found[month_name].lower(), 0)
         try:
             moment = dt.datetime(
-                int(found[year]),
-                int(found[month]),
+                in_year,
+                in_month,
                 int(found[day]) if day else 1,
                 int(found[hour]) if hour else 0,
                 int(found[minute]) if minute else 0,
@@ -298,6 +305,20 @@ def _parser(fmt: str) -> Callable[[str], int | None] | None:
             )
         except ValueError:
             return None
-        return (moment - _EPOCH) // _MICROSECOND
+        since = (moment - _EPOCH) // _MICROSECOND
+        return since - _offset(found[zone]) if zone else since
 
     return parse
+
+
+def _century(year: int) -> int:
+    """A year of two digits; 69 and 70, on which conventions differ, are left to polars."""
+    if year in (69, 70):
+        raise UnusualCellError
+    return year + (2000 if year < 69 else 1900)
+
+
+def _offset(zone: str) -> int:
+    """Microseconds of "+05:30"."""
+    size = int(zone[1:3]) * 60 + int(zone[-2:])
+    return (-size if zone[0] == "-" else size) * 60_000_000
