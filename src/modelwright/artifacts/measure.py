@@ -76,7 +76,7 @@ def measure(
     if rows.height == 0:
         raise InvalidInputError("There is no row to measure a model on.", where="rows", mend="Give at least one row.")
     loaded = load_bundle(model) if isinstance(model, Path) else model
-    wanted = rows.select([column.name for column in loaded.columns_read(rows)])
+    wanted = _read_by(loaded, rows)
     seconds = _single_rows(loaded, wanted, time_limit_s * _SINGLE_SHARE, clock)
     n, batch_s = _batch(loaded, wanted, time_limit_s * (1 - _SINGLE_SHARE), clock)
     return Measured(
@@ -103,13 +103,18 @@ def single_row_seconds(
     clock : callable, optional
         Seconds; by default `time.perf_counter`.
     """
-    wanted = rows.select([column.name for column in model.columns_read(rows)])
-    return float(np.median(_single_rows(model, wanted, time_limit_s, clock)))
+    return float(np.median(_single_rows(model, _read_by(model, rows), time_limit_s, clock)))
 
 
 def folder_bytes(folder: Path) -> int:
     """Bytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _read_by(model: Model, rows: pl.DataFrame) -> pl.DataFrame:
+    """The columns that a caller would send: what is derived is left to the model."""
+    needed = {*model.feature_names_in_.tolist(), *(column.name for column in model.schema.with_role("time"))}
+    return rows.select([name for name in rows.columns if name in needed])
 
 
 def _single_rows(model: Model, rows: pl.DataFrame, limit_s: float, clock: Callable[[], float]) -> list[float]:

@@ -160,6 +160,7 @@ class Meter:
             schema=self._training.schema,
             encoders=[encoder],
             members=[Member(registry.load(candidate.algorithm, folder), 1.0, 0)],
+            derived=self._training.served,
         )
         found = measure(model, self._training.raw, time_limit_s=_ONE_S)
         return CandidateFigures(
