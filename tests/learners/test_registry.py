@@ -58,3 +58,11 @@ def test_asking_for_every_description_loads_no_learning_library() -> None:
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert shown.strip() == "[]"
+
+
+def test_interpretable_algorithms_are_those_that_a_person_can_read() -> None:
+    assert registry.interpretable("binary") == ["linear"]
+    assert registry.interpretable("clustering") == ["kmeans", "minibatch_kmeans"]
+    assert registry.interpretable("regression", ["shallow_tree", "linear"]) == ["shallow_tree", "linear"]
+    with pytest.raises(SpecError, match="Nobody can read a model of 'lightgbm'"):
+        registry.interpretable("binary", ["linear", "lightgbm"])

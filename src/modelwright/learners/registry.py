@@ -6,6 +6,7 @@ import their libraries inside functions, so asking for a class is cheap and work
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -50,6 +51,31 @@ def names(task: Task | None = None, baseline: bool | None = None) -> list[str]:
     if baseline is not None:
         found = [name for name in found if get(name).algorithm.baseline == baseline]
     return found
+
+
+def interpretable(task: Task, named: Sequence[str] = ()) -> list[str]:
+    """Algorithms whose fitted model a person can read, of those named or of all that serve the task.
+
+    Parameters
+    ----------
+    task : {"binary", "multiclass", "regression", "clustering"}
+    named : sequence of str, optional
+        What the user asked for.
+
+    Raises
+    ------
+    SpecError
+        If one that was asked for gives a model that nobody can read.
+    """
+    readable = [name for name in names(task) if get(name).algorithm.interpretable]
+    for name in named:
+        if name not in readable:
+            raise SpecError(
+                f"Nobody can read a model of {name!r}.",
+                where="algorithms",
+                mend=f"Choose of {', '.join(readable)}, or leave out interpretable.",
+            )
+    return list(named) or [name for name in readable if not get(name).algorithm.baseline]
 
 
 def get(name: str) -> type[Learner]:
