@@ -39,6 +39,8 @@ class Hyperparameter(msgspec.Struct, frozen=True):
     high: float | None = None
     log: bool = False
     choices: tuple[Any, ...] = ()
+    #: False: a setting that the portfolio tries and tuning leaves alone.
+    tuned: bool = True
 
     def default_for(self, task: Task) -> Any:
         """The default for one task."""
@@ -100,13 +102,15 @@ class FitResult:
     """What a fit learned about itself.
 
     ``n_iterations`` is the best number of iterations (trees, epochs) seen on validation rows, or the number run.
-    ``stopped`` says why training ended: "complete", "early" or "time".
+    ``stopped`` says why training ended: "complete", "early" or "time". ``learned`` are hyperparameters that validation rows
+    settled, for the final fit to take over.
     """
 
     n_iterations: int | None = None
     curve: Curve | None = None
     stopped: str = "complete"
     notes: list[str] = field(default_factory=list)
+    learned: dict[str, float] = field(default_factory=dict)
 
 
 class Learner(ABC):

@@ -20,7 +20,7 @@ import numpy as np
 from modelwright.errors import BundleError, DataError, MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Curve, FitResult, Learner, Validation
-from modelwright.learners.target import CONSTANT_NOTE, Coding, Rows, code_rows, code_validation
+from modelwright.learners.target import CONSTANT_NOTE, Coding, Rows, code_rows, code_validation, loss_name, with_smearing
 from modelwright.tables.schema import Task
 
 
@@ -135,19 +135,22 @@ class BoostedTrees(Learner):
         if y is None:
             raise DataError("Boosted trees need a target.", where=f"algorithm {self.algorithm.name!r}", mend="Name the target.")
         self._shape = (X.numeric.shape[1], X.codes.shape[1])
-        self._coding, rows = code_rows(X, y, weight, self.task, self.n_classes)
+        self._coding, rows = code_rows(X, y, weight, self.task, self.n_classes, self.params["log_target"])
         if self._coding.constant is not None:
             return FitResult(n_iterations=1, notes=[CONSTANT_NOTE])
         watched = None if validation is None else code_validation(self._coding, validation)
         watch = Watch(
-            loss="rmse" if self.task == "regression" else "log_loss",
+            loss=loss_name(self.task, self._coding),
             n_rows=rows.X.n_rows,
             learning_rate=float(self.params["learning_rate"]),
             deadline=None if time_limit_s is None else started + time_limit_s,
             scale=self._coding.spread,
         )
         self._train(rows, watched, watch)
-        return watch.result()
+        result = watch.result()
+        if self._coding.log_factor and validation is not None:
+            self._coding, result = with_smearing(self._coding, result, validation, self.predict(validation.X))
+        return result
 
     def predict(self, X: Matrix) -> np.ndarray:
         raw = None if self._coding.constant is not None else self._predict_raw(X)

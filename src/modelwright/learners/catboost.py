@@ -12,7 +12,7 @@ from modelwright.errors import MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch
-from modelwright.learners.target import SUPERVISED, Rows, by_task
+from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
 
 
 def _library() -> Any:
@@ -58,6 +58,7 @@ class CatBoost(BoostedTrees):
             ),
             Hyperparameter("max_ctr_complexity", "int", 4, "categories combined in one statistic", 1, 5),
             Hyperparameter("model_size_reg", "float", 0.5, "penalty on statistics that need large tables", 0.1, 1.5, True),
+            LOG_TARGET,
         ),
         iterations="n_estimators",
         extra="boost",
@@ -67,7 +68,7 @@ class CatBoost(BoostedTrees):
 
     def _settings(self) -> dict[str, Any]:
         classification = "Logloss" if self._coding.n_present == 2 else "MultiClass"
-        settings = {name: value for name, value in self.params.items() if name != "n_estimators"}
+        settings = {name: value for name, value in self.params.items() if name not in ("n_estimators", LOG_TARGET.name)}
         return settings | {
             "iterations": self.params["n_estimators"],
             "loss_function": "RMSE" if self.task == "regression" else classification,

@@ -161,6 +161,16 @@ def _with_link(
     n_rows: int,
 ) -> Contributions:
     """From the additive scale to the learner's own predictions."""
+    if isinstance(learner, BoostedTrees) and learner._coding.log_factor:
+        coding = learner._coding
+        scaled = (values if text is None else np.concatenate([values, text], axis=1)) * coding.spread
+
+        def link(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """The number behind a logarithm, (n, 1), and its slope, (n, 1, 1)."""
+            return coding.log_factor * np.expm1(margin), (coding.log_factor * np.exp(margin))[:, :, None]
+
+        start, shares = _through(link, base * coding.spread + coding.centre, scaled)
+        return Contributions(start, shares[:, : values.shape[1]], None if text is None else shares[:, values.shape[1] :])
     if learner.task == "regression":
         scale = learner._coding.spread if isinstance(learner, BoostedTrees) else 1.0
         centre = learner._coding.centre if isinstance(learner, BoostedTrees) else 0.0

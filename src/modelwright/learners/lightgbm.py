@@ -11,7 +11,7 @@ from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.lightgbm_scores import Scores
 from modelwright.learners.rowwise import sigmoid, softmax
-from modelwright.learners.target import SUPERVISED, Rows, by_task
+from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
 
 
 def _library() -> Any:
@@ -67,6 +67,7 @@ class LightGBM(BoostedTrees):
                 "min_data_per_group", "int", 100, "rows a group of levels must hold (at most 5 % of the rows)", 2, 100, True
             ),
             Hyperparameter("max_cat_to_onehot", "int", 10, "levels up to which one is split from the rest", 2, 100, True),
+            LOG_TARGET,
         ),
         iterations="n_estimators",
         requires="lightgbm",
@@ -75,7 +76,7 @@ class LightGBM(BoostedTrees):
 
     def _settings(self, n_rows: int, n_columns: int) -> dict[str, Any]:
         """Parameters under LightGBM's names; leaf sizes shrink with the rows, or ten rows would never be split."""
-        settings = {name: value for name, value in self.params.items() if name != "n_estimators"}
+        settings = {name: value for name, value in self.params.items() if name not in ("n_estimators", LOG_TARGET.name)}
         largest_leaf = max(1, n_rows // 20)
         settings["min_data_in_leaf"] = min(settings["min_data_in_leaf"], largest_leaf)
         settings["min_data_per_group"] = max(2, min(settings["min_data_per_group"], largest_leaf))

@@ -15,7 +15,18 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners import network_training as training
 from modelwright.learners.base import Algorithm, Curve, FitResult, Hyperparameter, Learner, Validation
 from modelwright.learners.network_body import Weights, Wiring, forward, learn_scaling, read_rows
-from modelwright.learners.target import CONSTANT_NOTE, SUPERVISED, Coding, Rows, by_task, code_rows, code_validation
+from modelwright.learners.target import (
+    CONSTANT_NOTE,
+    LOG_TARGET,
+    SUPERVISED,
+    Coding,
+    Rows,
+    by_task,
+    code_rows,
+    code_validation,
+    loss_name,
+    with_smearing,
+)
 from modelwright.tables.schema import Task
 
 _CURVE_POINTS = 200
@@ -82,6 +93,7 @@ class Network(Learner):
                 choices=("cross_entropy", "smoothed_cross_entropy", "focal"),
             ),
             Hyperparameter("regression_loss", "choice", "mse", "loss of a regression", choices=("mse", "huber", "mae")),
+            LOG_TARGET,
         ),
         iterations="n_epochs",
         extra="network",
@@ -108,7 +120,7 @@ class Network(Learner):
         if y is None:
             raise DataError("A network needs a target.", where="algorithm 'network'", mend="Name the target.")
         _safetensors()  # said before the epochs, not after them
-        self._coding, rows = code_rows(X, y, weight, self.task, self.n_classes)
+        self._coding, rows = code_rows(X, y, weight, self.task, self.n_classes, self.params["log_target"])
         self._wiring = Wiring(
             cardinalities=[int(c) for c in X.layout.cardinalities],
             n_layers=self.params["n_layers"],
@@ -121,7 +133,10 @@ class Network(Learner):
         watched = None if validation is None else code_validation(self._coding, validation)
         deadline = math.inf if time_limit_s is None else started + time_limit_s
         with training.one_deterministic_thread():
-            return self._train(rows, watched, deadline)
+            result = self._train(rows, watched, deadline)
+        if self._coding.log_factor and validation is not None:
+            self._coding, result = with_smearing(self._coding, result, validation, self.predict(validation.X))
+        return result
 
     def _train(self, rows: Rows, watched: Rows | None, deadline: float) -> FitResult:
         torch = training.torch_library()
@@ -173,7 +188,7 @@ class Network(Learner):
         name, scale = "log_loss", 1.0
         losses = history.training
         if self.task == "regression":
-            name, scale = "rmse", self._coding.spread
+            name, scale = loss_name(self.task, self._coding), self._coding.spread
             losses = [math.sqrt(loss) for loss in losses] if self.params["regression_loss"] == "mse" else losses
         stride = max(1, math.ceil(len(losses) / _CURVE_POINTS))
         return Curve(

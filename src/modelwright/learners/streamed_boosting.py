@@ -18,8 +18,13 @@ from modelwright.learners.boosting import joined
 from modelwright.learners.lightgbm import LightGBM
 from modelwright.learners.streamed import Batch, Limits, Stream, StreamedFit
 
-#: Rounds whose time is measured before the rest are planned.
+#: Rounds whose time is measured on one thread, and on several, before the rest are planned.
 _MEASURED_ROUNDS = 3
+#: Threads of a fit of few rows wait for one another more than they help ...
+_ROWS_FOR_THREADS = 300_000
+#: ... and so do they wherever another process takes a core: two threads then took thirty times as long as one. So several
+#: are kept only while rounds take less than this share of the time on one.
+_WORTH_IT = 0.85
 #: Where time is short, fewer rows are drawn for each tree first: of many rows that costs least. But not fewer than these,
 #: and not less than this share of what was wanted.
 _FEWEST_DRAWN, _LEAST_DRAWN = 1_000_000, 1 / 3
@@ -91,13 +96,16 @@ def fit_boosting(
         return StreamedFit(None, 0, notes=["LightGBM found nothing to learn in the sample and stays a constant."])
     binned = binned or Binned(learner, stream, sample)
     wanted = Pace(learner._booster.current_iteration(), *(float(learner.params[name]) for name in _PACED))
-    booster, round_s = _started(learner, binned, wanted, min(wanted.rounds, _MEASURED_ROUNDS), limits)
+    booster = _booster(learner, binned, wanted)
+    crew = Crew(booster, limits.n_threads if binned.n_rows >= _ROWS_FOR_THREADS else 1)
+    round_s = crew.measure(min(wanted.rounds, 2 * _MEASURED_ROUNDS))
     pace = pace_in_time(wanted, round_s, _TIME_SHARE * limits.left_s(), binned.n_rows)
     if pace.step != wanted.step or pace.drawn != wanted.drawn:
-        booster, _ = _started(learner, binned, pace, 0, limits)
+        booster = _booster(learner, binned, pace)
+        crew = Crew(booster, crew.n_threads, crew.one_s)
     done, barren, notes = booster.current_iteration(), 0, []
     while done < pace.rounds and barren < _BARREN_ROUNDS and limits.left_s() > 1.2 * round_s and not limits.stopped():
-        barren = barren + 1 if booster.update() else 0
+        barren = barren + 1 if crew.update() else 0
         done = booster.current_iteration()
     if not barren and done * pace.step < _LEAST_GROWN * wanted.rounds * wanted.step:
         found = f"after {done} of {wanted.rounds} rounds on all rows the time was up"
@@ -175,19 +183,63 @@ def most_hurry(learner: LightGBM, n_rows: int) -> float:
     return haste / (_FIXED + (1.0 - _FIXED) * least.drawn / wanted.drawn)
 
 
-def _started(learner: LightGBM, binned: Binned, pace: Pace, n_rounds: int, limits: Limits) -> tuple[Any, float]:
-    """A booster after some rounds, and the seconds that each of them took."""
+class Crew:
+    """The threads of a booster: several only while they help. The trees are the same on any number of them.
+
+    Parameters
+    ----------
+    booster : lightgbm.Booster
+    n_threads : int
+        Threads to try.
+    one_s : float, optional
+        Seconds of a round on one thread, where they are known.
+    """
+
+    def __init__(self, booster: Any, n_threads: int, one_s: float = float("inf")) -> None:
+        self.booster = booster
+        self.n_threads = n_threads
+        self.one_s = one_s
+        booster.reset_parameter({"num_threads": n_threads})
+
+    def measure(self, n_rounds: int) -> float:
+        """Do some rounds, on one thread first; keep several if they are worth it. Gives the seconds of a round."""
+        wanted = self.n_threads
+        self._use(1)
+        self.one_s = self._median(n_rounds if wanted == 1 else n_rounds // 2)
+        if wanted == 1 or n_rounds < 2:
+            return self.one_s
+        self._use(wanted)
+        several_s = self._median(n_rounds - n_rounds // 2)
+        if several_s > _WORTH_IT * self.one_s:
+            self._use(1)
+        return min(several_s, self.one_s)
+
+    def update(self) -> bool:
+        """One round; True where no split was found. A round on several threads that took too long is the last."""
+        started = time.perf_counter()
+        barren = bool(self.booster.update())
+        if self.n_threads > 1 and time.perf_counter() - started > 2.0 * self.one_s:
+            self._use(1)
+        return barren
+
+    def _use(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self.booster.reset_parameter({"num_threads": n_threads})
+
+    def _median(self, n_rounds: int) -> float:
+        times = []
+        for _ in range(max(1, n_rounds)):
+            started = time.perf_counter()
+            self.booster.update()
+            times.append(time.perf_counter() - started)
+        return float(np.median(times))
+
+
+def _booster(learner: LightGBM, binned: Binned, pace: Pace) -> Any:
     import lightgbm
 
-    settings = _settings(learner, binned.n_rows, limits.n_threads)
-    settings |= {"learning_rate": pace.step, "bagging_fraction": pace.drawn}
-    booster = lightgbm.Booster(settings, binned.dataset)
-    times = []
-    for _ in range(n_rounds):
-        started = time.perf_counter()
-        booster.update()
-        times.append(time.perf_counter() - started)
-    return booster, float(np.median(times)) if times else 0.0
+    settings = _settings(learner, binned.n_rows, 1)
+    return lightgbm.Booster(settings | {"learning_rate": pace.step, "bagging_fraction": pace.drawn}, binned.dataset)
 
 
 def _settings(learner: LightGBM, n_rows: int, n_threads: int) -> dict[str, Any]:

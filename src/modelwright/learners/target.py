@@ -8,7 +8,7 @@ at least something to learn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ import numpy as np
 
 from modelwright.errors import DataError
 from modelwright.features.matrix import Matrix
-from modelwright.learners.base import Validation
+from modelwright.learners.base import FitResult, Hyperparameter, Validation
 from modelwright.learners.fitting import all_classes, mean_one
 from modelwright.tables.schema import Task
 
@@ -24,6 +24,20 @@ from modelwright.tables.schema import Task
 SUPERVISED: tuple[Task, ...] = ("binary", "multiclass", "regression")
 
 CONSTANT_NOTE = "The target or every column is constant: the model is a constant."
+
+
+#: Beyond these a factor says that the logarithm is the wrong scale.
+_FACTORS = (0.5, 2.0)
+LOG_TARGET = Hyperparameter(
+    "log_target",
+    "float",
+    0.0,
+    "0: the target as it is; above 0: its logarithm is learned, and predictions are multiplied by this (regression of "
+    "numbers from 0 up; validation rows settle it)",
+    0.0,
+    10.0,
+    tuned=False,
+)
 
 
 def by_task(classification: Any, regression: Any) -> dict[str, Any]:
@@ -45,7 +59,8 @@ class Coding(msgspec.Struct, frozen=True):
 
     ``classes`` are the classes present, ascending (classification); ``centre`` and ``spread`` the mean and
     standard deviation, ``low`` and ``high`` the range (regression). ``constant`` is the whole model where there is
-    nothing to learn: one number, or K probabilities.
+    nothing to learn: one number, or K probabilities. With ``log_factor`` above 0 the logarithm of 1 + y is learned, and
+    predictions are multiplied by it: the mean of a logarithm leads below the mean (Duan's smearing).
     """
 
     n_rows: int
@@ -56,6 +71,7 @@ class Coding(msgspec.Struct, frozen=True):
     low: float = 0.0
     high: float = 0.0
     constant: list[float] | None = None
+    log_factor: float = 0.0
 
     @property
     def n_present(self) -> int:
@@ -66,6 +82,7 @@ class Coding(msgspec.Struct, frozen=True):
         """Class numbers 0..k-1, or the standardised target; float32, which is how the libraries keep both."""
         if self.classes:
             return np.searchsorted(np.asarray(self.classes), y).astype(np.float32)
+        y = np.log1p(np.maximum(y, 0.0)) if self.log_factor else y
         return ((y - self.centre) / self.spread).astype(np.float32)
 
     def decode(self, raw: np.ndarray | None, n_rows: int) -> np.ndarray:
@@ -78,14 +95,19 @@ class Coding(msgspec.Struct, frozen=True):
             return np.full(n_rows, self.constant[0]) if not self.classes else np.tile(self.constant, (n_rows, 1))
         raw = np.asarray(raw, dtype=np.float64)
         if not self.classes:
-            return raw * self.spread + self.centre
+            number = raw * self.spread + self.centre
+            return self.log_factor * np.expm1(number) if self.log_factor else number
         proba = np.column_stack([1.0 - raw, raw]) if raw.ndim == 1 else raw
         proba = proba / proba.sum(axis=1, keepdims=True)
         return all_classes(proba, np.asarray(self.classes), self.n_classes, self.n_rows)
 
 
-def code_rows(X: Matrix, y: np.ndarray, weight: np.ndarray | None, task: Task, n_classes: int) -> tuple[Coding, Rows]:
+def code_rows(
+    X: Matrix, y: np.ndarray, weight: np.ndarray | None, task: Task, n_classes: int, log_factor: float = 0.0
+) -> tuple[Coding, Rows]:
     """Find the coding of training rows and apply it; weights are scaled to mean 1.
+
+    ``log_factor`` is heard in regression, where no target is negative.
 
     Raises
     ------
@@ -95,9 +117,13 @@ def code_rows(X: Matrix, y: np.ndarray, weight: np.ndarray | None, task: Task, n
     X, y, weight = _positive_weight(X, y, weight)
     if weight is not None:
         weight = mean_one(weight, X.n_rows)
-    coding = _regression(y, weight) if task == "regression" else _classification(y, weight, n_classes, constant=not _varies(X))
-    if task == "regression" and not _varies(X):
-        coding = msgspec.structs.replace(coding, constant=[coding.centre])
+    varied = _varies(X)
+    if task == "regression":
+        coding = _regression(y, weight, log_factor if varied else 0.0)
+        if not varied:
+            coding = msgspec.structs.replace(coding, constant=[coding.centre])
+    else:
+        coding = _classification(y, weight, n_classes, constant=not varied)
     return coding, Rows(X, coding.encode(y), weight)
 
 
@@ -114,7 +140,32 @@ def code_validation(coding: Coding, validation: Validation) -> Rows | None:
     return Rows(X, coding.encode(y), weight) if X.n_rows else None
 
 
-def _regression(y: np.ndarray, weight: np.ndarray | None) -> Coding:
+def with_smearing(
+    coding: Coding, result: FitResult, validation: Validation, prediction: np.ndarray
+) -> tuple[Coding, FitResult]:
+    """The coding with the factor that brings the mean of predictions of validation rows to the mean of their targets.
+
+    The factor is among what the fit has learned, so that the final fit, without validation rows, takes it over.
+    """
+    mean = float(np.average(validation.y, weights=validation.weight))
+    predicted = float(np.average(prediction, weights=validation.weight))
+    if np.isfinite(predicted) and predicted > 0 and mean > 0:
+        coding = msgspec.structs.replace(coding, log_factor=float(np.clip(coding.log_factor * mean / predicted, *_FACTORS)))
+    return coding, replace(result, learned={LOG_TARGET.name: coding.log_factor})
+
+
+def loss_name(task: Task, coding: Coding) -> str:
+    """Name of the loss that a fit watches."""
+    if task != "regression":
+        return "log_loss"
+    return "rmsle" if coding.log_factor else "rmse"
+
+
+def _regression(y: np.ndarray, weight: np.ndarray | None, log_factor: float = 0.0) -> Coding:
+    if log_factor and y.min() >= 0:
+        coding = _regression(np.log1p(y), weight)
+        if coding.constant is None:
+            return msgspec.structs.replace(coding, low=float(y.min()), high=float(y.max()), log_factor=log_factor)
     centre = float(np.average(y, weights=weight))
     spread = float(np.sqrt(np.average((y - centre) ** 2, weights=weight)))
     # Below this the spread is rounding of the mean, not variation.

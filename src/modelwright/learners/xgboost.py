@@ -10,7 +10,7 @@ from modelwright.errors import MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
-from modelwright.learners.target import SUPERVISED, Rows, by_task
+from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
 from modelwright.learners.xgboost_row import RowCall
 
 
@@ -61,6 +61,7 @@ class XGBoost(BoostedTrees):
             ),
             Hyperparameter("max_leaves", "int", 256, "leaves of a tree grown by lossguide", 8, 1024, True),
             Hyperparameter("max_cat_to_onehot", "int", 8, "levels up to which one is split from the rest", 2, 100, True),
+            LOG_TARGET,
         ),
         iterations="n_estimators",
         extra="boost",
@@ -69,7 +70,7 @@ class XGBoost(BoostedTrees):
     )
 
     def _settings(self) -> dict[str, Any]:
-        settings = {name: value for name, value in self.params.items() if name != "n_estimators"}
+        settings = {name: value for name, value in self.params.items() if name not in ("n_estimators", LOG_TARGET.name)}
         if settings["grow_policy"] == "depthwise":
             settings["max_leaves"] = 0
         if self.task == "regression":

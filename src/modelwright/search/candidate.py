@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.learners import registry
 from modelwright.search.jobs import Done
 
 
@@ -66,3 +67,14 @@ class Candidate:
             d.n_iterations for d in self.answers() if d.n_iterations
         ]
         return max(1, round(float(np.mean(counts)))) if counts else None
+
+    @property
+    def final_params(self) -> dict[str, Any]:
+        """Hyperparameters of the fit on all rows: iterations and what else validation rows settled, as found there."""
+        answers = list(self.folds.values()) or self.answers()
+        learned = {name for done in answers for name in done.learned}
+        settled = {name: float(np.mean([d.learned[name] for d in answers if name in d.learned])) for name in sorted(learned)}
+        iterations = registry.get(self.algorithm).algorithm.iterations
+        if iterations and self.n_iterations:
+            settled[iterations] = self.n_iterations
+        return self.params | settled

@@ -79,7 +79,7 @@ def default_grid(algorithm: str) -> dict[str, tuple[Any, ...]]:
     described = registry.get(algorithm).algorithm
     grid: dict[str, tuple[Any, ...]] = {}
     for h in described.hyperparameters:
-        if h.name == described.iterations or len(grid) == _AXES:
+        if h.name == described.iterations or not h.tuned or len(grid) == _AXES:
             continue
         if h.kind == "choice":
             grid[h.name] = h.choices[:_STEPS]

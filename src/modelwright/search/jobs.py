@@ -59,6 +59,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     seconds: float = 0.0
     score: float | None = None
     n_iterations: int | None = None
+    learned: dict[str, float] = {}
     stopped: str = "complete"
     predict_us_per_row: float = 0.0
     size_bytes: int = 0

@@ -65,7 +65,7 @@ class Tuner:
             large = n_combinations(grid) > WHOLE_GRID
             self._space = {name: _listed(values) for name, values in grid.items() if large and len(values) > 1}
         else:
-            searched = [h for h in description.hyperparameters if h.name != description.iterations]
+            searched = [h for h in description.hyperparameters if h.tuned and h.name != description.iterations]
             self._space = {h.name: _near(h, self._defaults[h.name]) for h in searched}
         self._cells: Iterator[dict[str, Any]] | None = None
         if sampler == "grid":

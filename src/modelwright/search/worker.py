@@ -119,6 +119,7 @@ def fit(job: Fit) -> Done:
     done = Done(
         seconds=seconds,
         n_iterations=None if result.n_iterations is None else int(result.n_iterations),
+        learned=result.learned,
         stopped=result.stopped,
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         notes=result.notes,

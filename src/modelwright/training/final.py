@@ -74,7 +74,7 @@ def fit_on_all_rows(
             MemberRecord(
                 trial=candidate.number,
                 algorithm=candidate.algorithm,
-                params=candidate.params,
+                params=candidate.final_params,
                 n_iterations=answer.n_iterations if answer and ok else candidate.n_iterations,
                 weight=share,
                 seed=search.problem.seed,
@@ -135,15 +135,11 @@ def _view(generated: bool) -> str:
 def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: int | None = None) -> Fit:
     """The fit on all rows, with the run's own seed unless another is given."""
     folder = str(candidate.number) if seed is None else f"{candidate.number}-seed{seed}"
-    params = dict(candidate.params)
-    iterations = registry.get(candidate.algorithm).algorithm.iterations
-    if iterations and candidate.n_iterations:
-        params[iterations] = candidate.n_iterations
     return Fit(
         view=str(search.views.path(_view(candidate.generated))),
         out=str(search.work / "final" / folder),
         algorithm=candidate.algorithm,
-        params=params,
+        params=candidate.final_params,
         task=search.problem.task,
         n_classes=search.problem.n_classes,
         metric=search.problem.metric.name,

@@ -38,7 +38,7 @@ from modelwright.search.board import Limits, Problem
 from modelwright.search.budget import Budget, probe_rows
 from modelwright.search.executor import Executor
 from modelwright.search.grids import check_grids, with_grids
-from modelwright.search.portfolio import Entry, portfolio
+from modelwright.search.portfolio import Entry, is_skewed, portfolio
 from modelwright.search.search import Search
 from modelwright.search.tuning import require_sampler
 from modelwright.search.views import Views
@@ -295,7 +295,7 @@ def _search(
         ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
     # Baselines go first: they are cheap, and without them no score says anything.
     search.baselines([name for name in registry.names(table.task, baseline=True)])
-    search.probe(_entries(spec, table.task, n, len(training.schema.features), K))
+    search.probe(_entries(spec, table.task, training, K))
     search.climb()
     search.race()
     for _ in range(MAX_ROUNDS):
@@ -312,11 +312,14 @@ def _search(
     return search
 
 
-def _entries(spec: Spec, task: Task, n_rows: int, n_features: int, n_classes: int) -> list[Entry]:
+def _entries(spec: Spec, task: Task, training: Training, n_classes: int) -> list[Entry]:
     """The portfolio of the algorithms that may be chosen, with the user's own values of hyperparameters."""
     named = list(spec.algorithms) or list(spec.hyperparams)
     allowed = set(named) or set(registry.names(task, baseline=False))
-    entries = [e for e in portfolio(task, n_rows, n_features, spec.budget_s, n_classes) if e.algorithm in allowed]
+    n_rows, n_features = training.frame.height, len(training.schema.features)
+    skewed = task == "regression" and training.y is not None and is_skewed(training.y)
+    entries = portfolio(task, n_rows, n_features, spec.budget_s, n_classes, skewed=skewed)
+    entries = [entry for entry in entries if entry.algorithm in allowed]
     known = {entry.algorithm for entry in entries}
     return with_grids([*entries, *(Entry(name, {}) for name in named if name not in known)], spec.hyperparams)
 
