@@ -51,8 +51,7 @@ def make(folder: Path, n_workers: int, *, budget_s: float | None = None, rungs: 
 
 def run(search: Search, entries: list[Entry] | None = None) -> Search:
     with search.executor:
-        search.baselines(["constant"])
-        search.probe(entries or ENTRIES)
+        search.probe(["constant"], entries or ENTRIES)
         search.climb()
         search.race()
         while search.tune():
@@ -91,7 +90,7 @@ def test_hopeless_candidates_leave_the_race(tmp_path: Path) -> None:
     entries += [Entry("lightgbm", {"n_estimators": 1, "learning_rate": 0.005, "num_leaves": 2}), Entry("linear", {})]
     search = make(tmp_path, 2, trials=4)
     with search.executor:
-        search.probe(entries)
+        search.probe([], entries)
         search.climb()
         search.race()
     hopeless = search.candidates[2]
@@ -113,7 +112,7 @@ def test_what_memory_does_not_hold_is_not_begun(tmp_path: Path) -> None:
 def test_too_many_failures_end_the_search(tmp_path: Path) -> None:
     search = make(tmp_path, 1, failures=2, trials=20)
     with search.executor:
-        search.probe([*ENTRIES[:2], *[Entry("lightgbm", {"num_leaves": 10**9})] * 2])
+        search.probe([], [*ENTRIES[:2], *[Entry("lightgbm", {"num_leaves": 10**9})] * 2])
         search.climb()
         assert sum(c.failed for c in search.candidates) == 2
         assert not search.tune()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 #: Shares of the time that is left to the search when a generation begins.
 PROBE_SHARE = 0.50
 CLIMB_SHARE = 0.70
-TUNE_SHARE = 0.50
+TUNE_SHARE = 0.60
 #: Share of the time left to the search that a single probe may take.
 ONE_PROBE = 0.20
 #: The final fit is reserved at least and at most these shares of the budget; what it is predicted to take is

@@ -11,6 +11,7 @@ there are.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -44,6 +45,8 @@ TUNE_BATCH = 4
 #: Proposals without a new best of their algorithm after which tuning pauses.
 TUNE_PATIENCE = 16
 _FAMILIES_TUNED = 3
+#: Algorithms that learn something in a second.
+_CHEAPEST = ("lightgbm", "linear")
 
 Work = tuple[Candidate, int | None]
 
@@ -79,20 +82,28 @@ class Search(Board):
 
     # -- generations ---------------------------------------------------------------------------------------
 
-    def baselines(self, names: Sequence[str]) -> None:
-        """Probe the baselines; `climb` takes them to all rows."""
-        chosen = [self.add(name, {}, "baseline") for name in names]
-        self._run([(c, None) for c in chosen], shares.after(shares.PROBE_SHARE, self.search_deadline()))
+    def probe(self, baselines: Sequence[str], portfolio: Sequence[Entry]) -> None:
+        """Try the baselines and every entry of the portfolio on the probe view.
 
-    def probe(self, portfolio: Sequence[Entry]) -> None:
-        """Try every entry of the portfolio on the probe view."""
+        They take turns, so that neither a slow baseline nor a slow entry leaves a short budget without the other.
+        """
+        deadline = self.search_deadline()
+        floor = [self.add(name, {}, "baseline") for name in baselines]
         limit = self.problem.limits.trials if self.problem.limits.trials is not None else len(portfolio)
         chosen = [self.add(e.algorithm, e.params, "probe", generated=e.generated) for e in portfolio[: max(1, limit)]]
-        deadline = self.search_deadline()
+        turns = itertools.zip_longest(floor, [c for c in chosen if not c.unavailable])
+        work: list[Work] = [(c, None) for pair in turns for c in pair if c is not None]
         # A single probe may not eat the time of the others.
         most = None if deadline is None else max(1.0, shares.ONE_PROBE * until(deadline))
-        usable: list[Work] = [(c, None) for c in chosen if not c.unavailable]
-        self._run(usable, shares.after(shares.PROBE_SHARE, deadline), most)
+        self._run(work, shares.after(shares.PROBE_SHARE, deadline), most)
+
+    def rescue(self) -> None:
+        """Where the time ended before any candidate was fitted, fit the cheapest into what is left for the final fit."""
+        if self.executor.stop.is_set() or any(c.score is not None and not c.baseline for c in self.candidates):
+            return
+        tried = [c for c in self.candidates if not c.baseline and not c.unavailable]
+        cheapest = [c for c in tried if c.algorithm in _CHEAPEST] or tried
+        self._run([(c, None) for c in cheapest[: self.n_workers]], self.budget.fit_deadline)
 
     def climb(self) -> None:
         """Fit the best of the probe on the complete training rows of fold 0, baselines first."""
@@ -140,7 +151,7 @@ class Search(Board):
             open_to = [
                 family
                 for family, tuner in tuners.items()
-                if tuner.tunable and self.costs.family_seconds(self.candidates, family, fold) < until(deadline) / 6
+                if tuner.tunable and self.costs.family_seconds(self.candidates, family, fold) < until(deadline) / 2.5
             ]
             batch: list[Candidate] = []
             for k in range(min(TUNE_BATCH, room) if open_to else 0):

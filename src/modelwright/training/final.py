@@ -81,6 +81,7 @@ def fit_on_all_rows(
                 n_rows=n_rows if ok else len(fewer.training),
                 refit=ok,
                 fit_s=answer.seconds if answer and ok else 0.0,
+                peak_memory_mb=answer.peak_memory_mb if answer and ok else 0.0,
                 size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
                 generated=candidate.generated,
             )

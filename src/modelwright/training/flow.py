@@ -18,36 +18,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import polars as pl
 
-from modelwright.artifacts.bundle import write_bundle
+from modelwright.artifacts.measure import Measured
 from modelwright.artifacts.model import Model
+from modelwright.artifacts.reading import read_out
 from modelwright.audit.cost import MOST_REFITS
 from modelwright.audit.finding import Finding
+from modelwright.ensembles.limits import ModelLimits
 from modelwright.ensembles.threshold import check_decisions
 from modelwright.errors import StorageError
 from modelwright.events import Emit, Finished
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
-from modelwright.search.board import Limits, Problem
-from modelwright.search.budget import Budget, probe_rows
+from modelwright.search.budget import Budget
 from modelwright.search.executor import Executor
-from modelwright.search.grids import check_grids, with_grids
-from modelwright.search.portfolio import Entry, is_skewed, portfolio
-from modelwright.search.search import Search
+from modelwright.search.grids import check_grids
 from modelwright.search.tuning import require_sampler
-from modelwright.search.views import Views
 from modelwright.spec import Spec
-from modelwright.splits.folds import subset
-from modelwright.splits.inside import training_folds
-from modelwright.splits.near import NearUnits
 from modelwright.splits.order import time_values
-from modelwright.splits.partition import Fold
 from modelwright.splits.units import group_units
 from modelwright.store.database import Database
 from modelwright.store.folders import RunFolder, new_run_id
@@ -60,19 +54,18 @@ from modelwright.training.evaluate import evaluate, standings, with_validation_p
 from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
 from modelwright.training.judge import typed
+from modelwright.training.measured import Meter, figures_of, only, package
 from modelwright.training.narrow import narrowed
 from modelwright.training.opening import Scored, evaluate_sealed
 from modelwright.training.prepare import Facts, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
 from modelwright.training.record import RunRecord
-from modelwright.training.selection import Selection, choose_members
+from modelwright.training.searching import search_models
+from modelwright.training.selection import MAX_MEMBERS, Selection, choose_members
+from modelwright.training.within import settle
 
-#: Rows of one fold on which candidates are scored in the probe; more would only cost time.
-MAX_PROBE_VALIDATION = 10_000
 #: Share of the budget that the checks of the data may take; what they do not reach is named in the report.
 AUDIT_SHARE = 0.2
-#: Further rounds of tuning and validating while time is left.
-MAX_ROUNDS = 3
 
 
 def train(
@@ -141,10 +134,11 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         if spec.select_features:
             training, _, note = narrowed(training, table, spec, copies, groups=groups, when=when)
             ledger.note(note)
-        search = _search(spec, table, training, metric, copies, when, folder.work, budget, ledger, executor)
+        search = search_models(spec, table, training, metric, copies, when, folder.work, budget, ledger, executor)
         interrupted = executor.stop.is_set()
         executor.stop.clear()
-        selection = choose_members(
+        choose = partial(
+            choose_members,
             search,
             training.y,
             training.weight,
@@ -152,13 +146,42 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
             when=when,
             cost=spec.cost,
             floor=spec.floor,
+            max_members=1 if spec.interpretable else MAX_MEMBERS,
         )
-        ledger.note(*selection.notes)
+        meter = Meter(search, training, table.classes, ModelLimits(spec.max_latency, spec.max_size))
+        candidates = search.validated() or search.probed()
+        selection = choose(allowed=meter.allowed)
+        ledger.note(*selection.notes, *filter(None, [meter.sentence(candidates)]))
     with ledger.step("fit", "fitting the members on all training rows"):
         baselines = search.ranked_baselines()
         fitted = [candidate for candidate in baselines if candidate.algorithm != naive.NAME]
         final = fit_on_all_rows(search, selection, fitted, training.frame.height, repeats=spec.repeats)
         ledger.note(*final.notes)
+
+        def packaged(selection: Selection, final: FinalFit) -> Measured:
+            return package(
+                _model(table, training, selection, final, metric.name, folder.run),
+                folder.draft / "model",
+                training,
+                libraries=libraries(),
+                lineage={"run": folder.run, "data": table.fingerprint},
+                limits=meter.limits,
+            )
+
+        settled = settle(
+            selection,
+            final,
+            meter=meter,
+            candidates=candidates or [candidate for candidate, _ in selection.members],
+            packaged=packaged,
+            choose=lambda wanted: choose(allowed=only(wanted)),
+            fit=lambda chosen: fit_on_all_rows(search, chosen, [], training.frame.height),
+            y=training.y,
+            weight=training.weight,
+            metric=metric,
+        )
+        selection, final = settled.selection, settled.final
+        ledger.note(*settled.notes)
         model = _model(table, training, selection, final, metric.name, folder.run)
     with ledger.step("evaluate", "opening the vault once"):
         evaluation = None
@@ -183,12 +206,13 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
             )
             evaluation = with_validation_plots(msgspec.structs.replace(shown, look=look), training, selection, model)
         compared = standings(training, selection, metric, groups, when, spec.seed)
+        figures = figures_of(
+            selection, final, meter, [*search.validated(), *baselines], settled.measured, metric, training,
+            groups=groups, when=when, seed=spec.seed,
+        )  # fmt: skip
         importance = validation_importance(search, selection, training, time_limit_s=_spare(budget))
     with ledger.step("package", "writing the bundle"):
         write_partition(training, search, folder.draft / "partition.parquet")
-        write_bundle(
-            model, folder.draft / "model", libraries=libraries(), lineage={"run": folder.run, "data": table.fingerprint}
-        )
         record = build_record(
             spec=spec,
             run=folder.run,
@@ -207,6 +231,8 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
             environment=environment(executor.n_workers),
             model_folder=folder.draft / "model",
             interrupted=interrupted,
+            figures=figures,
+            readable=read_out(model, folder.draft / "model"),
         )
     return record
 
@@ -235,105 +261,6 @@ def _seal(
 
 def _metric(spec: Spec, task: Task) -> Metric:
     return metrics.get(spec.metric, task) if spec.metric else metrics.default_metric(task)
-
-
-def _search(
-    spec: Spec,
-    table: Facts,
-    training: Training,
-    metric: Metric,
-    copies: NearUnits,
-    when: np.ndarray | None,
-    work: Path,
-    budget: Budget,
-    ledger: Ledger,
-    executor: Executor,
-) -> Search:
-    n = training.frame.height
-    folds = training_folds(
-        training.raw,
-        training.split,
-        features=[column.name for column in training.schema.features],
-        y=training.y,
-        task=table.task,
-        time=spec.time,
-        group=spec.group,
-        gap=spec.gap,
-        seed=spec.seed,
-        units=copies,
-    )
-    probe, whole = _probe(spec, table, training, folds[0], when)
-    K = len(table.classes)
-    views = Views(
-        work / "views",
-        training.frame,
-        training.schema,
-        training.y,
-        training.weight,
-        seed=spec.seed,
-        task=table.task,
-        n_classes=K,
-    )
-    problem = Problem(
-        table.task,
-        K,
-        metric,
-        folds,
-        probe,
-        spec.seed,
-        whole,
-        y=training.y,
-        weight=training.weight,
-        limits=Limits(spec.trials, spec.max_failures, spec.max_trial_time),
-        sampler=spec.sampler,
-        grids=spec.hyperparams,
-    )
-    search = Search(problem, executor, views, work, budget, ledger.emit)
-    if whole:
-        ledger.note(f"Candidates are compared on all {n:,} training rows.")
-    else:
-        ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
-    # Baselines go first: they are cheap, and without them no score says anything.
-    search.baselines([name for name in registry.names(table.task, baseline=True)])
-    search.probe(_entries(spec, table.task, training, K))
-    search.climb()
-    search.race()
-    for _ in range(MAX_ROUNDS):
-        if executor.stop.is_set() or not search.tune():
-            break
-        search.climb()
-        search.race()
-    if budget.total_s is not None:
-        search.race(all_folds=True)
-    search.settle()
-    if spec.time and table.task == "regression":
-        naive.NaiveForecast(training, spec.time, spec.group).add_to(search)
-    ledger.note(*search.notes)
-    return search
-
-
-def _entries(spec: Spec, task: Task, training: Training, n_classes: int) -> list[Entry]:
-    """The portfolio of the algorithms that may be chosen, with the user's own values of hyperparameters."""
-    named = list(spec.algorithms) or list(spec.hyperparams)
-    allowed = set(named) or set(registry.names(task, baseline=False))
-    n_rows, n_features = training.frame.height, len(training.schema.features)
-    skewed = task == "regression" and training.y is not None and is_skewed(training.y)
-    entries = portfolio(task, n_rows, n_features, spec.budget_s, n_classes, skewed=skewed)
-    entries = [entry for entry in entries if entry.algorithm in allowed]
-    known = {entry.algorithm for entry in entries}
-    return with_grids([*entries, *(Entry(name, {}) for name in named if name not in known)], spec.hyperparams)
-
-
-def _probe(spec: Spec, table: Facts, training: Training, first: Fold, when: np.ndarray | None) -> tuple[Fold, bool]:
-    """The part of the first fold on which candidates are compared cheaply, and whether it is the whole fold."""
-    size = probe_rows(len(first.training), len(training.schema.features), spec.budget_s)
-    if size >= len(first.training):
-        return first, True
-    chosen = [
-        rows[subset(rows, training.y, table.task, wanted, spec.seed, time_rank=when)]
-        for rows, wanted in ((first.training, size), (first.validation, MAX_PROBE_VALIDATION))
-    ]
-    return Fold(np.sort(chosen[0]), np.sort(chosen[1])), False
 
 
 def _model(table: Facts, training: Training, selection: Selection, final: FinalFit, metric: str, run: str) -> Model:

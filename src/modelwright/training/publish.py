@@ -17,11 +17,13 @@ from modelwright.audit.finding import Finding
 from modelwright.evaluation.importance import Importance
 from modelwright.evaluation.multiple import Leaderboard
 from modelwright.events import Emit, Noted, StepStarted
+from modelwright.learners.readable import Readable
 from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
 from modelwright.search.search import Search
 from modelwright.spec import Spec
 from modelwright.training.environment import peak_memory_mb
+from modelwright.training.figures import Figures
 from modelwright.training.final import FinalFit
 from modelwright.training.prepare import Facts, Training
 from modelwright.training.record import CurveRecord, Evaluation, Plan, RunRecord, Trial, TrialState
@@ -75,6 +77,8 @@ def build_record(
     environment: dict[str, Any],
     model_folder: Path,
     interrupted: bool,
+    figures: Figures | None = None,
+    readable: Readable | None = None,
 ) -> RunRecord:
     """Everything about the run as one value."""
     problem = search.problem
@@ -133,9 +137,11 @@ def build_record(
         },
         baseline_validation={c.algorithm: c.score for c in search.candidates if c.baseline and c.score is not None},
         interrupted=interrupted,
+        figures=figures,
+        readable=readable,
         standings=standings,
         feature_set=training.feature_set,
-        barriers=barriers_of(findings, evaluation),
+        barriers=barriers_of(findings, evaluation) + (figures.barriers() if figures is not None else []),
         summary=summarise(training.frame.select([c.name for c in training.schema.features]), training.y, table.classes),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from modelwright.search.search import Search
 
 #: Six members lost 0.2 % less than four on average over 11 tables, eight no less than six (docs/benchmarks.md).
 MAX_MEMBERS = 6
+#: From candidates to which of them, by position, may be members together.
+Allowed = Callable[[Sequence[Candidate]], Callable[[Collection[int]], bool] | None]
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def choose_members(
     when: np.ndarray | None = None,
     cost: dict[str, float] | None = None,
     floor: dict[str, float] | None = None,
+    allowed: Allowed | None = None,
+    max_members: int = MAX_MEMBERS,
 ) -> Selection:
     """Weights by greedy selection on out-of-fold predictions; calibration, threshold and scores on the same rows.
 
@@ -117,10 +122,19 @@ def choose_members(
         folds = [-1]
     fallback = 0 if folds[0] >= 0 else None
     if problem.task == "clustering" or y is None:
-        return Selection([(candidates[0], 1.0)], NONE, None, None, candidates[0].score, fallback, notes)
+        fits = None if allowed is None else allowed(candidates)
+        first = next((c for i, c in enumerate(candidates) if fits is None or fits((i,))), candidates[0])
+        return Selection([(first, 1.0)], NONE, None, None, first.score, fallback, notes)
     rows, fold, predictions = _out_of_fold(search, candidates, folds)
     y_true, w = y[rows], None if weight is None else weight[rows]
-    weights = select(predictions, y_true, problem.metric, w, max_members=MAX_MEMBERS)
+    weights = select(
+        predictions,
+        y_true,
+        problem.metric,
+        w,
+        max_members=max_members,
+        allowed=None if allowed is None else allowed(candidates),
+    )
     blend = sum(p * share for p, share in zip(predictions, weights, strict=True) if share > 0)
     assert isinstance(blend, np.ndarray)
     decided = decide(

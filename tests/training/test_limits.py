@@ -1,0 +1,60 @@
+"""Limits on what is delivered, from the spec to the published run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import modelwright
+from modelwright.runs.run import Run
+
+
+def trained(churn: pl.DataFrame, home: Path, **options: object) -> Run:
+    return modelwright.train(
+        churn, target="Churn", trials=4, algorithms=["linear", "lightgbm"], home=home, **options  # type: ignore[arg-type]
+    )
+
+
+def test_the_delivered_model_is_measured_as_packaged(run: Run) -> None:
+    figures = run.record.figures
+    assert figures is not None
+    assert figures.delivered is not None
+    measured = figures.delivered.measured
+    assert 0 < measured.single_row_s <= measured.single_row_p95_s < 0.5
+    assert measured.batch_rows_per_s > 1_000
+    assert measured.size_bytes == sum(path.stat().st_size for path in (run.folder / "model").rglob("*") if path.is_file())
+    members = {member.trial for member in run.record.plan.members}
+    assert members <= {each.trial for each in figures.candidates if each.single_row_s is not None}
+
+
+def test_a_size_limit_is_kept(churn: pl.DataFrame, tmp_path: Path, run: Run) -> None:
+    small = trained(churn, tmp_path, max_size="40kB")
+    assert sum(path.stat().st_size for path in (small.folder / "model").rglob("*") if path.is_file()) <= 40_000
+    assert [member.algorithm for member in small.record.plan.members] == ["linear"]
+    assert small.record.figures is not None
+    assert small.record.figures.broken == []
+
+
+def test_a_limit_that_nothing_keeps_is_broken_loudly(churn: pl.DataFrame, tmp_path: Path) -> None:
+    slow = trained(churn, tmp_path, max_latency="1us")
+    assert slow.record.figures is not None
+    assert slow.record.figures.broken == ["latency"]
+    assert any(note.startswith("NO MODEL KEEPS TO THE LIMITS (0.001 ms a row)") for note in slow.record.notes)
+    assert any(barrier.startswith("The model takes") for barrier in slow.record.barriers)
+    assert len(slow.record.plan.members) == 1
+
+
+def test_an_interpretable_model_is_one_member_that_the_report_shows(churn: pl.DataFrame, tmp_path: Path) -> None:
+    plain = modelwright.train(churn, target="Churn", trials=3, interpretable=True, home=tmp_path)
+    assert len(plain.record.plan.members) == 1
+    assert plain.record.readable is not None
+    assert "The model itself" in plain.report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("column", ["front", "single_row_s", "rows_per_s", "low", "high"])
+def test_the_leaderboard_has_the_columns_that_are_weighed(run: Run, column: str) -> None:
+    board = run.leaderboard
+    assert board["algorithm"][0] == "delivered model"
+    assert board[column][0] is not None
