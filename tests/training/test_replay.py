@@ -69,3 +69,19 @@ def test_command_says_equal(run: Run, capsys: pytest.CaptureFixture[str]) -> Non
         main(["replay", str(run.folder)])
     assert left.value.code in (0, None)
     assert capsys.readouterr().out.strip().endswith(": equal")
+
+
+def test_time_left_goes_into_further_seeds_that_share_a_members_weight(tmp_path: Path) -> None:
+    run = modelwright.train(
+        pl.read_csv(TABLE).head(600),
+        target="Churn",
+        budget="25s",
+        algorithms=["lightgbm"],
+        hyperparams={"lightgbm": {"n_estimators": 10, "num_leaves": 5}},
+        home=tmp_path,
+    )
+    members = run.record.plan.members
+    assert sum(member.weight for member in members) == pytest.approx(1.0)
+    assert len({(member.trial, member.seed) for member in members}) == len(members) == 3
+    assert len({member.weight for member in members}) == 1
+    assert run.replay(pl.read_csv(TABLE).head(600)).equal

@@ -83,6 +83,8 @@ class Board:
         self.costs = Costs(len(problem.probe.training), [len(fold.training) for fold in problem.folds])
         #: Folds that the race has reached.
         self.n_folds = 1
+        #: Members of the best ensemble when it was last looked for.
+        self.likely: list[Candidate] = []
 
     def add(self, algorithm: str, params: dict[str, Any], stage: str, *, generated: bool = False) -> Candidate:
         """Enter a candidate; an algorithm whose extra is missing is listed with the install command."""
@@ -160,6 +162,7 @@ class Board:
         y, weight = problem.y[rows], None if problem.weight is None else problem.weight[rows]
         shares = select(predictions, y, problem.metric, weight, max_members=_INTERIM_MEMBERS)
         distance = behind(problem.metric, y, predictions, weight, seed=problem.seed)
+        self.likely = [c for c, share in zip(validated, shares, strict=True) if share > 0]
         best_of = {c.algorithm: c.number for c in reversed(validated)}
         order = sorted(range(len(validated)), key=lambda i: (shares[i] == 0, i))
         going = [

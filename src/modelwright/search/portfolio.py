@@ -169,7 +169,7 @@ def fit_seconds(
 def _epochs(n_rows: int, n_features: int, budget_s: float | None) -> int:
     """Epochs of the network that a budget can pay for; the schedule is laid over them."""
     for epochs in (64, 32, 24):
-        if budget_s is None or fit_seconds("network", "binary", n_rows, n_features, 2, {"n_epochs": epochs}) < 0.1 * budget_s:
+        if budget_s is None or fit_seconds("network", "binary", n_rows, n_features, 2, {"n_epochs": epochs}) < 0.15 * budget_s:
             return epochs
     return 16
 

@@ -183,7 +183,7 @@ class Search(Board):
 
     def search_deadline(self) -> float | None:
         """When the search must end, leaving room for fitting the likely members on all rows."""
-        likely = (self.validated() or self.probed())[:4]
+        likely = self.likely or (self.validated() or self.probed())[:4]
         return self.budget.search_deadline(
             shares.REFIT_MARGIN * (self.refit_s(likely) + self._encode_s) + shares.REFIT_AROUND_S
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from modelwright.artifacts.model import Member
@@ -16,6 +19,11 @@ from modelwright.search.jobs import Done, Fit
 from modelwright.search.search import Search
 from modelwright.training.record import MemberRecord
 from modelwright.training.selection import Selection
+
+#: Up to this many rows every member may be fitted with several seeds.
+FEW_ROWS = 5_000
+#: Fits that a model may consist of: each adds to the time of a prediction.
+MOST_FITS = 8
 
 
 class FinalFit:
@@ -41,12 +49,19 @@ class FinalFit:
 
 
 def fit_on_all_rows(
-    search: Search, selection: Selection, baselines: list[Candidate], n_rows: int, *, repeats: int = 1
+    search: Search,
+    selection: Selection,
+    baselines: list[Candidate],
+    n_rows: int,
+    *,
+    repeats: int = 1,
+    seeds: int = 1,
 ) -> FinalFit:
     """Fit with the iteration counts found in validation.
 
     A member that cannot be fitted in the time left is delivered as it was fitted for validation, on fewer rows,
-    and the notes say so. ``repeats`` - 1 further fits of all members use other seeds, as far as time allows.
+    and the notes say so. ``repeats`` - 1 further fits of all members use other seeds, as far as time allows. With
+    ``seeds`` above 1, time that is left goes into fits of members with other seeds that share their weight.
     """
     deadline = search.budget.fit_deadline
     # A baseline that is itself delivered is fitted once.
@@ -92,7 +107,43 @@ def fit_on_all_rows(
             final.baselines.append((baseline.algorithm, _load(search, final, baseline, 1.0, fold, refitted=ok)[0]))
     if repeats > 1 and answers:
         _repeat(search, selection, final, repeats, deadline)
+    elif seeds > 1 and deadline is not None:
+        _share_weights(search, selection, final, seeds, deadline)
     return final
+
+
+def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds: int, deadline: float) -> None:
+    """Fit members once more with other seeds while time is left, and give each fit its share of the member's weight.
+
+    A network depends on its first weights at any size, other members on their seed where rows are few.
+    """
+    refitted = [k for k, record in enumerate(final.records) if record.refit]
+    few = final.records[0].n_rows <= FEW_ROWS
+    wanted = [k for k in refitted if few or final.records[k].algorithm == "network"]
+    wanted.sort(key=lambda k: (final.records[k].algorithm != "network", -final.records[k].weight))
+    room = MOST_FITS - len(final.members)
+    turns = [(k, search.problem.seed + 1000 * turn) for turn in range(1, seeds) for k in wanted][: max(0, room)]
+    begun: list[tuple[int, int, Fit]] = []
+
+    def jobs() -> Iterator[Fit]:
+        for k, seed in turns:
+            if 1.3 * final.records[k].fit_s + 0.3 < until(deadline):
+                begun.append((k, seed, _job(search, selection.members[k][0], deadline, seed=seed)))
+                yield begun[-1][2]
+
+    fits: dict[int, list[tuple[int, Done, Fit]]] = {}
+    for position, done in search.executor.run(jobs(), deadline=deadline):
+        k, seed, job = begun[position]
+        if not done.error and done.stopped != "time":
+            fits.setdefault(k, []).append((seed, done, job))
+    for k, others in sorted(fits.items()):
+        share = final.records[k].weight / (1 + len(others))
+        final.members[k] = replace(final.members[k], weight=share)
+        final.records[k] = msgspec.structs.replace(final.records[k], weight=share)
+        for seed, done, job in sorted(others, key=lambda other: other[0]):
+            learner = registry.load(final.records[k].algorithm, Path(job.out) / "model")
+            final.members.append(replace(final.members[k], learner=learner))
+            final.records.append(msgspec.structs.replace(final.records[k], seed=seed, fit_s=done.seconds))
 
 
 def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int, deadline: float | None) -> None:

@@ -64,6 +64,8 @@ from modelwright.training.searching import search_models
 from modelwright.training.selection import MAX_MEMBERS, Selection, choose_members
 from modelwright.training.within import settle
 
+#: Seeds with which a member is fitted at most, where time is left.
+SEEDS = 3
 #: Share of the budget that the checks of the data may take; what they do not reach is named in the report.
 AUDIT_SHARE = 0.2
 
@@ -155,7 +157,8 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
     with ledger.step("fit", "fitting the members on all training rows"):
         baselines = search.ranked_baselines()
         fitted = [candidate for candidate in baselines if candidate.algorithm != naive.NAME]
-        final = fit_on_all_rows(search, selection, fitted, training.frame.height, repeats=spec.repeats)
+        seeds = 1 if meter.limits.given or spec.interpretable else SEEDS
+        final = fit_on_all_rows(search, selection, fitted, training.frame.height, repeats=spec.repeats, seeds=seeds)
         ledger.note(*final.notes)
 
         def packaged(selection: Selection, final: FinalFit) -> Measured:
