@@ -115,3 +115,10 @@ def test_only_the_kinds_asked_for_are_built_and_names_differ():
 def test_candidates_do_not_grow_with_the_width_of_the_table():
     X = rows(np.random.default_rng(0).normal(size=(300, 400)))
     assert len(candidates(X, np.full(400, 1 / 400), task="regression", n_classes=0).names) < 400
+
+
+def test_more_classes_than_can_be_encoded_have_no_target_means():
+    X = rows(np.random.default_rng(0).normal(size=(400, 2)), np.random.default_rng(1).integers(0, 12, (400, 2)), (12, 12))
+    names = candidates(X, np.full(4, 0.25), task="multiclass", n_classes=11).names
+    assert names
+    assert not any("class" in name or "target" in name for name in names)

@@ -118,13 +118,13 @@ class _Builder:
         self._shown: list[int] = []
         self._pairs: list[Pair] = []
         self._target_means = 0
-        if task == "multiclass" and n_classes <= MAX_CLASSES:
-            self._targets = [f"share of class {k}" for k in range(1, n_classes)]
-        else:
-            self._targets = ["share of the first class" if task == "multiclass" else "mean of target"]
+        self._targets = ["mean of target"]
+        if task == "multiclass":
+            # Of many classes `TargetEncoder` tells one from the rest, which helps that one at the cost of the others.
+            self._targets = [f"share of class {k}" for k in range(1, n_classes)] if n_classes <= MAX_CLASSES else []
 
     def target(self, keys: tuple[int, ...]) -> None:
-        if self._target_means + len(self._targets) > _MOST_TARGET_MEANS or not self._fits(keys):
+        if not self._targets or self._target_means + len(self._targets) > _MOST_TARGET_MEANS or not self._fits(keys):
             return
         self._target_means += len(self._targets)
         for number, what in enumerate(self._targets):
