@@ -28,8 +28,6 @@ from modelwright.training.prepare import Training
 FIT_SHARE = 0.6
 #: Encoding and binning or coding a row, in passes of reading it.
 _PASS_COST = 2.0
-#: What a round on two threads costs of one on one thread; more threads do not help in proportion.
-_TWO_THREADS = 0.65
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def fit_large(
             final.notes.append(
                 f"{member.learner.algorithm.name} cannot be fitted in batches and is delivered as fitted on the sample."
             )
-    costs = {i: _cost(final, large, i, n_threads) for i in left}
+    costs = {i: _cost(final, large, i) for i in left}
     for i in sorted(left, key=lambda i: -final.members[i].weight):
         member, name = final.members[i], final.members[i].learner.algorithm.name
         # What is left is shared by cost; the plan of a member is made when its turn comes.
@@ -132,14 +130,14 @@ def _fit(member: Member, rows: TrainingRows, sample: Batch, limits: Limits, binn
     return fit_boosting(learner, rows, sample, limits, binned=binned[member.encoder])
 
 
-def _cost(final: FinalFit, large: Large, i: int, n_threads: int) -> float:
+def _cost(final: FinalFit, large: Large, i: int) -> float:
     """Seconds that a member will take on all training rows, from its fit on the sample."""
     record = final.records[i]
     reading = _PASS_COST * large.read_s
     if final.members[i].learner.algorithm.name in ("kmeans", "minibatch_kmeans", "linear"):
         return reading
-    faster = 1.0 if n_threads < 2 else _TWO_THREADS
-    return reading + faster * record.fit_s * large.n_training / max(1, record.n_rows)
+    # On one thread, as the sample's: whether several help is measured when the fit begins.
+    return reading + record.fit_s * large.n_training / max(1, record.n_rows)
 
 
 def _plan(large: Large, cost_s: float, left_s: float, hurry: float) -> _Plan:
