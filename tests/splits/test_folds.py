@@ -155,7 +155,7 @@ def test_one_moment_falls_back_to_random_folds():
 
 
 def test_number_of_folds_falls_with_rows():
-    assert [n_folds_for(n, False) for n in (100, 10_000, 10_001, 40_000, 40_001)] == [5, 5, 3, 3, 1]
+    assert [n_folds_for(n, False) for n in (100, 50_000, 50_001)] == [5, 5, 1]
     assert [n_folds_for(n, True) for n in (100, 20_000, 20_001)] == [3, 3, 1]
 
 

@@ -22,11 +22,12 @@ import modelwright
 from modelwright.learners import registry
 from modelwright.reports import report
 from modelwright.runs.run import Run
+from modelwright.search.portfolio import Entry
 from modelwright.search.tuning import Tuner
 from modelwright.splits.partition import Split
 from modelwright.store.folders import RunFolder
 from modelwright.tables.schema import Task
-from modelwright.training import flow, prepare
+from modelwright.training import prepare, searching
 
 N = 240
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression", "clustering")
@@ -151,11 +152,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rounds in every fit: what a fit may read does not depend on how long it takes."""
     rounds = {"n_estimators": 12, "n_epochs": 3}
 
-    def entries(task: Task, *_: object) -> list[tuple[str, dict[str, Any]]]:
+    def entries(task: Task, *_: object, **options: object) -> list[Entry]:
         found = []
         for name in INSTALLED[task]:
             iterations = registry.get(name).algorithm.iterations
-            found.append((name, {iterations: rounds[iterations]} if iterations in rounds else {}))
+            found.append(Entry(name, {iterations: rounds[iterations]} if iterations in rounds else {}))
         return found
 
     ask = Tuner.ask
@@ -164,7 +165,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         params = ask(tuner, number)
         return {key: min(value, rounds[key]) if key in rounds else value for key, value in params.items()}
 
-    monkeypatch.setattr(flow, "portfolio", entries)
+    monkeypatch.setattr(searching, "portfolio", entries)
     monkeypatch.setattr(Tuner, "ask", proposal)
     monkeypatch.setattr(report, "render", lambda record: "")
 

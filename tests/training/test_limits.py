@@ -13,7 +13,12 @@ from modelwright.runs.run import Run
 
 def trained(churn: pl.DataFrame, home: Path, **options: object) -> Run:
     return modelwright.train(
-        churn, target="Churn", trials=4, algorithms=["linear", "lightgbm"], home=home, **options  # type: ignore[arg-type]
+        churn,
+        target="Churn",
+        trials=4,
+        algorithms=["linear", "lightgbm"],
+        home=home,
+        **options,  # type: ignore[arg-type]
     )
 
 

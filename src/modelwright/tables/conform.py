@@ -208,7 +208,10 @@ def _labels(cells: pl.Series, column: Column) -> pl.Series | None:
     if len(distinct) > len(cells) // 4 or reader.value is None:
         return None
     read = distinct.to_frame().select(reader.value.alias(column.name)).to_series()
-    return cells if distinct.equals(read) else cells.replace_strict(distinct, read, return_dtype=pl.String)
+    labels = cells if distinct.equals(read) else cells.replace_strict(distinct, read, return_dtype=pl.String)
+    # A slice lets go of a mask in which nothing is missing: whether one is there depends on rows that were left out,
+    # and files are to have the same bytes without them.
+    return labels.slice(0)
 
 
 @lru_cache(maxsize=8192)
