@@ -157,7 +157,10 @@ def _add(out: np.ndarray, parts: Contributions, encoder: Encoder, text_sources: 
     """Sum the parts of encoded columns into the columns of the table, in place."""
     names = (*encoder.layout.numeric, *encoder.layout.codes)
     for j, name in enumerate(names):
-        out[:, place[encoder.origin[name]]] += parts.columns[:, j]
+        # What a generated column adds is shared by the columns that it is made of.
+        sources = encoder.origins[name]
+        for source in sources:
+            out[:, place[source]] += parts.columns[:, j] / len(sources)
     for number, source in enumerate(text_sources if parts.text is not None else ()):
         assert parts.text is not None
         out[:, place[source]] += parts.text[:, number]

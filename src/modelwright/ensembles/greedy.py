@@ -14,7 +14,7 @@ _MOST_ROWS = 100_000
 #: Members with less weight cost prediction time for nothing.
 _LEAST_WEIGHT = 0.05
 #: Share of the best candidate's distance from perfect that an ensemble must close to be worth its size.
-_NOTICEABLE = 0.002
+_NOTICEABLE = 0.0005
 #: Steps without improvement after which the search ends.
 _PATIENCE = 6
 

@@ -160,7 +160,7 @@ def pace_in_time(wanted: Pace, round_s: float, left_s: float, n_rows: int) -> Pa
     >>> pace_in_time(Pace(300, 0.05, 0.8), 0.1, 100.0, 10**7)
     Pace(rounds=300, step=0.05, drawn=0.8)
     >>> pace_in_time(Pace(300, 0.05, 0.8), 0.1, 10.0, 10**6)
-    Pace(rounds=100, step=0.15000000000000002, drawn=0.8)
+    Pace(rounds=100, step=0.125, drawn=0.8)
     """
     if wanted.rounds * round_s <= left_s:
         return wanted

@@ -143,14 +143,19 @@ def code_validation(coding: Coding, validation: Validation) -> Rows | None:
 def with_smearing(
     coding: Coding, result: FitResult, validation: Validation, prediction: np.ndarray
 ) -> tuple[Coding, FitResult]:
-    """The coding with the factor that brings the mean of predictions of validation rows to the mean of their targets.
+    """The coding with the factor that a mean needs which was learned as the mean of a logarithm.
 
-    The factor is among what the fit has learned, so that the final fit, without validation rows, takes it over.
+    With the residuals r of the logarithm on validation rows the factor is the mean of exp(r - mean(r)), rows weighted by
+    their prediction. Their mean is taken out: that validation rows lie higher altogether, as later rows do where a target
+    grows, is no property of the scale. The factor is among what the fit has learned, so that the final fit, without
+    validation rows, takes it over.
     """
-    mean = float(np.average(validation.y, weights=validation.weight))
-    predicted = float(np.average(prediction, weights=validation.weight))
-    if np.isfinite(predicted) and predicted > 0 and mean > 0:
-        coding = msgspec.structs.replace(coding, log_factor=float(np.clip(coding.log_factor * mean / predicted, *_FACTORS)))
+    plain = np.maximum(prediction / coding.log_factor, 0.0)
+    residual = np.log1p(np.maximum(validation.y, 0.0)) - np.log1p(plain)
+    weight = plain if validation.weight is None else plain * validation.weight
+    if np.isfinite(residual).all() and weight.sum() > 0:
+        factor = np.average(np.exp(residual - np.average(residual, weights=weight)), weights=weight)
+        coding = msgspec.structs.replace(coding, log_factor=float(np.clip(factor, *_FACTORS)))
     return coding, replace(result, learned={LOG_TARGET.name: coding.log_factor})
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 PROBE_SHARE = 0.50
 CLIMB_SHARE = 0.70
 TUNE_SHARE = 0.60
-#: Share of the time left to the search that a single probe may take.
+#: Shares of the time left to the search that a single probe, and a baseline on all rows, may take.
 ONE_PROBE = 0.20
+ONE_BASELINE = 0.10
 #: The final fit is reserved at least and at most these shares of the budget; what it is predicted to take is
 #: reserved with a margin, and time for encoding all rows.
 REFIT_SHARES = (0.08, 0.40)

@@ -60,6 +60,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     score: float | None = None
     n_iterations: int | None = None
     learned: dict[str, float] = {}
+    #: Columns that a view got beside those of the table.
+    n_generated: int = 0
     stopped: str = "complete"
     predict_us_per_row: float = 0.0
     size_bytes: int = 0

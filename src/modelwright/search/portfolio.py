@@ -45,7 +45,15 @@ _DEAR_SHARE = 0.05
 
 
 def portfolio(
-    task: Task, n_rows: int, n_features: int, budget_s: float | None, n_classes: int = 2, *, skewed: bool = False
+    task: Task,
+    n_rows: int,
+    n_features: int,
+    budget_s: float | None,
+    n_classes: int = 2,
+    *,
+    skewed: bool = False,
+    n_probe: int | None = None,
+    generated: bool = False,
 ) -> list[Entry]:
     """Configurations in the order in which to try them.
 
@@ -62,6 +70,10 @@ def portfolio(
         Boosting grows a tree for each class in each round.
     skewed : bool, default=False
         Numbers from 0 up with a long tail: their logarithm is tried too.
+    n_probe : int, optional
+        Rows of the subset on which the entries are tried first; all rows by default.
+    generated : bool, default=False
+        Whether there may be generated features for some entries to read.
 
     Returns
     -------
@@ -100,11 +112,15 @@ def portfolio(
         Entry("random_forest", {}),
         Entry("svm", {}),
     ]  # fmt: skip
+    if generated:
+        # What gained most from generated features: near-additive trees, CatBoost and linear models (docs/benchmarks.md).
+        entries[7:7] = [entry._replace(generated=True) for entry in (entries[4], entries[2], entries[0])]
     if skewed:
-        # Over seven tables the loss of boosting fell by 2 % at the median, on some it rose (docs/benchmarks.md).
+        # On six such tables the loss of boosting fell by 2 % at the median, on two it rose (decision 0009).
         log = {LOG_TARGET.name: 1.0}
         entries[4:4] = [entry._replace(params=entry.params | log) for entry in (entries[3], entries[2])]
-    costs = [(fit_seconds(entry.algorithm, task, n_rows, n_features, n_classes, entry.params), entry) for entry in entries]
+    rows = n_rows if n_probe is None else n_probe
+    costs = [(fit_seconds(entry.algorithm, task, rows, n_features, n_classes, entry.params), entry) for entry in entries]
     if budget_s is not None:
         dear = _DEAR_SHARE * budget_s
         costs = [(seconds, entry) for seconds, entry in costs if _hopeful(entry, seconds / budget_s)]
@@ -139,7 +155,7 @@ def learning_rate(task: Task, n_rows: int, n_features: int, budget_s: float | No
     seconds = budget_s / max(1e-9, fit_seconds("lightgbm", task, n_rows, n_features, n_classes))
     if seconds > 400:
         return 0.03
-    return 0.05 if seconds > 25 else 0.1
+    return 0.05 if seconds > 12 else 0.1
 
 
 def fit_seconds(
@@ -156,7 +172,7 @@ def fit_seconds(
     classes = n_classes if task == "multiclass" else 1
     if algorithm in ("lightgbm", "xgboost"):
         rounds = 4.0 if params.get("extra_trees") else 1.0
-        return 0.06 * rounds * thousands * width**0.7 * classes**0.6
+        return 0.05 * rounds * thousands * width**0.3 * classes**0.6
     if algorithm == "catboost":
         return 0.15 * thousands * width * (0.8 + 0.2 * classes)
     if algorithm == "network":

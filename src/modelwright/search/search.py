@@ -48,6 +48,9 @@ _FAMILIES_TUNED = 3
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
 
+NO_TIME = "there was no time left"
+NOTHING_GENERATED = "no generated feature helped on training rows"
+
 Work = tuple[Candidate, int | None]
 
 
@@ -77,6 +80,7 @@ class Search(Board):
         self.notes: list[str] = []
         self._subset_trusted = True
         self._written: set[str] = set()
+        self._n_generated = 0
         #: Seconds that encoding all training rows will take.
         self._encode_s = 0.0
 
@@ -91,11 +95,27 @@ class Search(Board):
         floor = [self.add(name, {}, "baseline") for name in baselines]
         limit = self.problem.limits.trials if self.problem.limits.trials is not None else len(portfolio)
         chosen = [self.add(e.algorithm, e.params, "probe", generated=e.generated) for e in portfolio[: max(1, limit)]]
-        turns = itertools.zip_longest(floor, [c for c in chosen if not c.unavailable])
+        turns = itertools.zip_longest(floor, [c for c in chosen if not c.unavailable and not c.generated])
         work: list[Work] = [(c, None) for pair in turns for c in pair if c is not None]
         # A single probe may not eat the time of the others.
         most = None if deadline is None else max(1.0, shares.ONE_PROBE * until(deadline))
-        self._run(work, shares.after(shares.PROBE_SHARE, deadline), most)
+        ends = shares.after(shares.PROBE_SHARE, deadline)
+        self._run(work, ends, most)
+        self._probe_generated([c for c in chosen if c.generated and not c.unavailable], ends, most)
+
+    def _probe_generated(self, candidates: list[Candidate], deadline: float | None, limit: float | None) -> None:
+        """Candidates on generated features, where training rows show that such features help."""
+        if not candidates or until(deadline) <= 0:
+            for candidate in candidates:
+                candidate.unavailable = NO_TIME
+            return
+        self._write_views([(candidates[0], None)], deadline)
+        if self._n_generated:
+            self.notes.append(f"{self._n_generated} columns were generated for candidates that gain from them.")
+            self._run([(c, None) for c in candidates], deadline, limit)
+        else:
+            for candidate in candidates:
+                candidate.unavailable = NOTHING_GENERATED
 
     def rescue(self) -> None:
         """Where the time ended before any candidate was fitted, fit the cheapest into what is left for the final fit."""
@@ -108,7 +128,8 @@ class Search(Board):
     def climb(self) -> None:
         """Fit the best of the probe on the complete training rows of fold 0, baselines first."""
         deadline = self.search_deadline()
-        self._run([(c, 0) for c in self.candidates if c.baseline and c.score is not None and 0 not in c.folds], deadline)
+        floor: list[Work] = [(c, 0) for c in self.candidates if c.baseline and c.score is not None and 0 not in c.folds]
+        self._run(floor, deadline, None if deadline is None else max(1.0, shares.ONE_BASELINE * until(deadline)))
         self._run(self._climbing(shares.after(shares.CLIMB_SHARE, deadline)), deadline)
         self.costs.learn(self.candidates)
         if not self.problem.probe_is_fold:
@@ -184,6 +205,10 @@ class Search(Board):
     def search_deadline(self) -> float | None:
         """When the search must end, leaving room for fitting the likely members on all rows."""
         likely = self.likely or (self.validated() or self.probed())[:4]
+        if self.budget.total_s is not None:
+            # What cannot be fitted on all rows in time will not be delivered.
+            most = shares.REFIT_SHARES[1] * self.budget.total_s
+            likely = [c for c in likely if self.refit_s([c]) <= most]
         return self.budget.search_deadline(
             shares.REFIT_MARGIN * (self.refit_s(likely) + self._encode_s) + shares.REFIT_AROUND_S
         )
@@ -200,13 +225,15 @@ class Search(Board):
         asked: set[int] = set()
         while deadline is None or (not self._ended() and until(deadline) > 0):
             order = [c for c in self._diverse() if c.number not in asked and 0 not in c.folds]
+            if deadline is not None:
+                affordable = [c for c in order if self.costs.seconds(c, 0) < 0.9 * until(deadline)]
+                # One at least is fitted on all rows, and ends when its time does.
+                last_resort = order if not asked and not self.validated() else []
+                order = affordable or sorted(last_resort, key=lambda c: self.costs.seconds(c, 0))
             if not order or (deadline is None and len(asked) >= MAX_CLIMBING):
                 return
-            candidate = order[0]
-            asked.add(candidate.number)
-            first = not self.validated() and len(asked) <= self.n_workers
-            if first or self.costs.seconds(candidate, 0) < 0.9 * until(deadline):
-                yield candidate, 0
+            asked.add(order[0].number)
+            yield order[0], 0
 
     def _diverse(self) -> list[Candidate]:
         """By probe score, but no algorithm more than twice before the others had their turn."""
@@ -298,8 +325,11 @@ class Search(Board):
                 raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {names[position]}")
             if not done.error:
                 self._written.add(names[position])
-                rows = self.part(wanted[names[position]][0])
-                share = (len(rows.training) + len(rows.validation)) / self.problem.n_rows
+                self._n_generated = max(self._n_generated, done.n_generated)
+                fold, generated = wanted[names[position]]
+                rows = self.part(fold)
+                # Generated features are chosen on a sample, so that their cost hardly grows with the rows.
+                share = 1.0 if generated else (len(rows.training) + len(rows.validation)) / self.problem.n_rows
                 self._encode_s = max(self._encode_s, done.seconds / max(share, 1e-9))
 
     def _fit(self, candidate: Candidate, fold: int | None, limit: float | None) -> Fit:

@@ -78,10 +78,19 @@ def prepare(job: Prepare) -> Done:
     table = pl.read_ipc(job.table)
     training_rows = np.load(job.training_rows)
     training = table[training_rows]
-    encoder = Encoder.fit(training, schema, seed=job.seed)
+    y, weight = (np.load(source)[training_rows] if source else None for source in (job.y, job.weight))
+    encoder, n_generated = Encoder.fit(training, schema, seed=job.seed), 0
+    X = encoder.transform(training)
+    if job.generated and y is not None and job.task != "clustering":
+        from modelwright.features.generated_screen import generate
+
+        generator, X = generate(X, y, weight, task=job.task, n_classes=job.n_classes, seed=job.seed)
+        if generator is not None:
+            n_generated = X.numeric.shape[1] - len(encoder.layout.numeric)
+            encoder = encoder.with_generator(generator)
     (out / "encoder").mkdir(parents=True, exist_ok=True)
     encoder.save(out / "encoder")
-    encoder.transform(training).save(out / "train")
+    X.save(out / "train")
     parts = [("train", training_rows)]
     if job.validation_rows:
         validation_rows = np.load(job.validation_rows)
@@ -92,7 +101,7 @@ def prepare(job: Prepare) -> Done:
             values = np.load(source)
             for part, rows in parts:
                 np.save(out / f"{name}_{part}.npy", values[rows])
-    return Done(seconds=time.perf_counter() - started)
+    return Done(seconds=time.perf_counter() - started, n_generated=n_generated)
 
 
 def fit(job: Fit) -> Done:

@@ -22,6 +22,8 @@ from modelwright.training.selection import Selection
 
 #: Up to this many rows every member may be fitted with several seeds.
 FEW_ROWS = 5_000
+#: Share of the time for the final fit that a baseline may take.
+BASELINE_SHARE = 0.25
 #: Fits that a model may consist of: each adds to the time of a prediction.
 MOST_FITS = 8
 
@@ -72,7 +74,7 @@ def fit_on_all_rows(
     if not any(done.error for _, done in search.executor.run(everything, deadline=deadline)):
         # The dearest first, so that the workers end together; members before baselines of the same cost.
         order = sorted(range(len(wanted)), key=lambda i: -search.costs.seconds_on(wanted[i], n_rows))
-        jobs = [_job(search, wanted[i], deadline) for i in order]
+        jobs = [_job(search, wanted[i], deadline, share=BASELINE_SHARE if wanted[i].baseline else 0.85) for i in order]
         answers = {wanted[order[position]].number: done for position, done in search.executor.run(jobs, deadline=deadline)}
     final = FinalFit()
     fold = selection.fallback_fold
@@ -184,7 +186,7 @@ def _view(generated: bool) -> str:
     return "full-generated" if generated else "full"
 
 
-def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: int | None = None) -> Fit:
+def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: int | None = None, share: float = 0.85) -> Fit:
     """The fit on all rows, with the run's own seed unless another is given."""
     folder = str(candidate.number) if seed is None else f"{candidate.number}-seed{seed}"
     return Fit(
@@ -197,5 +199,5 @@ def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: 
         metric=search.problem.metric.name,
         seed=search.problem.seed if seed is None else seed,
         validate=False,
-        time_limit_s=None if deadline is None else max(0.5, 0.85 * until(deadline)),
+        time_limit_s=None if deadline is None else max(0.5, share * until(deadline)),
     )

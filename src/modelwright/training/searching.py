@@ -112,7 +112,8 @@ def search_models(
         ledger.note(f"Candidates are compared on all {n:,} training rows.")
     else:
         ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
-    search.probe(registry.names(table.task, baseline=True), _entries(spec, table.task, training, K))
+    entries = _entries(spec, table.task, training, K, len(probe.training))
+    search.probe(registry.names(table.task, baseline=True), entries)
     search.climb()
     search.race()
     for _ in range(MAX_ROUNDS):
@@ -130,7 +131,7 @@ def search_models(
     return search
 
 
-def _entries(spec: Spec, task: Task, training: Training, n_classes: int) -> list[Entry]:
+def _entries(spec: Spec, task: Task, training: Training, n_classes: int, n_probe: int) -> list[Entry]:
     """The portfolio of the algorithms that may be chosen, with the user's own values of hyperparameters."""
     named = list(spec.algorithms) or list(spec.hyperparams)
     allowed = set(named) or set(registry.names(task, baseline=False))
@@ -138,8 +139,9 @@ def _entries(spec: Spec, task: Task, training: Training, n_classes: int) -> list
         allowed = set(registry.interpretable(task, named))
     n_rows, n_features = training.frame.height, len(training.schema.features)
     skewed = task == "regression" and training.y is not None and is_skewed(training.y)
-    entries = portfolio(task, n_rows, n_features, spec.budget_s, n_classes, skewed=skewed)
-    entries = [entry for entry in entries if entry.algorithm in allowed and not (spec.interpretable and entry.generated)]
+    generated = task != "clustering" and not spec.interpretable
+    entries = portfolio(task, n_rows, n_features, spec.budget_s, n_classes, skewed=skewed, n_probe=n_probe, generated=generated)
+    entries = [entry for entry in entries if entry.algorithm in allowed]
     if spec.interpretable:
         # Inputs that are bent before they are weighed cannot be followed by hand.
         entries += [Entry("linear", {"skew": "none"})] if "linear" in allowed and "linear" not in spec.hyperparams else []
