@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+import modelwright
 from modelwright.errors import DataError, SpecError
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.learners.streamed import Batch, Limits, fit_streamed
+from modelwright.reports.report import render
 from modelwright.spec import Spec, resolve_spec
 from modelwright.splits.hashed_sides import EVALUATION, SAMPLED, TRAINING
+from modelwright.training import flow
 from modelwright.training.large.source import Prepared, in_time, large_scan, prepare_large
 from modelwright.training.large.stream import TrainingRows
 
@@ -230,3 +235,29 @@ def test_wrong_names_and_targets_are_refused_as_in_the_ordinary_flow(parquet: Pa
         prepared(spec_of(parquet, target="bougt"), tmp_path / "a")
     with pytest.raises(DataError, match="neither dates nor numbers"):
         prepared(spec_of(parquet, time="kind", exclude=()), tmp_path / "b")
+
+
+def test_a_whole_run_fits_its_members_on_all_training_rows(parquet: Path, tmp_path: Path) -> None:
+    spec = spec_of(parquet, trials=2, algorithms=("lightgbm",), home=str(tmp_path))
+    record, folder = flow.train(
+        spec, started=time.monotonic(), emit=lambda event: None, stop=threading.Event(), render=render, memory_bytes=1e6
+    )
+    assert record.n_rows == N
+    assert record.n_training == pytest.approx(0.8 * N, rel=0.02)
+    assert [member.n_rows for member in record.plan.members] == [record.n_training] * len(record.plan.members)
+    assert record.evaluation is not None
+    assert record.evaluation.score.value > 0.8
+    run = modelwright.open_run(folder)
+    assert run.model.predict_proba(table(100)).shape == (100, 2)
+    with pytest.raises(DataError, match="larger than memory"):
+        run.replay()
+
+
+def test_a_run_within_seconds_ends_in_time_and_says_what_it_left_out(parquet: Path, tmp_path: Path) -> None:
+    spec = spec_of(parquet, budget="12s", algorithms=("lightgbm", "linear"), home=str(tmp_path))
+    started = time.monotonic()
+    record, _ = flow.train(
+        spec, started=started, emit=lambda event: None, stop=threading.Event(), render=render, memory_bytes=1e6
+    )
+    assert record.wall_s <= 12 * 1.05 + 2
+    assert any("larger than memory" in note for note in record.notes)

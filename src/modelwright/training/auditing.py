@@ -17,11 +17,14 @@ from modelwright.audit.cost import MOST_REFITS, costed
 from modelwright.audit.finding import Finding
 from modelwright.audit.waivers import waived
 from modelwright.errors import DataError, SpecError
+from modelwright.search.budget import Budget
 from modelwright.spec import Spec
 from modelwright.splits.partition import Split
 from modelwright.tables.schema import Schema, Task
 from modelwright.training.prepare import Division, Source, Training, divide, read_source, type_rows
 
+#: Share of the budget that the checks of the data may take; what they do not reach is named in the report.
+AUDIT_SHARE = 0.2
 #: Cells that mark an evaluation row in a column that divides the table; compared in lower case.
 _EVALUATION = frozenset({"true", "1", "1.0", "yes", "evaluation", "eval", "test", "testing", "holdout", "hold-out"})
 _TRAINING = frozenset({"false", "0", "0.0", "no", "train", "training", "fit", "valid", "validation", "development", "dev"})
@@ -144,6 +147,21 @@ def _declared(frame: pl.DataFrame, name: str) -> Division:
         )
     sentence = f"The column {name!r} divides the rows: {int((~marked).sum()):,} train, {int(marked.sum()):,} evaluate."
     return Division(Split("random", np.flatnonzero(~marked), np.flatnonzero(marked), sentence))
+
+
+def time_for_checks(budget: Budget) -> Callable[[], float] | None:
+    """Seconds of the audit that are left, by its share of the budget; None without a clock."""
+    if budget.total_s is None:
+        return None
+    end = budget.elapsed() + AUDIT_SHARE * budget.total_s
+    return lambda: end - budget.elapsed()
+
+
+def n_refits(budget: Budget) -> int:
+    """How many findings have their cost measured: a short budget is better spent on the model."""
+    if budget.total_s is None or budget.total_s >= 60:
+        return MOST_REFITS
+    return 2 if budget.total_s >= 20 else 0
 
 
 def _who() -> str:

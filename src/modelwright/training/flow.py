@@ -27,7 +27,6 @@ import polars as pl
 from modelwright.artifacts.measure import Measured
 from modelwright.artifacts.model import Model
 from modelwright.artifacts.reading import read_out
-from modelwright.audit.cost import MOST_REFITS
 from modelwright.audit.finding import Finding
 from modelwright.ensembles.limits import ModelLimits
 from modelwright.ensembles.threshold import check_decisions
@@ -37,6 +36,7 @@ from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
 from modelwright.search.budget import Budget
+from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
 from modelwright.search.grids import check_grids
 from modelwright.search.tuning import require_sampler
@@ -48,12 +48,14 @@ from modelwright.store.folders import RunFolder, new_run_id
 from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables.schema import Task
 from modelwright.training import naive
-from modelwright.training.auditing import findings_of
+from modelwright.training.auditing import findings_of, n_refits, time_for_checks
 from modelwright.training.environment import available_cpus, environment, libraries
 from modelwright.training.evaluate import evaluate, standings, with_validation_plots
 from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
 from modelwright.training.judge import typed
+from modelwright.training.large.flow import LargeRun
+from modelwright.training.large.source import large_scan
 from modelwright.training.measured import Meter, figures_of, only, package
 from modelwright.training.narrow import narrowed
 from modelwright.training.opening import Scored, evaluate_sealed
@@ -66,8 +68,6 @@ from modelwright.training.within import settle
 
 #: Seeds with which a member is fitted at most, where time is left.
 SEEDS = 3
-#: Share of the budget that the checks of the data may take; what they do not reach is named in the report.
-AUDIT_SHARE = 0.2
 
 
 def train(
@@ -77,8 +77,12 @@ def train(
     emit: Emit,
     stop: threading.Event,
     render: Callable[[RunRecord], str],
+    memory_bytes: float | None = None,
 ) -> tuple[RunRecord, Path]:
     """Run all steps and publish the run.
+
+    A table on disk that would fill too much of the memory goes the same way with a sample of its rows; the members that
+    were chosen are then fitted on all training rows in batches (`training.large`).
 
     Parameters
     ----------
@@ -91,6 +95,8 @@ def train(
         Set from outside to end the search early; what is there is then finished and published.
     render : callable
         Makes the report of a record.
+    memory_bytes : float, optional
+        Memory that counts as free when it is decided whether the table is read whole; by default what is free.
 
     Returns
     -------
@@ -105,7 +111,9 @@ def train(
     ledger = Ledger(budget, emit)
     try:
         with Executor(available_cpus(), folder.work / "workers.log", stop) as executor:
-            record = _train(spec, folder, budget, ledger, executor, now)
+            scan = large_scan(spec, memory_bytes)
+            large = None if scan is None else LargeRun(spec, scan)
+            record = _train(spec, folder, budget, ledger, executor, now, large)
         with ledger.step("package", "writing the report"):
             write_run(record, folder.draft, render)
         published = folder.publish()
@@ -123,9 +131,18 @@ def train(
     return record, published
 
 
-def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, executor: Executor, now: datetime) -> RunRecord:
+def _train(
+    spec: Spec,
+    folder: RunFolder,
+    budget: Budget,
+    ledger: Ledger,
+    executor: Executor,
+    now: datetime,
+    large: LargeRun | None,
+) -> RunRecord:
     vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
-    table, training, findings = _seal(spec, folder.draft / "vault", vaults, budget, ledger)
+    seal = partial(_seal, spec) if large is None else large.seal
+    table, training, findings = seal(folder.draft / "vault", vaults, budget, ledger)
     # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening.
     name, spec = spec.name or _name_of(spec), spec.without_tables()
     metric = _metric(spec, table.task)
@@ -136,7 +153,8 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         if spec.select_features:
             training, _, note = narrowed(training, table, spec, copies, groups=groups, when=when)
             ledger.note(note)
-        search = search_models(spec, table, training, metric, copies, when, folder.work, budget, ledger, executor)
+        asked, time_to_search = (spec, budget) if large is None else large.search_with(spec, budget, table)
+        search = search_models(asked, table, training, metric, copies, when, folder.work, time_to_search, ledger, executor)
         interrupted = executor.stop.is_set()
         executor.stop.clear()
         choose = partial(
@@ -158,8 +176,15 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
         baselines = search.ranked_baselines()
         fitted = [candidate for candidate in baselines if candidate.algorithm != naive.NAME]
         seeds = 1 if meter.limits.given or spec.interpretable else SEEDS
-        final = fit_on_all_rows(search, selection, fitted, training.frame.height, repeats=spec.repeats, seeds=seeds)
-        ledger.note(*final.notes)
+
+        def fit(selection: Selection, baselines: list[Candidate], repeats: int = 1, seeds: int = 1) -> FinalFit:
+            final = fit_on_all_rows(search, selection, baselines, training.frame.height, repeats=repeats, seeds=seeds)
+            if large is not None:
+                large.fit(training, final, spec, budget, executor)
+            ledger.note(*final.notes)
+            return final
+
+        final = fit(selection, fitted, spec.repeats, seeds)
 
         def packaged(selection: Selection, final: FinalFit) -> Measured:
             return package(
@@ -178,7 +203,7 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
             candidates=candidates or [candidate for candidate, _ in selection.members],
             packaged=packaged,
             choose=lambda wanted: choose(allowed=only(wanted)),
-            fit=lambda chosen: fit_on_all_rows(search, chosen, [], training.frame.height),
+            fit=lambda chosen: fit(chosen, []),
             y=training.y,
             weight=training.weight,
             metric=metric,
@@ -237,7 +262,7 @@ def _train(spec: Spec, folder: RunFolder, budget: Budget, ledger: Ledger, execut
             figures=figures,
             readable=read_out(model, folder.draft / "model"),
         )
-    return record
+    return record if large is None else large.recorded(record)
 
 
 def _seal(
@@ -257,7 +282,7 @@ def _seal(
             vaults.check(training.vault.about)
         ledger.note(training.split.sentence, *training.notes)
     with ledger.step("audit", "looking for trouble"):
-        findings = findings_of(spec, source, training, division, refits=_refits(budget), time_left=_time_for_checks(budget))
+        findings = findings_of(spec, source, training, division, refits=n_refits(budget), time_left=time_for_checks(budget))
         ledger.note(*(f.message for f in findings if f.severity == "critical"))
     return source.facts(), training, findings
 
@@ -286,21 +311,6 @@ def _model(table: Facts, training: Training, selection: Selection, final: FinalF
 def _spare(budget: Budget) -> float:
     """Seconds that importance may take: what is left beyond the report."""
     return min(10.0, max(0.3, 0.4 * (budget.left() - 2.5))) if budget.total_s is not None else 10.0
-
-
-def _time_for_checks(budget: Budget) -> Callable[[], float] | None:
-    """Seconds of the audit that are left, by its share of the budget; None without a clock."""
-    if budget.total_s is None:
-        return None
-    end = budget.elapsed() + AUDIT_SHARE * budget.total_s
-    return lambda: end - budget.elapsed()
-
-
-def _refits(budget: Budget) -> int:
-    """How many findings have their cost measured: a short budget is better spent on the model."""
-    if budget.total_s is None or budget.total_s >= 60:
-        return MOST_REFITS
-    return 2 if budget.total_s >= 20 else 0
 
 
 def _check_names(spec: Spec) -> None:

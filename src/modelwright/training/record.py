@@ -101,6 +101,8 @@ class Plan(msgspec.Struct, frozen=True):
     seed: int
     members: list[MemberRecord]
     threads_per_fit: int = 1
+    #: Whether the members were fitted in batches on a table larger than memory.
+    streamed: bool = False
     temperature: float = 1.0
     threshold: float | None = None
     calibration: Calibration = NONE

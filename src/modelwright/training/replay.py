@@ -121,6 +121,12 @@ def _training_of(folder: Path, data: Any) -> tuple[RunRecord, Training]:
         spec = msgspec.convert(record.spec, Spec)
     except (OSError, msgspec.MsgspecError, pl.exceptions.PolarsError) as error:
         raise BundleError(f"The run cannot be read: {error}.", where=folder.name, mend="Give the folder of a run.") from error
+    if record.plan.streamed:
+        raise DataError(
+            "This run was fitted on a table larger than memory, in batches, and such runs are not replayed.",
+            where=record.id,
+            mend="Replay a run on a part of the rows.",
+        )
     source = read_source(msgspec.structs.replace(spec, data=spec.data if data is None else data))
     if source.fingerprint != record.fingerprint:
         raise DataError(

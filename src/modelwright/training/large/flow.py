@@ -14,7 +14,7 @@ from modelwright.search.executor import Executor
 from modelwright.spec import Spec
 from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables.scan import Scan
-from modelwright.training.auditing import findings_of
+from modelwright.training.auditing import findings_of, n_refits, time_for_checks
 from modelwright.training.environment import available_cpus
 from modelwright.training.final import FinalFit
 from modelwright.training.large.draw import SAMPLE_ROWS, SEALED_ROWS
@@ -56,9 +56,7 @@ class LargeRun:
         self._large: Large | None = None
         self._n_threads = available_cpus()
 
-    def seal(
-        self, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger, *, refits: int, audit_share: float
-    ) -> tuple[Facts, Training, list[Finding]]:
+    def seal(self, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger) -> tuple[Facts, Training, list[Finding]]:
         """Read in batches, seal, type and audit; as the flow does for a table in memory."""
         with ledger.step("read", "reading the table in batches"):
             scan = self._scan
@@ -77,10 +75,13 @@ class LargeRun:
                 vaults.check(prepared.training.vault.about)
             ledger.note(prepared.positions.sentence, *prepared.training.notes)
         with ledger.step("audit", "looking for trouble in the sample"):
-            end = None if budget.total_s is None else budget.elapsed() + audit_share * budget.total_s
-            left = None if end is None else (lambda: end - budget.elapsed())
             findings = findings_of(
-                self._spec, prepared.source, prepared.training, prepared.division, refits=refits, time_left=left
+                self._spec,
+                prepared.source,
+                prepared.training,
+                prepared.division,
+                refits=n_refits(budget),
+                time_left=time_for_checks(budget),
             )
             ledger.note(*(f.message for f in findings if f.severity == "critical"))
         self._large = prepared.large
@@ -102,5 +103,5 @@ class LargeRun:
     def recorded(self, record: RunRecord) -> RunRecord:
         """The record with the numbers of the whole table instead of those of the sample."""
         assert self._large is not None, "a large table is sealed first"
-        plan = msgspec.structs.replace(record.plan, threads_per_fit=self._n_threads)
+        plan = msgspec.structs.replace(record.plan, threads_per_fit=self._n_threads, streamed=True)
         return msgspec.structs.replace(record, plan=plan, n_training=self._large.n_training)
