@@ -264,3 +264,26 @@ def test_killed_run_shows_nothing_and_the_next_sweeps_it(churn: pl.DataFrame, tm
     run = modelwright.train(churn, target="Churn", trials=1, algorithms=["linear"], home=tmp_path / "home")
     assert list(tmp_path.glob("home/runs/*")) == [run.folder]
     assert not list(tmp_path.glob("home/tmp/*"))
+
+
+def test_stations_that_go_on_are_learned_from_and_patients_who_do_not_are_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    n = 1_200
+    station = np.arange(n) % 6
+    level = np.array([0.0, 5.0, -3.0, 9.0, 2.0, -7.0])[station]
+    panel = pl.DataFrame(
+        {
+            "day": np.arange(n) // 6,
+            "station": [f"s{k}" for k in station],
+            "x": rng.normal(size=n),
+            "y": level + rng.normal(size=n) * 0.3,
+        }
+    )
+    asked = {"target": "y", "algorithms": ["lightgbm"], "trials": 1, "home": tmp_path}
+    run = modelwright.train(panel, time="day", group="station", **asked)
+    assert run.record.plan.split_rule == "time"
+    assert "station" in run.model.feature_names_in_
+    assert run.record.evaluation is not None
+    assert run.record.evaluation.score.value < 0.6
+    apart = modelwright.train(panel.drop("day"), group="station", **asked)
+    assert "station" not in apart.model.feature_names_in_

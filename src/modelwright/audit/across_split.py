@@ -40,7 +40,7 @@ def _copies(context: Context) -> Finding | None:
     share, by_chance = n_crossing / m, copies.by_chance(units)
     excess, same = share - by_chance, share
     common = set(context.evaluation.columns) & set(context.frame.columns)
-    placing = [c.name for c in context.schema.with_role("time", "group") if c.name in common]
+    placing = [c.name for c in context.schema.with_role("time", "group") if c.name in common and not c.known]
     if placing:
         # Equal measurements of two patients or two days are no copies unless they exceed chance.
         frame, n = joined(context, [*copies.frame.columns, *placing])

@@ -24,7 +24,7 @@ def check(context: Context) -> list[Finding]:
     if len(names) < _MIN_FEATURES or context.n_rows < 2:
         return []
     # Equal measurements of two patients or two days are no copies.
-    placing = [c.name for c in context.schema.with_role("time", "group") if c.name in context.frame.columns]
+    placing = [c.name for c in context.schema.with_role("time", "group") if c.name in context.frame.columns and not c.known]
     frame = context.frame.head(_MAX_ROWS)
     n = frame.height
     keys = frame.select(names).hash_rows(seed=0).to_numpy()

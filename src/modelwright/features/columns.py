@@ -82,7 +82,7 @@ def learn_columns(
     # Plain names first: a column called "date.month" keeps its name beside the month of "date".
     name = _namer({column.name for column in schema.columns})
     for column in schema.columns:
-        if column.role not in ("feature", "text", "time"):
+        if column.role not in ("feature", "text", "time") and not column.known:
             continue
         kind = _kind(frame, column)
         learned: EncodedColumn | None = None

@@ -58,7 +58,7 @@ def training_folds(
         At least one.
     """
     n = raw.height
-    rule = split.rule if split.rule not in ("external", "none") else rule_of(raw, time, group, gap)
+    rule = rule_within(raw, split, time, group, gap)
     ordered = rule in ("time", "group_time") and time is not None
     if units is None:
         units = near_units(raw, features, passes=PASSES_IF_LONG if n > LONG else None)
@@ -77,6 +77,11 @@ def training_folds(
         gap=gap_length(gap, raw[time]) if ordered and time is not None else 0.0,
         groups=groups if rule == "group_time" else None,
     )
+
+
+def rule_within(raw: pl.DataFrame, split: Split, time: str | None, group: str | None, gap: str | float | None = None) -> Rule:
+    """The rule of the sealed split, or what the roles ask for where no row of the table is sealed."""
+    return split.rule if split.rule not in ("external", "none") else rule_of(raw, time, group, gap)
 
 
 def rule_of(raw: pl.DataFrame, time: str | None, group: str | None, gap: str | float | None = None) -> Rule:

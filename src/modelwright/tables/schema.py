@@ -38,6 +38,8 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     false_values: tuple[str, ...] = ()
     #: Cell values (after stripping) that the user declared to mean "missing".
     missing_values: tuple[str | float, ...] = ()
+    #: A group whose entities go on in the rows to predict, so that it is learned from as well.
+    known: bool = False
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -52,7 +54,18 @@ class Schema(msgspec.Struct, frozen=True):
     @property
     def features(self) -> tuple[Column, ...]:
         """Columns that the model needs; calendar parts of a time column are read besides when it is there."""
-        return tuple(c for c in self.columns if c.role in ("feature", "text"))
+        return tuple(c for c in self.columns if c.role in ("feature", "text") or c.known)
+
+    def knowing(self, name: str) -> Schema:
+        """The schema with a group of labels that is learned from; unchanged where its cells are no labels."""
+        why = "its entities go on in the rows to predict, so they are learned from too"
+        columns = [
+            msgspec.structs.replace(c, known=True, reason=f"{c.reason}; {why}")
+            if c.name == name and c.role == "group" and c.type in ("category", "boolean")
+            else c
+            for c in self.columns
+        ]
+        return Schema(tuple(columns))
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:

@@ -20,6 +20,7 @@ from modelwright.errors import DataError, SpecError
 from modelwright.features.derived import Derived, learn_derived
 from modelwright.features.feature_set import FeatureSet, feature_set
 from modelwright.spec import Spec
+from modelwright.splits.inside import rule_within
 from modelwright.splits.near import NearUnits, near_units
 from modelwright.splits.partition import Split
 from modelwright.splits.seal import LONG, PASSES_IF_LONG, require_rows, seal
@@ -222,6 +223,9 @@ def type_rows(source: Source, spec: Spec, division: Division, vault: Vault | Non
     said: list[str] = []
     if spec.features is not None:
         raw, schema, derived, said = _with_features(raw, schema, source, spec)
+    if spec.group is not None and rule_within(raw, split, spec.time, spec.group, spec.gap) not in ("group", "group_time"):
+        # A panel: the stations of today are those of tomorrow, and what is known of each is no leak.
+        schema = schema.knowing(spec.group)
     if not schema.features:
         reasons = "; ".join(f"{c.name}: {c.reason}" for c in schema.columns if c.role not in ("target", "weight"))
         raise DataError(
