@@ -23,6 +23,8 @@ from modelwright.tables.schema import Task
 
 #: Candidates that go on from fold to fold.
 MAX_RACING = 10
+#: Standard errors behind the best on the probe from which an algorithm is not worth tuning.
+FAR_BEHIND = 3.0
 #: The interim choice of an ensemble: members it may have, and rows it reads.
 _INTERIM_MEMBERS = 8
 _INTERIM_ROWS = 5_000
@@ -129,12 +131,32 @@ class Board:
         return None if done is None or done.score is None else self.problem.metric.utility(done.score)
 
     def families(self) -> dict[str, Candidate]:
-        """The best candidate of each algorithm, best algorithm first: by the complete rows where it got there."""
-        best: dict[str, Candidate] = {}
+        """The best candidate of each algorithm that may still matter, best algorithm first.
+
+        Algorithms are ordered by the probe, the one score that is taken on the same rows for all of them; the candidate is
+        the best on the complete rows where one got there. One that is clearly behind on the probe is left out, unless
+        the best ensemble so far has a place for it.
+        """
+        probed = self.probed()
         climbed = [c for c in self.validated(n_folds=1) if not c.baseline]
-        for candidate in [*climbed, *self.probed()]:
+        best: dict[str, Candidate] = {}
+        for candidate in climbed:
             best.setdefault(candidate.algorithm, candidate)
-        return best
+        order: dict[str, Candidate] = {}
+        for candidate in probed:
+            order.setdefault(candidate.algorithm, candidate)
+        if self.problem.task == "clustering" or self.problem.y is None:
+            return {name: best.get(name, candidate) for name, candidate in order.items()}
+        rows = self.problem.probe.validation
+        weight = None if self.problem.weight is None else self.problem.weight[rows]
+        predictions = [self.prediction(candidate, None) for candidate in order.values()]
+        distance = behind(self.problem.metric, self.problem.y[rows], predictions, weight, seed=self.problem.seed)
+        wanted = {candidate.algorithm for candidate in self.likely}
+        return {
+            name: best.get(name, candidate)
+            for (name, candidate), far in zip(order.items(), distance, strict=True)
+            if far < FAR_BEHIND or name in wanted
+        }
 
     def best_score(self) -> float | None:
         """Of the validated candidates if there are any; a probe score and a mean over folds are not comparable."""
@@ -174,7 +196,7 @@ class Board:
 
     def refit_s(self, members: Sequence[Candidate]) -> float:
         """Seconds that fitting the members on all training rows will take."""
-        seconds = [self.costs.seconds_on(c, self.problem.n_rows) for c in members]
+        seconds = [self.costs.refit_seconds(c, self.problem.n_rows) for c in members]
         return spread([s for s in seconds if math.isfinite(s)], self.n_workers)
 
     def fold_s(self, candidates: Sequence[Candidate], fold: int) -> float:

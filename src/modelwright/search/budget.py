@@ -8,16 +8,22 @@ from dataclasses import dataclass
 
 #: Shares of the time that is left to the search when a generation begins.
 PROBE_SHARE = 0.50
-CLIMB_SHARE = 0.70
+CLIMB_SHARE = 0.90
 TUNE_SHARE = 0.60
 #: Shares of the time left to the search that a single probe, and a baseline on all rows, may take.
 ONE_PROBE = 0.20
 ONE_BASELINE = 0.10
 #: The final fit is reserved at least and at most these shares of the budget; what it is predicted to take is
 #: reserved with a margin, and time for encoding all rows.
-REFIT_SHARES = (0.08, 0.40)
-REFIT_MARGIN = 1.25
+REFIT_SHARES = (0.08, 0.25)
+REFIT_MARGIN = 1.1
 REFIT_AROUND_S = 1.0
+#: Tables of so many times the subset are used whole: a subset would save little.
+_WHOLE = 2.0
+#: Validated rows that tell candidates apart well enough, with little time and with more: further folds wait until tuning
+#: has had its turn.
+_ENOUGH_ROWS, _ENOUGH_ROWS_LONG = 6_000, 10_000
+_SHORT_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,11 @@ class Budget:
         return self.fit_deadline - min(max(refit_s, low * self.total_s), high * self.total_s)
 
 
+def enough_rows(total_s: float | None) -> int:
+    """Validated rows after which the race pauses."""
+    return _ENOUGH_ROWS if total_s is not None and total_s <= _SHORT_S else _ENOUGH_ROWS_LONG
+
+
 def until(deadline: float | None) -> float:
     """Seconds from now to a moment of the ``time.monotonic`` clock; ``inf`` for None."""
     return math.inf if deadline is None else deadline - time.monotonic()
@@ -77,8 +88,8 @@ def probe_rows(n_rows: int, n_features: int, total_s: float | None) -> int:
     """Rows of the subset on which candidates are compared and tuned.
 
     Small tables are used whole. Above that the subset grows with the budget and shrinks with the width, so that
-    a boosted-tree fit takes about a second of a 60 s budget.
+    the portfolio is through after a third of the budget and its best can climb.
     """
-    size = 10_000 if total_s is None or total_s <= 90 else 20_000 if total_s <= 600 else 40_000
+    size = 10_000 if total_s is None else 5_000 if total_s <= _SHORT_S else 10_000 if total_s <= 300 else 20_000
     size = min(size, max(2_000, size * 60 // max(n_features, 1))) if n_features > 60 else size
-    return n_rows if n_rows <= 1.25 * size else size
+    return n_rows if n_rows <= _WHOLE * size else size

@@ -77,6 +77,18 @@ class Costs:
         e = self.exponent(candidate.algorithm)
         return float(np.mean([t * (rows / r) ** e for r, t in measured])) + _AROUND_S
 
+    def refit_seconds(self, candidate: Candidate, rows: int) -> float:
+        """Seconds of a fit on so many rows with the iterations that validation found best.
+
+        A fit that is validated goes on for some rounds beyond its best one, and scores each; a final fit does neither.
+        """
+        shares = [
+            min(1.0, done.n_iterations / done.curve_iterations[-1])
+            for done in candidate.answers()
+            if done.n_iterations and done.curve_iterations and not done.error
+        ]
+        return self.seconds_on(candidate, rows) * (float(np.mean(shares)) if shares else 1.0)
+
     def family_seconds(self, candidates: Iterable[Candidate], algorithm: str, fold: int | None) -> float:
         """Median over the measured candidates of one algorithm; infinite where there is none."""
         known = [self.seconds(c, fold) for c in candidates if c.algorithm == algorithm]

@@ -34,8 +34,6 @@ from modelwright.search.views import Views
 MAX_CLIMBING = 8
 #: Of one algorithm, so many climb before the next of another one does.
 _OF_ONE = 2
-#: Validated rows that tell candidates apart well enough: further folds wait until tuning has had its turn.
-ENOUGH_ROWS = 10_000
 #: Rows to the number of configurations worth proposing: more would only fit the noise of the validation rows.
 #: After AutoGluon 1.5, which caps the number of models at 4 to 100 in the same way.
 TUNE_CAPS = ((100, 4), (500, 8), (2_500, 24), (10_000, 60))
@@ -45,6 +43,10 @@ TUNE_BATCH = 4
 #: Proposals without a new best of their algorithm after which tuning pauses.
 TUNE_PATIENCE = 16
 _FAMILIES_TUNED = 3
+#: Candidates that must get through a further fold for it to count.
+_FEWEST_RACING = 4
+#: Best algorithms of the probe, of which one at least must get through.
+_STRONG = 3
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
 
@@ -137,7 +139,7 @@ class Search(Board):
 
     def race(self, *, all_folds: bool = False) -> None:
         """Fit those still in the race on further folds, fold by fold, until enough rows are validated."""
-        wanted = math.ceil(ENOUGH_ROWS / max(1, len(self.problem.folds[0].validation)))
+        wanted = math.ceil(shares.enough_rows(self.budget.total_s) / max(1, len(self.problem.folds[0].validation)))
         for fold in range(1, len(self.problem.folds) if all_folds else min(wanted, len(self.problem.folds))):
             deadline = self.search_deadline()
             racing = self.racing(fold)
@@ -146,7 +148,8 @@ class Search(Board):
             missing = [c for c in racing if fold not in c.folds]
             while missing and deadline is not None and self.fold_s(missing, fold) > 0.9 * until(deadline):
                 missing.pop()
-            if fold >= self.n_folds and sum(c in missing or fold in c.folds for c in racing) < min(3, len(racing)):
+            # A fold that only the cheap ones could afford would leave the good ones out of the ensemble.
+            if fold >= self.n_folds and not self._worth_a_fold([c for c in racing if c in missing or fold in c.folds], racing):
                 return
             for candidate in missing:
                 candidate.stage = "validate"
@@ -155,9 +158,20 @@ class Search(Board):
             cheap = [c for c in self.candidates if c.baseline and c.complete(fold) and fold not in c.folds]
             self._run([(c, fold) for c in [*ordered, *cheap]], deadline)
             cut = any(c.folds[fold].ended in ("deadline", "stop") for c in missing if fold in c.folds)
-            if cut or not self.validated(n_folds=fold + 1):
+            complete = self.validated(n_folds=fold + 1)
+            if not complete or (fold >= self.n_folds and (cut or not self._worth_a_fold(complete, racing))):
                 return
             self.n_folds = max(self.n_folds, fold + 1)
+
+    def _worth_a_fold(self, complete: Sequence[Candidate], racing: Sequence[Candidate]) -> bool:
+        """Whether those with a score on a further fold can stand for all that race."""
+        if len(complete) < min(_FEWEST_RACING, len(racing)):
+            return False
+        if self.budget.total_s is None:
+            return True
+        # The clock may have let only the cheap ones climb; then a further fold would settle for these.
+        strong = list(dict.fromkeys(c.algorithm for c in self.probed()))[:_STRONG]
+        return any(c.algorithm in strong for c in complete)
 
     def tune(self) -> bool:
         """Propose configurations around the best of each algorithm, batch by batch; False if nothing was proposed."""
@@ -205,13 +219,14 @@ class Search(Board):
     def search_deadline(self) -> float | None:
         """When the search must end, leaving room for fitting the likely members on all rows."""
         likely = self.likely or (self.validated() or self.probed())[:4]
+        kept: list[Candidate] = []
         if self.budget.total_s is not None:
-            # What cannot be fitted on all rows in time will not be delivered.
+            # What there is no time to fit on all rows is delivered as fitted for validation: on most of them.
             most = shares.REFIT_SHARES[1] * self.budget.total_s
-            likely = [c for c in likely if self.refit_s([c]) <= most]
-        return self.budget.search_deadline(
-            shares.REFIT_MARGIN * (self.refit_s(likely) + self._encode_s) + shares.REFIT_AROUND_S
-        )
+            for candidate in likely:
+                if self.refit_s([*kept, candidate]) <= most:
+                    kept.append(candidate)
+        return self.budget.search_deadline(shares.REFIT_MARGIN * (self.refit_s(kept) + self._encode_s) + shares.REFIT_AROUND_S)
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -224,6 +239,7 @@ class Search(Board):
         """Candidates in the order in which they climb, asked for whenever a worker is free."""
         asked: set[int] = set()
         while deadline is None or (not self._ended() and until(deadline) > 0):
+            self.costs.learn(self.candidates)
             order = [c for c in self._diverse() if c.number not in asked and 0 not in c.folds]
             if deadline is not None:
                 affordable = [c for c in order if self.costs.seconds(c, 0) < 0.9 * until(deadline)]

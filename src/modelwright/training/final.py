@@ -15,6 +15,7 @@ from modelwright.learners import registry
 from modelwright.learners.base import Learner
 from modelwright.search.budget import until
 from modelwright.search.candidate import Candidate
+from modelwright.search.costs import spread
 from modelwright.search.jobs import Done, Fit
 from modelwright.search.search import Search
 from modelwright.training.record import MemberRecord
@@ -24,8 +25,13 @@ from modelwright.training.selection import Selection
 FEW_ROWS = 5_000
 #: Share of the time for the final fit that a baseline may take.
 BASELINE_SHARE = 0.25
+#: Share of the time left up to which predicted fits are begun, and share of the iterations that makes a fit worth having.
+_SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
 #: Fits that a model may consist of: each adds to the time of a prediction.
 MOST_FITS = 8
+
+
+NO_TIME = "there was no time for it"
 
 
 class FinalFit:
@@ -61,28 +67,30 @@ def fit_on_all_rows(
 ) -> FinalFit:
     """Fit with the iteration counts found in validation.
 
-    A member that cannot be fitted in the time left is delivered as it was fitted for validation, on fewer rows,
-    and the notes say so. ``repeats`` - 1 further fits of all members use other seeds, as far as time allows. With
-    ``seeds`` above 1, time that is left goes into fits of members with other seeds that share their weight.
+    A member that cannot be fitted in the time left, or whose fit the clock cuts short, is delivered as it was fitted for
+    validation, on fewer rows, and the notes say so; the heaviest go first. ``repeats`` - 1 further fits of all members use
+    other seeds, as far as time allows. With ``seeds`` above 1, time that is left goes into fits of members with other seeds
+    that share their weight.
     """
     deadline = search.budget.fit_deadline
     # A baseline that is itself delivered is fitted once.
-    wanted = list({c.number: c for c in [*(c for c, _ in selection.members), *baselines]}.values())
+    members = _in_time(search, selection, n_rows, deadline)
+    wanted = list({c.number: c for c in [*members, *baselines]}.values())
     views = sorted({c.generated for c in wanted})
     everything = [search.views.job(_view(generated), np.arange(n_rows), generated=generated) for generated in views]
     answers: dict[int, Done] = {}
     if not any(done.error for _, done in search.executor.run(everything, deadline=deadline)):
         # The dearest first, so that the workers end together; members before baselines of the same cost.
-        order = sorted(range(len(wanted)), key=lambda i: -search.costs.seconds_on(wanted[i], n_rows))
+        order = sorted(range(len(wanted)), key=lambda i: -search.costs.refit_seconds(wanted[i], n_rows))
         jobs = [_job(search, wanted[i], deadline, share=BASELINE_SHARE if wanted[i].baseline else 0.85) for i in order]
         answers = {wanted[order[position]].number: done for position, done in search.executor.run(jobs, deadline=deadline)}
     final = FinalFit()
     fold = selection.fallback_fold
     for candidate, share in selection.members:
         answer = answers.get(candidate.number)
-        ok = answer is not None and not answer.error
+        ok = answer is not None and not answer.error and not (fold is not None and _cut_short(candidate, answer))
         if not ok:
-            why = answer.error if answer else "there was no time to encode all rows"
+            why = "the clock cut that fit short" if answer and not answer.error else answer.error if answer else NO_TIME
             final.notes.append(f"{candidate.algorithm} is delivered as fitted for validation, not on all rows: {why}.")
         member, folder = _load(search, final, candidate, share, fold, refitted=ok)
         fewer = search.problem.probe if fold is None else search.problem.folds[fold]
@@ -170,6 +178,26 @@ def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int,
         )
     if len(final.repeats) < len(seeds):
         final.notes.append(f"Time sufficed for {len(final.repeats) + 1} of {repeats} repeats with other seeds.")
+
+
+def _in_time(search: Search, selection: Selection, n_rows: int, deadline: float | None) -> list[Candidate]:
+    """The members for whose fits on all rows there is time, the heaviest first; all of them where they were only probed."""
+    members = [candidate for candidate, _ in selection.members]
+    if deadline is None or selection.fallback_fold is None:
+        return members
+    chosen: list[Candidate] = []
+    for candidate in members:
+        seconds = [search.costs.refit_seconds(c, n_rows) for c in [*chosen, candidate]]
+        if spread(seconds, search.n_workers) <= _SURE * until(deadline):
+            chosen.append(candidate)
+    return chosen
+
+
+def _cut_short(candidate: Candidate, done: Done) -> bool:
+    """Whether the clock left a fit with so few iterations that one on fewer rows is the better model."""
+    iterations = registry.get(candidate.algorithm).algorithm.iterations
+    wanted = candidate.final_params.get(iterations) if iterations else None
+    return done.stopped == "time" and wanted is not None and (done.n_iterations or 0) < _ENOUGH_ITERATIONS * wanted
 
 
 def _load(

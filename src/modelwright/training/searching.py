@@ -122,6 +122,7 @@ def search_models(
         search.climb()
         search.race()
     if budget.total_s is not None:
+        search.climb()
         search.race(all_folds=True)
         search.rescue()
     search.settle()
