@@ -73,14 +73,15 @@ class Forest(Learner):
                 )
                 columns = np.concatenate([columns, encoded], axis=1)
             model, stopped = self._grow(columns, y, row_weight, deadline)
+        self.importance_ = self._shares(model, X)
         self.trees_ = StackedTrees.from_sklearn([tree.tree_ for tree in model.estimators_])
+        n_trees = len(model.estimators_)
+        del model  # as large as what was copied
         self._walker = TreeWalker(self.trees_)
         counts = row_weight if row_weight is not None else np.ones(X.n_rows)
         self.prior_ = np.zeros(0)
         if self.task != "regression":
             self.prior_ = np.bincount(np.searchsorted(self.classes_, y), weights=counts) / counts.sum()
-        self.importance_ = self._shares(model, X)
-        n_trees = len(model.estimators_)
         if stopped == "time":
             notes.append(f"The time was up after {n_trees} of {self.params['n_estimators']} trees.")
         return FitResult(n_iterations=n_trees, stopped=stopped, notes=notes)

@@ -64,35 +64,37 @@ class StackedTrees:
 
     @classmethod
     def from_sklearn(cls, trees: Sequence[Any]) -> StackedTrees:
-        """Copy the ``tree_`` attributes of fitted scikit-learn trees."""
-        roots, feature, threshold, missing_left, children, leaf, values, cover = [], [], [], [], [], [], [], []
-        nodes, leaves, depth = 0, 0, 0
-        for tree in trees:
+        """Copy the ``tree_`` attributes of fitted scikit-learn trees.
+
+        Written into arrays of their final size, since a forest of millions of nodes is there twice meanwhile anyway.
+        """
+        starts = np.cumsum([0, *(tree.node_count for tree in trees)])
+        first_leaf = np.cumsum([0, *(tree.n_leaves for tree in trees)])
+        nodes, leaves = int(starts[-1]), int(first_leaf[-1])
+        stacked = cls(
+            roots=starts[:-1].astype(np.int32),
+            feature=np.empty(nodes, dtype=np.int32),
+            threshold=np.empty(nodes, dtype=np.float64),
+            missing_left=np.empty(nodes, dtype=bool),
+            children=np.empty(2 * nodes, dtype=np.int32),
+            leaf=np.empty(nodes, dtype=np.int32),
+            values=np.empty((leaves, trees[0].value.shape[2]), dtype=np.float32),
+            depth=max(int(tree.max_depth) for tree in trees),
+            cover=np.empty(nodes, dtype=np.float32),
+        )
+        for tree, at, leaf in zip(trees, starts.tolist(), first_leaf.tolist(), strict=False):
+            here = slice(at, at + tree.node_count)
             is_leaf = np.asarray(tree.children_left) < 0
             own = np.arange(len(is_leaf))
             pair = np.column_stack([np.where(is_leaf, own, tree.children_left), np.where(is_leaf, own, tree.children_right)])
-            roots.append(nodes)
-            feature.append(np.where(is_leaf, 0, tree.feature))
-            threshold.append(np.where(is_leaf, np.inf, tree.threshold))
-            missing_left.append(np.asarray(tree.missing_go_to_left, dtype=bool) & ~is_leaf)
-            children.append(pair.ravel() + nodes)
-            leaf.append(np.where(is_leaf, np.cumsum(is_leaf) - 1 + leaves, -1))
-            values.append(np.asarray(tree.value)[is_leaf, 0, :].astype(np.float32))
-            cover.append(np.asarray(tree.weighted_n_node_samples))
-            nodes += len(is_leaf)
-            leaves += int(is_leaf.sum())
-            depth = max(depth, int(tree.max_depth))
-        return cls(
-            roots=np.array(roots, dtype=np.int32),
-            feature=np.concatenate(feature).astype(np.int32),
-            threshold=np.concatenate(threshold).astype(np.float64),
-            missing_left=np.concatenate(missing_left),
-            children=np.concatenate(children).astype(np.int32),
-            leaf=np.concatenate(leaf).astype(np.int32),
-            values=np.concatenate(values),
-            depth=depth,
-            cover=np.concatenate(cover).astype(np.float32),
-        )
+            stacked.feature[here] = np.where(is_leaf, 0, tree.feature)
+            stacked.threshold[here] = np.where(is_leaf, np.inf, tree.threshold)
+            stacked.missing_left[here] = np.asarray(tree.missing_go_to_left, dtype=bool) & ~is_leaf
+            stacked.children[2 * at : 2 * (at + tree.node_count)] = pair.ravel() + at
+            stacked.leaf[here] = np.where(is_leaf, np.cumsum(is_leaf) - 1 + leaf, -1)
+            stacked.values[leaf : leaf + tree.n_leaves] = np.asarray(tree.value)[is_leaf, 0, :]
+            stacked.cover[here] = np.asarray(tree.weighted_n_node_samples)
+        return stacked
 
     def leaves(self, columns: np.ndarray) -> np.ndarray:
         """Leaf that each row reaches in each tree, as rows of ``values``; shape (n, T).
