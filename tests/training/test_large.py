@@ -160,12 +160,12 @@ def test_a_rare_class_is_drawn_more_often_and_weighs_less(tmp_path: Path) -> Non
     assert weight[y == k].sum() / weight.sum() == pytest.approx(300 / N, rel=0.2)
 
 
-@pytest.mark.parametrize("algorithm", ["lightgbm", "linear"])
+@pytest.mark.parametrize("algorithm", ["lightgbm", "linear", "network"])
 def test_all_rows_serve_no_worse_than_the_sample(parquet: Path, tmp_path: Path, algorithm: str) -> None:
     spec = spec_of(parquet)
     found = prepared(spec, tmp_path)
     encoder, rows, sample = streamed_rows(found, spec)
-    params = {"n_estimators": 60} if algorithm == "lightgbm" else {}
+    params = {"lightgbm": {"n_estimators": 60}, "linear": {}, "network": {"n_epochs": 8, "width": 32}}[algorithm]
     learner = registry.create(algorithm, params, task="binary", n_classes=2)
     learner.fit(sample.X, sample.y)
     fitted = fit_streamed(learner, rows, sample, Limits())

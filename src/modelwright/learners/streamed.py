@@ -3,7 +3,7 @@
 A learner that was fitted on a sample is fitted anew on all rows: it keeps what the sample settled (scaling, bin
 edges, coding of the target) and learns the rest from every row. The result is an ordinary learner of its
 algorithm, saved and loaded as such. One module an algorithm: `streamed_boosting`, `streamed_linear`,
-`streamed_centres`.
+`streamed_network`, `streamed_centres`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from modelwright.learners.base import Learner
 STREAMED: dict[str, str] = {
     "lightgbm": "modelwright.learners.streamed_boosting:fit_boosting",
     "linear": "modelwright.learners.streamed_linear:fit_linear",
+    "network": "modelwright.learners.streamed_network:fit_network",
     "kmeans": "modelwright.learners.streamed_centres:fit_centres",
     "minibatch_kmeans": "modelwright.learners.streamed_centres:fit_centres",
 }

@@ -19,7 +19,7 @@ REFIT_SHARES = (0.08, 0.25)
 REFIT_MARGIN = 1.1
 REFIT_AROUND_S = 1.0
 #: Tables of so many times the subset are used whole: a subset would save little.
-_WHOLE = 2.0
+_WHOLE = 2.5
 #: Validated rows that tell candidates apart well enough, with little time and with more: further folds wait until tuning
 #: has had its turn.
 _ENOUGH_ROWS, _ENOUGH_ROWS_LONG = 6_000, 10_000

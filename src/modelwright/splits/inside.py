@@ -55,7 +55,7 @@ def training_folds(
     Returns
     -------
     list of Fold
-        At least one.
+        At least one. In time the latest window comes first: it trains on most rows, and is most like what comes.
     """
     n = raw.height
     rule = rule_within(raw, split, time, group, gap)
@@ -66,7 +66,7 @@ def training_folds(
     groups = group_units(raw[group]) if group is not None and rule in ("group", "group_time") else None
     if rule == "group" and groups is not None:
         together, groups = whole_units(groups, together), None
-    return folds(
+    found = folds(
         n,
         y=y,
         task=task,
@@ -77,6 +77,7 @@ def training_folds(
         gap=gap_length(gap, raw[time]) if ordered and time is not None else 0.0,
         groups=groups if rule == "group_time" else None,
     )
+    return found[::-1] if ordered else found
 
 
 def rule_within(raw: pl.DataFrame, split: Split, time: str | None, group: str | None, gap: str | float | None = None) -> Rule:

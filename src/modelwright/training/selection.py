@@ -45,7 +45,7 @@ class Selection:
     choice: ThresholdChoice | None
     conformal: Conformal | None
     validation_score: float | None
-    #: Folds whose models stand in for members that cannot be fitted on all rows; None is the probe.
+    #: Fold whose models stand in for members that cannot be fitted on all rows; None is the probe.
     fallback_fold: int | None
     notes: list[str]
     out_of_fold: OutOfFold | None = None
@@ -145,7 +145,8 @@ def choose_members(
         weight=w,
         groups=None if groups is None else groups[rows],
         when=None if when is None else when[rows],
-        fold=fold,
+        # In time the first fold is the latest window; windows are told by numbers that rise.
+        fold=fold if when is None else -fold,
         cost=cost,
         floor=floor,
         seed=problem.seed,

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import msgspec
 
 from modelwright.artifacts.model import Member
+from modelwright.learners.base import Learner
 from modelwright.learners.lightgbm import LightGBM
 from modelwright.learners.streamed import Batch, Limits, StreamedFit, fit_streamed, streams
 from modelwright.learners.streamed_boosting import Binned, fit_boosting, most_hurry
+from modelwright.learners.streamed_network import passes_over
 from modelwright.search.budget import Budget, until
 from modelwright.spec import Spec
 from modelwright.splits.hashed_sides import SAMPLED
@@ -23,6 +25,7 @@ from modelwright.training.final import FinalFit
 from modelwright.training.large.source import Large
 from modelwright.training.large.stream import TrainingRows
 from modelwright.training.prepare import Training
+from modelwright.training.record import MemberRecord
 
 #: Share of the time after sealing that is kept for the fit on all rows.
 FIT_SHARE = 0.6
@@ -85,7 +88,7 @@ def fit_large(
         # What is left is shared by cost; the plan of a member is made when its turn comes.
         mine = until(budget.fit_deadline) * costs[i] / max(1e-9, sum(costs[j] for j in left))
         left.remove(i)
-        hurry = most_hurry(member.learner, large.n_training) if isinstance(member.learner, LightGBM) else 1.0
+        hurry = _hurry(member.learner, final.records[i], large.n_training)
         plan = _plan(large, costs[i], mine, hurry)
         if plan.share <= 0 or stopped():
             final.notes.append(f"{name} is delivered as fitted on the sample: there was no time for all rows.")
@@ -130,12 +133,25 @@ def _fit(member: Member, rows: TrainingRows, sample: Batch, limits: Limits, binn
     return fit_boosting(learner, rows, sample, limits, binned=binned[member.encoder])
 
 
+def _hurry(learner: Learner, record: MemberRecord, n_rows: int) -> float:
+    """How many times faster than wanted a fit can become before it must leave rows out."""
+    if isinstance(learner, LightGBM):
+        return most_hurry(learner, n_rows)
+    if record.algorithm == "network":
+        return float(passes_over(n_rows, int(record.params["n_epochs"]) * record.n_rows))
+    return 1.0
+
+
 def _cost(final: FinalFit, large: Large, i: int) -> float:
     """Seconds that a member will take on all training rows, from its fit on the sample."""
     record = final.records[i]
     reading = _PASS_COST * large.read_s
     if final.members[i].learner.algorithm.name in ("kmeans", "minibatch_kmeans", "linear"):
         return reading
+    if record.algorithm == "network":
+        seen = int(record.params["n_epochs"]) * record.n_rows
+        passes = passes_over(large.n_training, seen)
+        return passes * (reading + record.fit_s * large.n_training / max(1, seen))
     # On one thread, as the sample's: whether several help is measured when the fit begins.
     return reading + record.fit_s * large.n_training / max(1, record.n_rows)
 
