@@ -1,4 +1,7 @@
-"""What a list of runs knows of each: one flat value, whatever kind of run it is. The index holds these, the folders are the truth."""
+"""What a list of runs knows of each: one flat value, whatever kind of run it is.
+
+The index holds these values; the run folders are the truth, and the index can be made again from them.
+"""
 
 from __future__ import annotations
 
