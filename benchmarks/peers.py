@@ -9,9 +9,10 @@ usage::
 DATA is a folder with ``manifest.json``: a list of entries with name, file (CSV or Parquet), task (binary, multiclass,
 regression; others are passed over), metric (roc_auc, log_loss, rmse), target, time_column, group_column, drop_columns (each
 with "column"). Systems train on 75 % of the rows: the earliest where there is a time column, whole groups where there is a
-group column; all are scored on the rest. Each job is a fresh process in the system's own environment, whose python is
-named by a variable: MODELWRIGHT_PEER_AUTOGLUON, _FLAML, _LIGHTAUTOML, _MLJAR, _H2O. ``ours`` and ``hgb`` (scikit-learn's
-histogram boosting with its defaults, as a reference) run in this one.
+group column; all are scored on the rest, and once more ("fresh") on those of the rest that repeat no training row. Each job
+is a fresh process in the system's own environment, whose python is named by a variable: MODELWRIGHT_PEER_AUTOGLUON, _FLAML,
+_LIGHTAUTOML, _MLJAR, _H2O. ``ours`` and ``hgb`` (scikit-learn's histogram boosting with its defaults, as a reference) run in
+this one.
 
 A job in the file of results is not run again, unless its system is named by ``--fresh``, or it failed and ``--retry-failed``
 is given; the last line of a job holds. Measure alone: every line has the machine and the load before it.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from peers.scores import scores
+from peers.scores import DECIDES, scores
 from peers.split import Entry, roles
 from peers.systems import System
 from peers.watch import watch
@@ -110,10 +110,34 @@ def run_job(
     if "batch_us_per_row" not in figures:
         stopped = f"killed in {row.get('killed')} after {seen.wall_s:.0f} s"
         return row | {"error": stopped if seen.killed else _last_words(folder / "log")}
+    y_train, y_test, predictions = train[entry["target"]], test[entry["target"]], np.load(predicted)
+    repeated = repeats(train.drop(columns=entry["target"]), test.drop(columns=entry["target"]))
     try:
-        return row | scores(entry["task"], train[entry["target"]], test[entry["target"]], np.load(predicted), classes)
+        row |= scores(entry["task"], y_train, y_test, predictions, classes)
+        if repeated.any() and not repeated.all():
+            fresh = scores(entry["task"], y_train, y_test[~repeated], predictions[~repeated], classes)
+            row |= {"repeated": float(repeated.mean()), "fresh": fresh[DECIDES[entry["task"]][0]]}
     except ValueError as error:
-        return row | {"error": f"cannot be scored: {error}"}
+        row |= {"error": f"cannot be scored: {error}"}
+    return row
+
+
+def repeats(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """Which scored rows are equal in every feature to a row trained on.
+
+    Where such copies are many, whoever has memorised the training rows is ahead; "fresh" is the score without them.
+
+    Parameters
+    ----------
+    train, test : DataFrame
+        Without the target.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_test,)
+    """
+    hashed = [pd.util.hash_pandas_object(part, index=False).to_numpy() for part in (train, test)]
+    return np.isin(hashed[1], hashed[0])
 
 
 def machine() -> str:

@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from peers import results
-from peers.run import environment, run_job
+from peers.run import environment, repeats, run_job
 from peers.scores import scores
 from peers.split import divide
 from peers.summary import board, deciding, markdown, mean_ranks, result, win_rate
@@ -183,6 +183,13 @@ def test_the_past_is_trained_on_and_groups_stay_whole() -> None:
     assert list(train.columns) == ["day", "y"]
     first, again, other = (divide(frame, ENTRY, seed)[1].index.tolist() for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_copies_of_training_rows_are_told_from_fresh_rows() -> None:
+    train = pd.DataFrame({"size": [1.0, np.nan, 3.0], "kind": ["a", "b", "c"]})
+    test = pd.DataFrame({"size": [1.0, 1.0, np.nan], "kind": ["a", "b", "b"]})
+
+    assert repeats(train, test).tolist() == [True, False, True]
 
 
 def test_scores_have_known_values() -> None:
