@@ -7,6 +7,8 @@ It ends itself when its standard input closes, so that a killed parent leaves no
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import importlib
 import os
 import queue
@@ -48,6 +50,7 @@ def main() -> None:
         except Exception as error:  # a failing trial is recorded and the search goes on
             done = Done(error=_one_line(error), detail=traceback.format_exc())
         answers.write(msgspec.json.encode(msgspec.structs.replace(done, peak_memory_mb=_peak_memory_mb())) + b"\n")
+        _give_memory_back()
 
 
 def _listen(inbox: queue.Queue[bytes]) -> None:
@@ -185,6 +188,14 @@ def _load(path: Path) -> np.ndarray | None:
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:300]
+
+
+def _give_memory_back() -> None:
+    """Return freed memory to the system; glibc keeps it otherwise, and the next fit's peak would stand on the last one's."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _reset_peak_memory() -> None:
