@@ -18,8 +18,11 @@ ONE_BASELINE = 0.10
 REFIT_SHARES = (0.08, 0.25)
 REFIT_MARGIN = 1.1
 REFIT_AROUND_S = 1.0
-#: Tables of so many times the subset are used whole: a subset would save little.
-_WHOLE = 2.5
+#: Tables of so many times the subset are used whole: a subset would save little, but where hardly anything can be fitted.
+_WHOLE, _WHOLE_HURRIED = 2.5, 1.0
+HURRIED_S = 20.0
+#: A fit without which there would be no model gets this share of the budget, and these seconds at least.
+_RESCUE_SHARE, _RESCUE_S = 0.85, 2.0
 #: Validated rows that tell candidates apart well enough, with little time and with more: further folds wait until tuning
 #: has had its turn.
 _ENOUGH_ROWS, _ENOUGH_ROWS_LONG = 6_000, 10_000
@@ -54,12 +57,19 @@ class Budget:
 
         These took 2 to 4 s on the tables of the benchmark, more on tables with many rows to score.
         """
-        return 0.0 if self.total_s is None else min(max(4.5, 0.08 * self.total_s), 20.0, 0.4 * self.total_s)
+        return 0.0 if self.total_s is None else min(max(4.5, 0.08 * self.total_s), 20.0, 0.3 * self.total_s)
 
     @property
     def fit_deadline(self) -> float | None:
         """When the final fit must be done, on the ``time.monotonic`` clock."""
         return None if self.total_s is None else self.started + self.total_s - self.tail_s
+
+    @property
+    def rescue_deadline(self) -> float | None:
+        """When a fit without which there would be no model must be done; it may use what evaluation seldom needs."""
+        if self.total_s is None:
+            return None
+        return max(self.started + _RESCUE_SHARE * self.total_s, time.monotonic() + _RESCUE_S)
 
     def search_deadline(self, refit_s: float) -> float | None:
         """When the search must end so that the final fit, predicted to take ``refit_s``, still fits in."""
@@ -92,4 +102,5 @@ def probe_rows(n_rows: int, n_features: int, total_s: float | None) -> int:
     """
     size = 10_000 if total_s is None else 5_000 if total_s <= _SHORT_S else 10_000 if total_s <= 300 else 20_000
     size = min(size, max(2_000, size * 60 // max(n_features, 1))) if n_features > 60 else size
-    return n_rows if n_rows <= _WHOLE * size else size
+    whole = _WHOLE_HURRIED if total_s is not None and total_s <= HURRIED_S else _WHOLE
+    return n_rows if n_rows <= whole * size else size

@@ -15,16 +15,17 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from modelwright.errors import StorageError, TrainingError
 from modelwright.events import Emit, TrialFinished
 from modelwright.search import budget as shares
 from modelwright.search.board import Board, Problem
 from modelwright.search.budget import Budget, until
 from modelwright.search.candidate import Candidate
+from modelwright.search.encoding import Encoding, View, Work
 from modelwright.search.executor import Executor
-from modelwright.search.jobs import Done, Fit
+from modelwright.search.jobs import Done, Fit, Job
 from modelwright.search.portfolio import Entry
 from modelwright.search.racing import ranks_agree
 from modelwright.search.tuning import Tuner
@@ -47,13 +48,15 @@ _FAMILIES_TUNED = 3
 _FEWEST_RACING = 4
 #: Best algorithms of the probe, of which one at least must get through.
 _STRONG = 3
+#: Of those that will climb, so many are looked at for whether generated features are wanted.
+_FIRST_CLIMBING = 8
+#: Share of the climb after which all rows are encoded for the final fit, beside fits rather than before them.
+_ENCODE_FROM = 0.5
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
 
 NO_TIME = "there was no time left"
 NOTHING_GENERATED = "no generated feature helped on training rows"
-
-Work = tuple[Candidate, int | None]
 
 
 class Search(Board):
@@ -75,16 +78,12 @@ class Search(Board):
     ) -> None:
         super().__init__(problem, work, executor.n_workers)
         self.executor = executor
-        self.views = views
+        self.encoding = Encoding(views, self)
         self.budget = budget
         self.emit = emit
         self.admits = admits
         self.notes: list[str] = []
         self._subset_trusted = True
-        self._written: set[str] = set()
-        self._n_generated = 0
-        #: Seconds that encoding all training rows will take.
-        self._encode_s = 0.0
 
     # -- generations ---------------------------------------------------------------------------------------
 
@@ -102,8 +101,11 @@ class Search(Board):
         # A single probe may not eat the time of the others.
         most = None if deadline is None else max(1.0, shares.ONE_PROBE * until(deadline))
         ends = shares.after(shares.PROBE_SHARE, deadline)
-        self._run(work, ends, most)
-        self._probe_generated([c for c in chosen if c.generated and not c.unavailable], ends, most)
+        generated = [c for c in chosen if c.generated and not c.unavailable]
+        # Written while there still are fits for the other workers.
+        beside = self.encoding.missing([(c, None) for c in generated[:1]])
+        self._run([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], ends, lambda candidate: most)
+        self._probe_generated(generated, ends, most)
 
     def _probe_generated(self, candidates: list[Candidate], deadline: float | None, limit: float | None) -> None:
         """Candidates on generated features, where training rows show that such features help."""
@@ -112,9 +114,9 @@ class Search(Board):
                 candidate.unavailable = NO_TIME
             return
         self._write_views([(candidates[0], None)], deadline)
-        if self._n_generated:
-            self.notes.append(f"{self._n_generated} columns were generated for candidates that gain from them.")
-            self._run([(c, None) for c in candidates], deadline, limit)
+        if self.encoding.n_generated:
+            self.notes.append(f"{self.encoding.n_generated} columns were generated for candidates that gain from them.")
+            self._run([(c, None) for c in candidates], deadline, lambda candidate: limit)
         else:
             for candidate in candidates:
                 candidate.unavailable = NOTHING_GENERATED
@@ -124,15 +126,31 @@ class Search(Board):
         if self.executor.stop.is_set() or any(c.score is not None and not c.baseline for c in self.candidates):
             return
         tried = [c for c in self.candidates if not c.baseline and not c.unavailable]
-        cheapest = [c for c in tried if c.algorithm in _CHEAPEST] or tried
-        self._run([(c, None) for c in cheapest[: self.n_workers]], self.budget.fit_deadline)
+        first = {candidate.algorithm: candidate for candidate in reversed(tried)}
+        cheapest = [first[name] for name in _CHEAPEST if name in first] or tried[: self.n_workers]
+        self._run([(c, None) for c in cheapest], self.budget.rescue_deadline)
 
     def climb(self) -> None:
         """Fit the best of the probe on the complete training rows of fold 0, baselines first."""
         deadline = self.search_deadline()
         floor: list[Work] = [(c, 0) for c in self.candidates if c.baseline and c.score is not None and 0 not in c.folds]
-        self._run(floor, deadline, None if deadline is None else max(1.0, shares.ONE_BASELINE * until(deadline)))
-        self._run(self._climbing(shares.after(shares.CLIMB_SHARE, deadline)), deadline)
+        most = None if deadline is None else max(1.0, shares.ONE_BASELINE * until(deadline))
+        asked: set[int] = set()
+        if deadline is None:
+            self._run(floor, None)
+            self._write_views([(c, 0) for c in self.probed()], None)
+            self._run(self._climbing(asked, None), None)
+        else:
+            first = [c for c in self._diverse() if 0 not in c.folds][:_FIRST_CLIMBING]
+            self._write_views([*floor, *((c, 0) for c in first if not c.generated)], deadline)
+            ahead: list[Work | View] = [*self.encoding.missing([(c, 0) for c in first]), *floor]
+            ends, n_asked = shares.after(shares.CLIMB_SHARE, deadline), -1
+            # Who waits for generated features while nobody else may climb goes in the next turn.
+            while len(asked) > n_asked:
+                n_asked = len(asked)
+                climbing = itertools.chain(ahead, self._climbing(asked, ends))
+                self._run(climbing, deadline, lambda candidate: most if candidate.baseline else None)
+                ahead = []
         self.costs.learn(self.candidates)
         if not self.problem.probe_is_fold:
             self._compare_subset()
@@ -201,7 +219,7 @@ class Search(Board):
                 if open_to and tuners:
                     continue
                 break
-            self._run([(c, fold) for c in batch], deadline)
+            self._run([*((c, fold) for c in batch), *self._ahead(deadline)], deadline)
             since += len(batch)
             for candidate in batch:
                 utility = self._compared(candidate, fold)
@@ -226,7 +244,8 @@ class Search(Board):
             for candidate in likely:
                 if self.refit_s([*kept, candidate]) <= most:
                     kept.append(candidate)
-        return self.budget.search_deadline(shares.REFIT_MARGIN * (self.refit_s(kept) + self._encode_s) + shares.REFIT_AROUND_S)
+        encode_s = self.encoding.full_s(c.generated for c in kept)
+        return self.budget.search_deadline(shares.REFIT_MARGIN * (self.refit_s(kept) + encode_s) + shares.REFIT_AROUND_S)
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -235,13 +254,21 @@ class Search(Board):
         too_many = failures is not None and sum(c.failed for c in self.candidates) >= failures
         return self.executor.stop.is_set() or too_many or until(self.search_deadline()) <= 0
 
-    def _climbing(self, deadline: float | None) -> Iterator[Work]:
-        """Candidates in the order in which they climb, asked for whenever a worker is free."""
-        asked: set[int] = set()
+    def _climbing(self, asked: set[int], deadline: float | None) -> Iterator[Work | View]:
+        """Candidates in the order in which they climb, asked for whenever a worker is free, and entered in ``asked``.
+
+        With a clock, who reads a view that is still being written lets others go first, and views of all rows are written
+        when the second half has begun.
+        """
+        encode_at = shares.after(_ENCODE_FROM, deadline)
         while deadline is None or (not self._ended() and until(deadline) > 0):
             self.costs.learn(self.candidates)
             order = [c for c in self._diverse() if c.number not in asked and 0 not in c.folds]
             if deadline is not None:
+                if until(encode_at) <= 0:
+                    encode_at = deadline
+                    yield from self._ahead(deadline)
+                order = [c for c in order if self.encoding.has(self.view_of(0, generated=c.generated))]
                 affordable = [c for c in order if self.costs.seconds(c, 0) < 0.9 * until(deadline)]
                 # One at least is fitted on all rows, and ends when its time does.
                 last_resort = order if not asked and not self.validated() else []
@@ -250,6 +277,13 @@ class Search(Board):
                 return
             asked.add(order[0].number)
             yield order[0], 0
+
+    def _ahead(self, deadline: float | None) -> list[View]:
+        """Views of all rows that the final fit will need, to be written beside fits rather than before it."""
+        if deadline is None or self.problem.probe_is_fold:
+            return []
+        likely = self.likely or (self.validated() or self.probed())[:4]
+        return self.encoding.full((c.generated for c in likely), 0.5 * until(deadline))
 
     def _diverse(self) -> list[Candidate]:
         """By probe score, but no algorithm more than twice before the others had their turn."""
@@ -302,55 +336,52 @@ class Search(Board):
 
     # -- fits ----------------------------------------------------------------------------------------------
 
-    def _run(self, work: Iterable[Work], deadline: float | None, limit: float | None = None) -> None:
+    def _run(
+        self,
+        work: Iterable[Work | View],
+        deadline: float | None,
+        limit: Callable[[Candidate], float | None] = lambda candidate: None,
+    ) -> None:
         """Do the fits; answers go to their candidates, and every one is told to the listener.
 
-        Work in a list is known beforehand; other work is asked for one by one, whenever a worker is free, and reads
-        fold 0.
+        Views that the fits of a list read are written first; other work comes one by one, whenever a worker is free, and
+        reads what is there. Views among the work are written beside the fits.
         """
-        started: list[Work] = []
-        most = min((s for s in (limit, self.problem.limits.trial_s) if s is not None), default=None)
-        read = work if isinstance(work, list) else [(c, 0) for c in self.probed()]
-        self._write_views(read, deadline)
+        keep: list[Callable[[Done], None]] = []
+        if isinstance(work, list):
+            beside = {item.name for item in work if isinstance(item, View)}
+            fits = [item for item in work if not isinstance(item, View)]
+            self._write_views(
+                [(c, fold) for c, fold in fits if self.view_of(fold, generated=c.generated) not in beside], deadline
+            )
 
-        def jobs() -> Iterator[Fit]:
-            for candidate, fold in work:
+        def jobs() -> Iterator[Job]:
+            for item in work:
+                if isinstance(item, View):
+                    keep.append(partial(self.encoding.keep, item))
+                    yield self.encoding.job(item)
+                    continue
+                candidate, fold = item
                 refused = self.admits(candidate, len(self.part(fold).training))
                 if refused:
                     self._keep(candidate, fold, Done(error=refused, ended="memory"))
                     continue
-                started.append((candidate, fold))
+                keep.append(partial(self._keep, candidate, fold))
+                most = min((s for s in (limit(candidate), self.problem.limits.trial_s) if s is not None), default=None)
                 yield self._fit(candidate, fold, most)
 
         for position, done in self.executor.run(jobs(), deadline=deadline):
-            self._keep(*started[position], done)
+            keep[position](done)
 
-    def _write_views(self, work: Sequence[Work], deadline: float | None) -> None:
+    def _write_views(self, work: Iterable[Work], deadline: float | None) -> None:
         """Write the views that the work reads and that are not there yet."""
-        wanted = {self.view_of(fold, generated=c.generated): (fold, c.generated) for c, fold in work}
-        names = [name for name in wanted if name not in self._written]
-        jobs = []
-        for name in names:
-            fold, generated = wanted[name]
-            part = self.part(fold)
-            jobs.append(self.views.job(name, part.training, part.validation, generated=generated))
-        for position, done in self.executor.run(jobs, deadline=deadline):
-            if done.error.startswith("OSError"):
-                raise StorageError(done.error, where=str(self.views.folder), mend="Free space, or give another --home.")
-            if done.error and not done.ended:
-                raise TrainingError(f"The features could not be encoded: {done.error}.", where=f"view {names[position]}")
-            if not done.error:
-                self._written.add(names[position])
-                self._n_generated = max(self._n_generated, done.n_generated)
-                fold, generated = wanted[names[position]]
-                rows = self.part(fold)
-                # Generated features are chosen on a sample, so that their cost hardly grows with the rows.
-                share = 1.0 if generated else (len(rows.training) + len(rows.validation)) / self.problem.n_rows
-                self._encode_s = max(self._encode_s, done.seconds / max(share, 1e-9))
+        views = self.encoding.missing(work)
+        for position, done in self.executor.run([self.encoding.job(view) for view in views], deadline=deadline):
+            self.encoding.keep(views[position], done)
 
     def _fit(self, candidate: Candidate, fold: int | None, limit: float | None) -> Fit:
         return Fit(
-            view=str(self.views.path(self.view_of(fold, generated=candidate.generated))),
+            view=str(self.encoding.views.path(self.view_of(fold, generated=candidate.generated))),
             out=str(self.folder(candidate, fold)),
             algorithm=candidate.algorithm,
             params=candidate.params,

@@ -40,6 +40,7 @@ class Views:
         n_classes: int = 0,
     ) -> None:
         self.folder = folder
+        self.n_rows = table.height
         self._seed, self._task, self._n_classes = seed, task, n_classes
         folder.mkdir(parents=True, exist_ok=True)
         table.write_ipc(folder / "table.arrow", compression="uncompressed")

@@ -17,7 +17,7 @@ from modelwright.audit.cost import MOST_REFITS, costed
 from modelwright.audit.finding import Finding
 from modelwright.audit.waivers import waived
 from modelwright.errors import DataError, SpecError
-from modelwright.search.budget import Budget
+from modelwright.search.budget import HURRIED_S, Budget
 from modelwright.spec import Spec
 from modelwright.splits.partition import Split
 from modelwright.tables.schema import Schema, Task
@@ -153,7 +153,9 @@ def time_for_checks(budget: Budget) -> Callable[[], float] | None:
     """Seconds of the audit that are left, by its share of the budget; None without a clock."""
     if budget.total_s is None:
         return None
-    end = budget.elapsed() + AUDIT_SHARE * budget.total_s
+    # Where hardly anything can be fitted, fits come first.
+    share = AUDIT_SHARE if budget.total_s > HURRIED_S else AUDIT_SHARE / 2
+    end = budget.elapsed() + share * budget.total_s
     return lambda: end - budget.elapsed()
 
 

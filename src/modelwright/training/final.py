@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from modelwright.artifacts.model import Member
 from modelwright.features.encoder import Encoder
@@ -76,8 +75,8 @@ def fit_on_all_rows(
     # A baseline that is itself delivered is fitted once.
     members = _in_time(search, selection, n_rows, deadline)
     wanted = list({c.number: c for c in [*members, *baselines]}.values())
-    views = sorted({c.generated for c in wanted})
-    everything = [search.views.job(_view(generated), np.arange(n_rows), generated=generated) for generated in views]
+    encoding = search.encoding
+    everything = [encoding.job(view) for view in encoding.full(c.generated for c in wanted)]
     answers: dict[int, Done] = {}
     if not any(done.error for _, done in search.executor.run(everything, deadline=deadline)):
         # The dearest first, so that the workers end together; members before baselines of the same cost.
@@ -171,7 +170,7 @@ def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int,
                 Member(
                     registry.load(candidate.algorithm, Path(jobs[place].out) / "model"),
                     share,
-                    final.encoder(search.views.path(_view(candidate.generated))),
+                    final.encoder(search.encoding.views.path(_view(candidate.generated))),
                 )
                 for place, (candidate, share) in zip(places, selection.members, strict=True)
             ]
@@ -205,7 +204,9 @@ def _load(
 ) -> tuple[Member, Path]:
     """The learner as fitted on all rows, or as fitted for validation, with its encoder."""
     out = search.work / "final" / str(candidate.number) if refitted else search.folder(candidate, fold)
-    view = search.views.path(_view(candidate.generated) if refitted else search.view_of(fold, generated=candidate.generated))
+    view = search.encoding.views.path(
+        _view(candidate.generated) if refitted else search.view_of(fold, generated=candidate.generated)
+    )
     learner: Learner = registry.load(candidate.algorithm, out / "model")
     return Member(learner, share, final.encoder(view)), out / "model"
 
@@ -218,7 +219,7 @@ def _job(search: Search, candidate: Candidate, deadline: float | None, *, seed: 
     """The fit on all rows, with the run's own seed unless another is given."""
     folder = str(candidate.number) if seed is None else f"{candidate.number}-seed{seed}"
     return Fit(
-        view=str(search.views.path(_view(candidate.generated))),
+        view=str(search.encoding.views.path(_view(candidate.generated))),
         out=str(search.work / "final" / folder),
         algorithm=candidate.algorithm,
         params=candidate.final_params,

@@ -147,7 +147,7 @@ def _train(
     name, spec = spec.name or _name_of(spec), spec.without_tables()
     metric = _metric(spec, table.task)
     with ledger.step("search", "baselines, portfolio, tuning, validation"):
-        copies = copies_among(training)
+        copies = copies_among(training, spec.budget_s)
         when = time_values(training.raw[spec.time]) if spec.time else None
         groups = group_units(training.raw[spec.group]) if spec.group else None
         if spec.select_features:

@@ -23,7 +23,7 @@ def validation_importance(search: Search, selection: Selection, training: Traini
     if training.y is None:
         return []
     candidate, fold = selection.members[0][0], selection.fallback_fold
-    encoder = Encoder.load(search.views.path(search.view_of(fold, generated=candidate.generated)) / "encoder")
+    encoder = Encoder.load(search.encoding.views.path(search.view_of(fold, generated=candidate.generated)) / "encoder")
     learner = registry.load(candidate.algorithm, search.folder(candidate, fold) / "model")
     rows = (search.problem.probe if fold is None else search.problem.folds[fold]).validation
     if len(rows) > MAX_ROWS:

@@ -147,7 +147,7 @@ class Meter:
         search = self._search
         fold = next((k for k in sorted(candidate.folds) if not candidate.folds[k].error), None)
         folder = search.folder(candidate, fold) / "model"
-        view = search.views.path(search.view_of(fold, generated=candidate.generated)) / "encoder"
+        view = search.encoding.views.path(search.view_of(fold, generated=candidate.generated)) / "encoder"
         if not folder.is_dir() or not view.is_dir():
             return CandidateFigures(candidate.number)
         if str(view) not in self._encoders:
