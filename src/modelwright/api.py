@@ -188,6 +188,67 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     return Run(folder, record)
 
 
+def resume(
+    run: str | None = None,
+    *,
+    home: str | Path = ".modelwright",
+    data: Any = None,
+    store: str | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    started: float | None = None,
+) -> Run:
+    """Go on with a run that was killed, or that failed, from its finished trials.
+
+    Parameters
+    ----------
+    run : str, optional
+        Its identifier; by default the only run that can be resumed.
+    home : str or Path, default=".modelwright"
+        Folder that holds the runs.
+    data : str, Path or table, optional
+        The rows, where they are no longer where the run read them, or were in memory and too large to be kept.
+    store : str, optional
+        URL of the database, where it holds a password.
+    on_event : callable, optional
+        Receives progress (`modelwright.events`).
+    started : float, optional
+        When the time that is left began, on the ``time.monotonic`` clock; now by default.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such run, or several and none is named; if it is finished.
+    DataError
+        If the rows are not those that the run began with.
+    StorageError
+        If another process works on it.
+    """
+    started = time.monotonic() if started is None else started
+    from modelwright.reports.report import render
+    from modelwright.runs.run import Run
+    from modelwright.store.folders import only_unfinished
+    from modelwright.training.flow import resume as run_flow
+
+    chosen = run or only_unfinished(Path(home)).run
+    stop = threading.Event()
+    with _first_interrupt_stops(stop):
+        record, folder = run_flow(
+            chosen,
+            Path(home),
+            started=started,
+            emit=on_event or ignore,
+            stop=stop,
+            render=render,
+            data=data,
+            store=store,
+        )
+    return Run(folder, record)
+
+
 def audit_table(
     data: Any,
     *,

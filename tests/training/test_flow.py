@@ -19,6 +19,7 @@ from modelwright.artifacts.bundle import verify_bundle
 from modelwright.errors import DataError, InvalidInputError, SpecError
 from modelwright.events import Event, StepStarted, TrialFinished
 from modelwright.runs.run import Run
+from modelwright.store.folders import unfinished
 
 FILES = {
     "run.json", "plan.json", "partition.parquet", "trials.parquet", "curves.parquet", "findings.json", "evaluation.json",
@@ -222,10 +223,12 @@ def test_interrupt_finishes_with_what_is_there_and_twice_leaves(tmp_path: Path, 
     for _ in range(presses):
         os.kill(process.pid, signal.SIGINT)
         time.sleep(0.2)
-    process.communicate(timeout=90)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == code
     assert len(list(tmp_path.glob("runs/*/report.html"))) == (presses == 1)
-    assert not list(tmp_path.glob("tmp/*"))
+    left = [each.run for each in unfinished(tmp_path)]
+    assert len(left) == presses - 1
+    assert all(f"modelwright resume {run}" in said for run in left)
 
 
 def _wait_for(found, seconds: float = 60):  # type: ignore[no-untyped-def]
@@ -252,7 +255,7 @@ def test_evaluation_table_of_one_class_is_refused_before_training(churn: pl.Data
         modelwright.train(churn, target="Churn", evaluation=outside, trials=1, home=tmp_path)
 
 
-def test_killed_run_shows_nothing_and_the_next_sweeps_it(churn: pl.DataFrame, tmp_path: Path) -> None:
+def test_killed_run_shows_nothing_and_waits_to_be_resumed(churn: pl.DataFrame, tmp_path: Path) -> None:
     rows = tmp_path / "rows.parquet"
     churn.write_parquet(rows)
     words = ["train", str(rows), "--target", "Churn", "--budget", "10m", "--home", str(tmp_path / "home")]
@@ -263,7 +266,9 @@ def test_killed_run_shows_nothing_and_the_next_sweeps_it(churn: pl.DataFrame, tm
     assert not list(tmp_path.glob("home/runs/*"))
     run = modelwright.train(churn, target="Churn", trials=1, algorithms=["linear"], home=tmp_path / "home")
     assert list(tmp_path.glob("home/runs/*")) == [run.folder]
-    assert not list(tmp_path.glob("home/tmp/*"))
+    [left] = unfinished(tmp_path / "home")
+    assert not left.alive
+    assert left.n_trials > 0
 
 
 def test_stations_that_go_on_are_learned_from_and_patients_who_do_not_are_not(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def report_failure(error: BaseException, *, as_json: bool = False, stream: TextI
     if os.environ.get(DEBUG_VARIABLE, "") not in ("", "0"):
         traceback.print_exception(error, file=stream)
     told = translated(error)
-    first, *rest = failure_lines(told)
+    first, *rest = [*failure_lines(told), *_notes(error)]
     if stream.isatty() and not os.environ.get("NO_COLOR"):
         first = f"\033[1;31merror:\033[0m{first.removeprefix('error:')}"
     print("\n".join([first, *rest]), file=stream)
@@ -83,3 +83,14 @@ def report_failure(error: BaseException, *, as_json: bool = False, stream: TextI
         line = {"type": "Error", "what": told.what, "where": told.where, "mend": told.mend, "exit_code": told.exit_code}
         print(json.dumps(line, ensure_ascii=False), flush=True)
     return told.exit_code
+
+
+def report_notes(error: BaseException, *, stream: TextIO | None = None) -> None:
+    """Write what an interrupted command leaves to say, such as how to go on."""
+    for line in _notes(error):
+        print(line.strip(), file=stream or sys.stderr)
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was added to the error on its way, a line each."""
+    return [f"  next: {note}" for note in getattr(error, "__notes__", [])]

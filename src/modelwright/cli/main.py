@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli import looking
-from modelwright.cli.failure import INTERRUPTED, report_failure, usage_error
+from modelwright.cli import looking, resuming
+from modelwright.cli.failure import INTERRUPTED, report_failure, report_notes, usage_error
 from modelwright.cli.options import (
     console,
     features_of,
@@ -295,6 +295,7 @@ def _version_and_leave(wanted: bool) -> None:
 
 
 looking.register(app)
+resuming.register(app)
 
 
 @app.callback()
@@ -327,7 +328,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(args=given, prog_name="modelwright", standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
+        report_notes(error)
         code = INTERRUPTED
     except typer.TyperException as error:
         code = report_failure(usage_error(error), as_json="--json" in given)

@@ -123,6 +123,22 @@ def expression(definition: Definition) -> pl.Expr:
     return found.alias(definition.name)
 
 
+def to_plain(given: Any) -> Any:
+    """What the user gave for one column as a value that JSON can hold."""
+    return {"polars": json.dumps(_tree(given))} if isinstance(given, pl.Expr) else given
+
+
+def from_plain(value: Any) -> Any:
+    """The inverse of `to_plain`.
+
+    Raises
+    ------
+    SpecError
+        If the expression does more than look at one row.
+    """
+    return _from_json(value["polars"], "features") if isinstance(value, dict) else value
+
+
 def _read(name: str, given: Any, where: str) -> Definition:
     """What the user gave, as plain text."""
     if isinstance(given, str):

@@ -1,7 +1,7 @@
 """Local worker processes: as many fits at once as there are workers, one thread each.
 
 A worker that dies, overruns its limit or is cut off by the deadline costs its own job only; a fresh one takes
-its place.
+its place. With a journal, what was answered before is not done again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 import msgspec
 
+from modelwright.errors import StorageError
 from modelwright.search.jobs import Done, Fit, Job
+from modelwright.search.journal import Journal
 
 #: A fit that honours its time limit needs some more seconds to save and predict before it counts as stuck.
 GRACE_S = 5.0
@@ -41,11 +43,25 @@ class Executor:
         File that receives what the workers and their libraries print.
     stop : threading.Event
         When set, running jobs are ended and no new one starts.
+    journal : Journal, optional
+        Of the run that the jobs belong to.
+    lock : int, optional
+        Descriptor that workers inherit: the lock on a run folder lasts as long as any of those who write there.
     """
 
-    def __init__(self, n_workers: int, log: Path, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        n_workers: int,
+        log: Path,
+        stop: threading.Event,
+        *,
+        journal: Journal | None = None,
+        lock: int | None = None,
+    ) -> None:
         self.n_workers = n_workers
         self.stop = stop
+        self._journal = journal
+        self._kept_open = () if lock is None else (lock,)
         self._log = log.open("ab")
         self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
         self._workers = [self._start() for _ in range(n_workers)]
@@ -70,7 +86,7 @@ class Executor:
             all of them are answered with ``ended="deadline"``.
         """
         waiting = enumerate(jobs)
-        running: dict[_Worker, tuple[int, Job]] = {}
+        running: dict[_Worker, tuple[int, Job, Job]] = {}
         exhausted = False
         while running or not exhausted:
             reason = (
@@ -80,21 +96,23 @@ class Executor:
                 # What has just ended still counts.
                 for worker, line in self._collect():
                     if worker in running and line:
-                        yield running.pop(worker)[0], msgspec.json.decode(line, type=Done)
+                        yield self._answer(running.pop(worker), msgspec.json.decode(line, type=Done))
                 for worker in running:
                     self._replace(worker)
-                for position, _ in [*running.values(), *waiting]:
+                for position, *_ in running.values():
                     yield position, Done(error=f"ended by the {reason}", ended=reason)
-                return
+                for position, job in waiting:
+                    yield position, self._known(job) or Done(error=f"ended by the {reason}", ended=reason)
+                break
             for worker in self._workers:
-                if worker in running or exhausted:
-                    continue
-                following = next(waiting, None)
-                if following is None:
-                    exhausted = True
-                    continue
-                running[worker] = following
-                worker.send(_in_time(following[1], deadline))
+                while worker not in running and not exhausted:
+                    following = next(waiting, None)
+                    if following is None:
+                        exhausted = True
+                    elif (known := self._known(following[1])) is not None:
+                        yield following[0], known
+                    else:
+                        running[worker] = self._send(worker, *following, deadline)
             if not running:
                 continue
             for worker, line in self._collect():
@@ -102,22 +120,41 @@ class Executor:
                     if worker in self._workers:  # it died while idle
                         self._replace(worker)
                     continue
-                position, _ = running.pop(worker)
                 if line:
-                    yield position, msgspec.json.decode(line, type=Done)
+                    yield self._answer(running.pop(worker), msgspec.json.decode(line, type=Done))
                 else:
                     reason = worker.how_it_ended()
                     self._replace(worker)
-                    yield position, Done(error=f"the worker process died ({reason})", ended="died")
-            for worker, (position, job) in list(running.items()):
-                if (
-                    isinstance(job, Fit)
-                    and job.time_limit_s is not None
-                    and worker.busy_s() > job.time_limit_s * 1.25 + GRACE_S
-                ):
+                    yield running.pop(worker)[0], Done(error=f"the worker process died ({reason})", ended="died")
+            for worker, task in list(running.items()):
+                limit = task[1].time_limit_s if isinstance(task[1], Fit) else None
+                if limit is not None and worker.busy_s() > limit * 1.25 + GRACE_S:
                     del running[worker]
                     self._replace(worker)
-                    yield position, Done(error=f"exceeded its time limit of {job.time_limit_s:.0f} s", ended="limit")
+                    yield self._answer(task, Done(error=f"exceeded its time limit of {limit:.0f} s", ended="limit"))
+        if self._journal is not None:
+            self._journal.sync()
+
+    def unused(self) -> list[Fit]:
+        """Validated fits of the journal that this process has not asked for."""
+        return [] if self._journal is None else self._journal.unused()
+
+    def _known(self, job: Job) -> Done | None:
+        return None if self._journal is None else self._journal.answer(job)
+
+    def _send(self, worker: _Worker, position: int, job: Job, deadline: float | None) -> tuple[int, Job, Job]:
+        sent = _in_time(job if self._journal is None else self._journal.begin(job), deadline)
+        worker.send(sent)
+        return position, job, sent
+
+    def _answer(self, task: tuple[int, Job, Job], done: Done) -> tuple[int, Done]:
+        """Enter an answer before anybody hears of it."""
+        position, job, sent = task
+        if done.ended == "disk":
+            raise StorageError("The disk is full.", where=job.out, mend="Free space, or give another --home.")
+        if self._journal is not None:
+            self._journal.end(job, sent, done)
+        return position, done
 
     def _collect(self) -> list[tuple[_Worker, bytes]]:
         try:
@@ -126,7 +163,7 @@ class Executor:
             return []
 
     def _start(self) -> _Worker:
-        return _Worker(self._log, self._answers)
+        return _Worker(self._log, self._answers, self._kept_open)
 
     def _replace(self, worker: _Worker) -> None:
         worker.kill()
@@ -144,7 +181,7 @@ def _in_time(job: Job, deadline: float | None) -> Job:
 class _Worker:
     """A subprocess and the thread that reads its answers."""
 
-    def __init__(self, log: IO[bytes], answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
+    def __init__(self, log: IO[bytes], answers: queue.Queue[tuple[_Worker, bytes]], kept_open: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "modelwright.search.worker"],
             stdin=subprocess.PIPE,
@@ -152,6 +189,7 @@ class _Worker:
             stderr=log,
             env={**os.environ, **ONE_THREAD},
             start_new_session=True,  # Ctrl-C at the terminal reaches the parent only
+            pass_fds=tuple(kept_open),
         )
         self._since = time.monotonic()
         threading.Thread(target=self._read, args=(answers,), daemon=True).start()

@@ -12,9 +12,9 @@ from modelwright.tables.schema import Task
 class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
     """Fit an encoder on some rows of the training table and write the encoded view.
 
-    ``out`` receives ``encoder/``, ``train/`` and, with ``validation_rows``, ``valid/``; beside the matrices lie
-    ``y_train.npy``, ``y_valid.npy`` and the weights. Row files are ``.npy`` arrays of row positions. With ``generated``
-    the encoder also makes new features, chosen by the training rows of the view.
+    ``out``, which appears whole or not at all, receives ``encoder/``, ``train/`` and, with ``validation_rows``, ``valid/``;
+    beside the matrices lie ``y_train.npy``, ``y_valid.npy`` and the weights. Row files are ``.npy`` arrays of row positions.
+    With ``generated`` the encoder also makes new features, chosen by the training rows of the view.
     """
 
     table: str
@@ -33,7 +33,7 @@ class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
 class Fit(msgspec.Struct, frozen=True, tag="fit"):
     """Fit one learner on a view; score it on the view's validation rows if there are any.
 
-    ``out`` receives ``model/`` (what the learner saves) and ``valid_pred.npy``.
+    ``out``, which appears whole or not at all, receives ``model/`` (what the learner saves) and ``valid_pred.npy``.
     """
 
     view: str
@@ -71,5 +71,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     curve_training: list[float] = []
     curve_validation: list[float] = []
     notes: list[str] = []
-    #: Ended from outside: "deadline", "stop", "limit" or "died"; or never begun: "memory".
+    #: Ended from outside: "deadline", "stop", "limit", "died" or "disk" (full); or never begun: "memory".
     ended: str = ""
+    #: SHA-256 of every file below ``out``.
+    outputs: dict[str, str] = {}

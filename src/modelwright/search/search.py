@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from modelwright.events import Emit, TrialFinished
 from modelwright.search import budget as shares
@@ -120,6 +123,28 @@ class Search(Board):
         else:
             for candidate in candidates:
                 candidate.unavailable = NOTHING_GENERATED
+
+    def recall(self) -> None:
+        """Count what a killed process had finished, with a clock: it went its own way, which time does not let us repeat.
+
+        Without a clock every generation asks for the same fits again, and nothing is left to recall.
+        """
+        by_content = {_content(c.algorithm, c.params, c.generated): c for c in self.candidates}
+        work: list[Work] = []
+        for job in self.executor.unused():
+            name = Path(job.view).name
+            generated, view = name.endswith("-generated"), name.removesuffix("-generated")
+            fold = None if view == "probe" else int(view.removeprefix("fold"))
+            if fold is not None and fold >= len(self.problem.folds):
+                continue
+            content = _content(job.algorithm, job.params, generated)
+            if content not in by_content:
+                by_content[content] = self.add(job.algorithm, job.params, "tune", generated=generated)
+                by_content[content].proposed = True
+            by_content[content].unavailable = ""
+            work.append((by_content[content], fold))
+        if work:
+            self._run(work, self.search_deadline())
 
     def rescue(self) -> None:
         """Where the time ended before any candidate was fitted, fit the cheapest into what is left for the final fit."""
@@ -412,3 +437,7 @@ class Search(Board):
                 time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
             )
         )
+
+
+def _content(algorithm: str, params: dict[str, Any], generated: bool) -> bytes:
+    return msgspec.json.encode([algorithm, params, generated], order="deterministic")

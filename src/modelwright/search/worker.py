@@ -8,11 +8,13 @@ It ends itself when its standard input closes, so that a killed parent leaves no
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import importlib
 import os
 import queue
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -28,6 +30,10 @@ import numpy as np
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Curve, Learner, Validation
 from modelwright.search.jobs import Done, Fit, Job, Prepare
+from modelwright.search.journal import digests
+
+#: Bytes free from which a disk does not count as full.
+_SOME_SPACE = 1 << 16
 
 
 def main() -> None:
@@ -43,14 +49,39 @@ def main() -> None:
     while True:
         job = decoder.decode(inbox.get())
         _reset_peak_memory()
-        try:
-            done = prepare(job) if isinstance(job, Prepare) else fit(job)
-        except MemoryError:
-            done = Done(error="out of memory", detail=traceback.format_exc())
-        except Exception as error:  # a failing trial is recorded and the search goes on
-            done = Done(error=_one_line(error), detail=traceback.format_exc())
+        done = _whole(job)
         answers.write(msgspec.json.encode(msgspec.structs.replace(done, peak_memory_mb=_peak_memory_mb())) + b"\n")
         _give_memory_back()
+
+
+def _whole(job: Job) -> Done:
+    """Do a job beside its place and rename its outputs in, so that they are there whole or not at all."""
+    out = Path(job.out)
+    part = out.with_name(f"{out.name}.part{os.getpid()}")
+    beside = msgspec.structs.replace(job, out=str(part))
+    try:
+        done = prepare(beside) if isinstance(beside, Prepare) else fit(beside)
+        if _is_full(part):  # not every library says so when a write fails
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done = msgspec.structs.replace(done, outputs=digests(part))
+        if out.exists():
+            shutil.rmtree(out)
+        os.rename(part, out)
+        return done
+    except MemoryError:
+        return Done(error="out of memory", detail=traceback.format_exc())
+    except Exception as error:  # a failing trial is recorded and the search goes on
+        no_space = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        ended = "disk" if no_space or _is_full(part) else ""
+        return Done(error=_one_line(error), detail=traceback.format_exc(), ended=ended)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _is_full(path: Path) -> bool:
+    """Whether the disk that a path is to lie on has no space left."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    return shutil.disk_usage(there).free < _SOME_SPACE
 
 
 def _listen(inbox: queue.Queue[bytes]) -> None:

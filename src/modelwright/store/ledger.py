@@ -10,6 +10,11 @@
 
 The transaction begins before the rows can be read and commits after the line is entered. Whoever is killed or fails in
 between leaves nothing behind, and whoever opens the same rows meanwhile waits.
+
+A run that is resumed may have been killed after its line was committed. Its opening then stands where that line stands in
+the chain (``again``), and the entry that the same model makes there is the same line, hash and all: it is counted already,
+and not a second time. Any difference (another prediction, another score) makes another line, which is not written there;
+the rows are then opened anew, and that is another look.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -57,6 +62,8 @@ class Opening(Permit):
         Two-sided level of the paired interval of the gain that decides whether the model is a new best.
     best : Best or None
         The best shown so far in this metric, else the latest best in another one; None if there is none of this kind.
+    counted : bool
+        Whether the look that was entered is in the ledger, once the opening has ended.
     """
 
     def __init__(self, about: SealedRows, chain: _Chain, best: Best | None, fields: dict[str, str]) -> None:
@@ -65,6 +72,7 @@ class Opening(Permit):
         self.level = corrected_level(self.count)
         self.step_level = step_level(self.count)
         self.best = best
+        self.counted = False
         self._about, self._chain, self._fields = about, chain, fields
         self._entered: tuple[Line, Entry] | None = None
 
@@ -160,7 +168,7 @@ class Ledger:
 
     @contextmanager
     def opening(
-        self, about: SealedRows, *, run: str, purpose: str, at: str, by: str, metric: str, kind: str
+        self, about: SealedRows, *, run: str, purpose: str, at: str, by: str, metric: str, kind: str, again: bool = False
     ) -> Iterator[Opening]:
         """Open sealed rows; the line is written in the same transaction, or the look did not happen.
 
@@ -172,6 +180,9 @@ class Ledger:
         metric : str
         kind : str
             What predictions must have in common to be compared: the task and the labels of the classes.
+        again : bool, default=False
+            Whether the run may have entered its look before it was killed. If there is a line of this run, the opening
+            stands in its place; it is ``counted`` afterwards if what was entered is that very line.
 
         Raises
         ------
@@ -191,7 +202,13 @@ class Ledger:
             fields = {
                 "run": plain_text(run), "purpose": purpose, "at": plain_text(at), "by_whom": plain_text(by), "metric": metric,
             }  # fmt: skip
-            opening = Opening(about, chain, _best(connection, about.identity, metric, kind), fields)
+            lines = _lines(connection, about.identity) if again else []
+            before = next((line for line in reversed(lines) if line.run == fields["run"]), None)
+            if before is not None:
+                chain = replace(chain, count=before.count - 1, head=before.previous)
+                fields |= {"purpose": before.purpose, "at": before.at, "by_whom": before.by_whom}
+            best = _best(connection, about.identity, metric, kind, below=chain.count + 1)
+            opening = Opening(about, chain, best, fields)
             try:
                 yield opening
             finally:
@@ -200,7 +217,9 @@ class Ledger:
                 raise StorageError(
                     "The opening ended without an entry.", where=fields["run"], mend="Nothing was counted; show nothing of it."
                 )
-            _write(connection, *opening._entered, kind)
+            if before is None:
+                _write(connection, *opening._entered, kind)
+            opening.counted = before in (None, opening._entered[0])
 
     def lines(self, vault: str) -> list[Line]:
         """All lines of a vault, oldest first; reading them is no look, but they hold raw scores.
@@ -341,12 +360,14 @@ def _check_reserve(connection: sa.Connection, about: SealedRows) -> None:
         )
 
 
-def _best(connection: sa.Connection, vault: str, metric: str, kind: str) -> Best | None:
-    """The latest best of this kind, in this metric if there is one."""
+def _best(connection: sa.Connection, vault: str, metric: str, kind: str, *, below: int) -> Best | None:
+    """The latest best of this kind before a look, in this metric if there is one."""
     import sqlalchemy as sa
 
     columns = ("run", "count", "metric", "score", "low", "high", "corrected_low", "corrected_high", "shape", "predictions")
-    wanted = _select("best", *columns, "threshold").where(sa.column("vault") == vault, sa.column("kind") == plain_text(kind))
+    wanted = _select("best", *columns, "threshold").where(
+        sa.column("vault") == vault, sa.column("kind") == plain_text(kind), sa.column("count") < below
+    )
     in_metric = sa.case((sa.column("metric") == metric, 0), else_=1)
     row = connection.execute(wanted.order_by(in_metric, sa.column("count").desc()).limit(1)).mappings().first()
     if row is None:

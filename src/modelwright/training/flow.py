@@ -20,6 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -30,8 +31,8 @@ from modelwright.artifacts.reading import read_out
 from modelwright.audit.finding import Finding
 from modelwright.ensembles.limits import ModelLimits
 from modelwright.ensembles.threshold import check_decisions
-from modelwright.errors import StorageError
-from modelwright.events import Emit, Finished
+from modelwright.errors import ModelwrightError, StorageError
+from modelwright.events import Emit, Finished, Noted
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
@@ -44,7 +45,6 @@ from modelwright.spec import Spec
 from modelwright.splits.order import time_values
 from modelwright.splits.units import group_units
 from modelwright.store.database import Database
-from modelwright.store.folders import RunFolder, new_run_id
 from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables.schema import Task
 from modelwright.training import naive
@@ -62,6 +62,7 @@ from modelwright.training.opening import Scored, evaluate_sealed
 from modelwright.training.prepare import Facts, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
 from modelwright.training.record import RunRecord
+from modelwright.training.resuming import Attempt, begin, is_full, take_up
 from modelwright.training.searching import search_models
 from modelwright.training.selection import MAX_MEMBERS, Selection, choose_members
 from modelwright.training.within import settle
@@ -103,48 +104,99 @@ def train(
     tuple of RunRecord and Path
         The record, and the published run folder.
     """
-    budget = Budget(spec.budget_s, started)
     _check_names(spec)
-    now = datetime.now(UTC)
-    home = Path(spec.home)
-    folder = RunFolder(home, new_run_id(spec.name or _name_of(spec), now.strftime("%Y%m%d-%H%M%S"), home))
+    return _run(begin(spec, spec.name or _name_of(spec), started=started), emit, stop, render, memory_bytes)
+
+
+def resume(
+    run: str,
+    home: Path,
+    *,
+    started: float,
+    emit: Emit,
+    stop: threading.Event,
+    render: Callable[[RunRecord], str],
+    data: Any = None,
+    store: str | None = None,
+    memory_bytes: float | None = None,
+) -> tuple[RunRecord, Path]:
+    """Go on with a run that was killed, or that failed: the same steps, with the answers that are in its journal.
+
+    Parameters
+    ----------
+    run : str
+        Identifier of the run.
+    home : Path
+        Folder that holds the runs.
+    started, emit, stop, render, memory_bytes
+        As for `train`.
+    data, store
+        As for `resuming.take_up`.
+
+    Returns
+    -------
+    tuple of RunRecord and Path
+        As `train`.
+
+    Raises
+    ------
+    DataError
+        If the rows are not those that the run began with.
+    """
+    attempt = take_up(home, run, started=started, data=data, store=store)
+    n = attempt.journal.n_finished
+    emit(Noted(elapsed_s=attempt.budget.elapsed(), message=f"The run goes on; {n} finished trials are kept."))
+    return _run(attempt, emit, stop, render, memory_bytes)
+
+
+def _run(
+    attempt: Attempt,
+    emit: Emit,
+    stop: threading.Event,
+    render: Callable[[RunRecord], str],
+    memory_bytes: float | None,
+) -> tuple[RunRecord, Path]:
+    """Make and publish a run, or keep what is finished of it."""
+    folder, budget, known = attempt.folder, attempt.budget, attempt.known_table
     ledger = Ledger(budget, emit)
     try:
-        with Executor(available_cpus(), folder.work / "workers.log", stop) as executor:
-            scan = large_scan(spec, memory_bytes)
-            large = None if scan is None else LargeRun(spec, scan)
-            record = _train(spec, folder, budget, ledger, executor, now, large)
-        with ledger.step("package", "writing the report"):
-            write_run(record, folder.draft, render)
-        published = folder.publish()
-    except OSError as error:
-        folder.discard()
-        if error.errno is None:
-            raise
-        raise StorageError(
-            f"{error.strerror}.", where=str(error.filename or home), mend="Free space, or give another --home."
-        ) from error
-    except BaseException:
-        folder.discard()
+        try:
+            log = folder.work / "workers.log"
+            with Executor(available_cpus(), log, stop, journal=attempt.journal, lock=folder.lock) as executor:
+                # What the free memory decided the first time is held.
+                large = None
+                if known is None or known.large:
+                    scan = large_scan(attempt.spec, memory_bytes if known is None else 0.0)
+                    large = None if scan is None else LargeRun(attempt.spec, scan, known)
+                record = _train(attempt, ledger, executor, large)
+            with ledger.step("package", "writing the report"):
+                write_run(record, folder.draft, render)
+            published = folder.publish()
+        except Exception as error:
+            system = isinstance(error, OSError) and error.errno is not None
+            if isinstance(error, ModelwrightError) or not (system or is_full(error)):
+                raise
+            raise StorageError(
+                f"{getattr(error, 'strerror', None) or 'No space left on the disk'}.",
+                where=str(getattr(error, "filename", None) or attempt.spec.home),
+                mend="Free space, or give another --home.",
+            ) from error
+    except BaseException as error:
+        attempt.end(error)
         raise
+    attempt.journal.close()
     emit(Finished(elapsed_s=budget.elapsed(), run=record.id, folder=str(published)))
     return record, published
 
 
-def _train(
-    spec: Spec,
-    folder: RunFolder,
-    budget: Budget,
-    ledger: Ledger,
-    executor: Executor,
-    now: datetime,
-    large: LargeRun | None,
-) -> RunRecord:
+def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun | None) -> RunRecord:
+    spec, folder, budget = attempt.spec, attempt.folder, attempt.budget
     vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
     seal = partial(_seal, spec) if large is None else large.seal
-    table, training, findings = seal(folder.draft / "vault", vaults, budget, ledger)
+    table, training, findings = seal(folder.draft / "vault", vaults, budget, ledger, attempt.check_table)
+    attempt.journal.read(table.fingerprint, large=large is not None, most_rows=None if large is None else large.most_rows)
     # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening.
-    name, spec = spec.name or _name_of(spec), spec.without_tables()
+    name, spec = spec.name or _name_of(spec), attempt.plain
     metric = _metric(spec, table.task)
     with ledger.step("search", "baselines, portfolio, tuning, validation"):
         copies = copies_among(training, spec.budget_s)
@@ -231,6 +283,7 @@ def _train(
                 task=table.task,
                 classes=table.classes,
                 seed=spec.seed,
+                again=bool(attempt.resumed),
             )
             evaluation = with_validation_plots(msgspec.structs.replace(shown, look=look), training, selection, model)
         compared = standings(training, selection, metric, groups, when, spec.seed)
@@ -245,7 +298,7 @@ def _train(
             spec=spec,
             run=folder.run,
             name=name,
-            created=now.isoformat(timespec="seconds"),
+            created=attempt.created.isoformat(timespec="seconds"),
             table=table,
             training=training,
             search=search,
@@ -262,15 +315,20 @@ def _train(
             figures=figures,
             readable=read_out(model, folder.draft / "model"),
         )
+    record = msgspec.structs.replace(record, resumed=attempt.resumed, wall_s=round(record.wall_s + attempt.earlier_s, 3))
     return record if large is None else large.recorded(record)
 
 
 def _seal(
-    spec: Spec, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger
+    spec: Spec, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger, check: Callable[[str], None]
 ) -> tuple[Facts, Training, list[Finding]]:
-    """Read, split and audit; the rows to be sealed leave this function in the vault only."""
+    """Read, split and audit; the rows to be sealed leave this function in the vault only.
+
+    ``check`` refuses the fingerprint of rows that are not those of the run.
+    """
     with ledger.step("read", "reading the table"):
         source = read_source(spec)
+        check(source.fingerprint)
         check_decisions(spec.cost, spec.floor, source.task)
         check_grids(spec.hyperparams, source.task)
         _metric(spec, source.task)

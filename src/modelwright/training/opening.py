@@ -65,6 +65,7 @@ def evaluate_sealed(
     task: str,
     classes: Sequence[Any],
     seed: int,
+    again: bool = False,
 ) -> tuple[Evaluation, Look]:
     """Open sealed rows once, score a model on them, and return what may be shown.
 
@@ -81,6 +82,9 @@ def evaluate_sealed(
     classes : sequence
         Labels of the classes by number.
     seed : int
+    again : bool, default=False
+        Whether the run was resumed. Killed before the line was committed, it has not looked; killed after that, the same
+        model enters the same line once more, which is not counted again, and another one is another look.
 
     Returns
     -------
@@ -95,22 +99,29 @@ def evaluate_sealed(
         Without a purpose, or for a reserve before its time.
     """
     kind = hashlib.sha256(json.dumps([task, [str(label) for label in classes]]).encode()).hexdigest()
-    with ledger.opening(vault.about, run=run, purpose=purpose, at=at, by=_user(), metric=metric.name, kind=kind) as opening:
-        scored = score(vault.rows(opening))
-        against = _against(opening, scored, metric, seed)
-        look = opening.enter(
-            scored.evaluation.score,
-            corrected=_corrected(
-                scored, scored.evaluation.score, scored.prediction, scored.threshold, metric, opening.level, seed
-            ),
-            predictions=scored.prediction,
-            gain=None if against is None else _gain(scored, against, metric, opening.count, seed),
-            against=against,
-            threshold=scored.threshold,
-            beats_baseline=_beats(scored.evaluation.comparison, opening.level if opening.count > 1 else 0.95),
-            bounded=bool(np.isfinite(bounds(metric)).all()),
-        )
-    return shown(scored.evaluation, look), look
+    fields = {"run": run, "purpose": purpose, "at": at, "by": _user(), "metric": metric.name, "kind": kind}
+    while True:
+        with ledger.opening(vault.about, **fields, again=again) as opening:
+            scored = score(vault.rows(opening))
+            look = _enter(opening, scored, metric, seed)
+        if opening.counted:
+            return shown(scored.evaluation, look), look
+        again = False  # the model is not the one that looked: an opening of its own
+
+
+def _enter(opening: Opening, scored: Scored, metric: Metric, seed: int) -> Look:
+    against = _against(opening, scored, metric, seed)
+    score = scored.evaluation.score
+    return opening.enter(
+        score,
+        corrected=_corrected(scored, score, scored.prediction, scored.threshold, metric, opening.level, seed),
+        predictions=scored.prediction,
+        gain=None if against is None else _gain(scored, against, metric, opening.count, seed),
+        against=against,
+        threshold=scored.threshold,
+        beats_baseline=_beats(scored.evaluation.comparison, opening.level if opening.count > 1 else 0.95),
+        bounded=bool(np.isfinite(bounds(metric)).all()),
+    )
 
 
 def shown(evaluation: Evaluation, look: Look) -> Evaluation:

@@ -206,3 +206,5 @@ class RunRecord(msgspec.Struct, frozen=True):
     format_version: int = FORMAT_VERSION
     #: Columns of the table and of the user that were learned from or left out; None in records of before there was one.
     feature_set: FeatureSet | None = None
+    #: When the run was taken up again after it was killed or had failed; the record is that of an uninterrupted one otherwise.
+    resumed: list[str] = []

@@ -114,6 +114,8 @@ def search_models(
         ledger.note(f"Candidates are compared on {len(probe.training):,} of {n:,} training rows, the best then on all.")
     entries = _entries(spec, table.task, training, K, len(probe.training))
     search.probe(registry.names(table.task, baseline=True), entries)
+    if budget.total_s is not None:
+        search.recall()
     search.climb()
     search.race()
     for _ in range(MAX_ROUNDS):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ from modelwright.learners import registry
 from modelwright.learners.streamed import streams
 from modelwright.search.budget import Budget
 from modelwright.search.executor import Executor
+from modelwright.search.journal import TableRead
 from modelwright.spec import Spec
 from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables.scan import Scan
@@ -48,22 +51,33 @@ class LargeRun:
     spec : Spec
     scan : Scan
         From `source.large_scan`.
+    known : TableRead, optional
+        The table as a killed process read it: the same rows are read again, whatever the clock would say now.
     """
 
-    def __init__(self, spec: Spec, scan: Scan) -> None:
+    def __init__(self, spec: Spec, scan: Scan, known: TableRead | None = None) -> None:
         self._spec = spec
         self._scan = scan
+        self._known = known
+        #: Rows that are read at most, where the budget does not suffice for all.
+        self.most_rows: int | None = None
         self._large: Large | None = None
         self._n_threads = available_cpus()
 
-    def seal(self, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger) -> tuple[Facts, Training, list[Finding]]:
+    def seal(
+        self, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger, check: Callable[[str], None]
+    ) -> tuple[Facts, Training, list[Finding]]:
         """Read in batches, seal, type and audit; as the flow does for a table in memory."""
         with ledger.step("read", "reading the table in batches"):
             scan = self._scan
-            if budget.total_s is not None:
+            if self._known is not None:
+                scan = replace(scan, most_rows=self._known.most_rows)
+            elif budget.total_s is not None:
                 scan = in_time(scan, _READING_SHARE * budget.left())
+            self.most_rows = scan.most_rows
             prepared = prepare_large(self._spec, scan, folder, **_sizes(budget))
             facts = prepared.facts
+            check(facts.fingerprint)
             if scan.most_rows is not None:
                 ledger.note(
                     f"Only the first {scan.most_rows:,} of about {self._scan.estimated_rows():,} rows are used: reading all of"
