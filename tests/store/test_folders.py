@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from modelwright.errors import InvalidInputError, StorageError
-from modelwright.store.folders import RunFolder, find_run, new_run_id
+from modelwright.search.jobs import Done, Fit
+from modelwright.search.journal import Answered, Began
+from modelwright.store.folders import RunFolder, find_run, new_run_id, only_unfinished, unfinished
 
 
 def test_nothing_is_visible_before_publishing(tmp_path: Path) -> None:
@@ -67,3 +72,94 @@ def test_next_run_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["alive"]
     RunFolder(tmp_path, "another")
     assert alive.draft.is_dir()
+
+
+def killed(home: Path, run: str, *, trials: int = 1, age_days: float = 0.0) -> None:
+    """What a killed run with so many finished trials leaves."""
+    asked = msgspec.json.encode({"run": run, "created": f"2026-01-01T00:00:{len(run):02}+00:00"})
+    folder = RunFolder(home, run, asked)
+    fits = [Fit("views/probe", "fits/0", "linear", {"alpha": k}, "binary", 2, "roc_auc", 0) for k in range(trials)]
+    lines = [Began(0.0), *(Answered(1.0, str(k), "place", fit, Done()) for k, fit in enumerate(fits))]
+    folder.journal.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    (folder.draft / "run.json").write_text("half")
+    os.utime(folder.journal, (time.time() - age_days * 86_400,) * 2)
+    folder.leave()
+
+
+def test_killed_runs_wait_to_be_resumed_the_latest_five_for_two_weeks(tmp_path: Path) -> None:
+    killed(tmp_path, "nothing", trials=0)
+    killed(tmp_path, "old", age_days=15)
+    for k in range(7):
+        killed(tmp_path, f"run{k}", age_days=7 - k)
+    alive = RunFolder(tmp_path, "alive", msgspec.json.encode({"run": "alive", "created": "2026-01-02"}))
+    left = unfinished(tmp_path)
+    assert [(each.run, each.alive, each.n_trials) for each in left] == [
+        *((f"run{k}", False, 1) for k in range(2, 7)),
+        ("alive", True, 0),
+    ]
+    assert not list(tmp_path.rglob("run.json")), "what was half made is not kept"
+    alive.discard()
+
+
+def test_a_run_is_resumed_by_one_process_at_a_time_and_only_while_it_is_unfinished(tmp_path: Path) -> None:
+    killed(tmp_path, "a")
+    assert only_unfinished(tmp_path).run == "a"
+    folder = RunFolder.resumed(tmp_path, "a")
+    lines = [
+        "import pathlib",
+        "from modelwright.store.folders import RunFolder",
+        f"RunFolder.resumed(pathlib.Path({str(tmp_path)!r}), 'a')",
+    ]
+    other = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert "Another process works on the run 'a'" in other.stderr
+    with pytest.raises(InvalidInputError, match="no run to resume"):
+        only_unfinished(tmp_path)
+    folder.publish()
+    with pytest.raises(InvalidInputError, match="finished"):
+        RunFolder.resumed(tmp_path, "a")
+    with pytest.raises(InvalidInputError, match="no unfinished run"):
+        RunFolder.resumed(tmp_path, "b")
+    killed(tmp_path, "b")
+    killed(tmp_path, "cc")
+    with pytest.raises(InvalidInputError, match=r"b \(1 finished trials\); cc"):
+        only_unfinished(tmp_path)
+
+
+def test_a_worker_that_outlives_its_run_keeps_the_lock_until_it_ends(tmp_path: Path) -> None:
+    lines = [
+        "import os, pathlib, subprocess, sys",
+        "from modelwright.store.folders import RunFolder",
+        f"folder = RunFolder(pathlib.Path({str(tmp_path)!r}), 'a')",
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1)'], pass_fds=(folder.lock,))",
+        "os.kill(os.getpid(), 9)",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=False)
+    begun = time.monotonic()
+    RunFolder.resumed(tmp_path, "a").discard()
+    assert time.monotonic() - begun > 0.3, "the child was waited for"
+
+
+def test_four_processes_that_begin_runs_at_the_same_moment_get_a_folder_each(tmp_path: Path) -> None:
+    lines = [
+        "import pathlib, time",
+        "from modelwright.store.folders import RunFolder",
+        f"home, go = pathlib.Path({str(tmp_path / 'home')!r}), pathlib.Path({str(tmp_path / 'go')!r})",
+        "print('ready', flush=True)",
+        "while not go.exists(): time.sleep(0.001)",
+        "for k in range(8):",
+        "    folder = RunFolder.new(home, 'same', '20260101-000000', lambda run: b'{}')",
+        "    (folder.draft / 'run.json').write_text(folder.run)",
+        "    print(folder.publish().name)",
+    ]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", "\n".join(lines)], stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    (tmp_path / "go").touch()
+    named = [run for process in processes for run in process.communicate(timeout=60)[0].split()]
+    published = {path.parent.name: path.read_text() for path in tmp_path.glob("home/runs/*/run.json")}
+    assert len(named) == 32
+    assert published == {run: run for run in named}
+    assert not list(tmp_path.glob("home/tmp/*"))

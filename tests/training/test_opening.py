@@ -69,18 +69,19 @@ def scored(task: str, name: str, prediction: np.ndarray) -> Scored:
     return Scored(evaluation, y, prediction)
 
 
-def run(ledger, vault, task, name, quality, seed=1, purpose="test"):
+def run(ledger, vault, task, name, quality, seed=1, purpose="test", run="", at="2026-01-01", again=False):
     return evaluate_sealed(
         ledger,
         vault,
         lambda rows: scored(task, name, predictions(task, quality, seed)) if rows.height == N else pytest.fail("other rows"),
-        run=f"{quality}/{seed}",
+        run=run or f"{quality}/{seed}",
         purpose=purpose,
-        at="2026-01-01",
+        at=at,
         metric=metrics.get(name, task),
         task=task,
         classes=CLASSES[task],
         seed=0,
+        again=again,
     )
 
 
@@ -174,3 +175,21 @@ def test_empty_purpose_is_refused_before_anything_is_read(ledger, vault):
     with pytest.raises(InvalidInputError, match="purpose"):
         run(ledger, vault, "binary", "roc_auc", 0.5, purpose=" ")
     assert ledger.lines(vault.about.identity) == []
+
+
+@pytest.mark.parametrize("later_looks", [0, 1])
+def test_a_resumed_run_whose_look_was_entered_looks_no_second_time(ledger, vault, later_looks):
+    run(ledger, vault, "binary", "roc_auc", 0.6, seed=2)
+    first = run(ledger, vault, "binary", "roc_auc", 0.5, run="killed")
+    for _ in range(later_looks):
+        run(ledger, vault, "binary", "roc_auc", 0.7, seed=3)
+    lines = ledger.lines(vault.about.identity)
+    assert run(ledger, vault, "binary", "roc_auc", 0.5, run="killed", purpose="other", at="later", again=True) == first
+    assert ledger.lines(vault.about.identity) == lines
+    # Another model of the same run is another look.
+    _, other = run(ledger, vault, "binary", "roc_auc", 0.5, seed=9, run="killed", again=True)
+    assert other.count == 3 + later_looks
+    # And a run that was killed before its look looks once.
+    _, late = run(ledger, vault, "binary", "roc_auc", 0.5, run="late", again=True)
+    assert late.count == 4 + later_looks
+    assert ledger.verify(vault.about.identity, [first[1], other, late]) == []

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, TextIO
 
@@ -85,10 +87,14 @@ def report_failure(error: BaseException, *, as_json: bool = False, stream: TextI
     return told.exit_code
 
 
-def report_notes(error: BaseException, *, stream: TextIO | None = None) -> None:
-    """Write what an interrupted command leaves to say, such as how to go on."""
-    for line in _notes(error):
-        print(line.strip(), file=stream or sys.stderr)
+@contextmanager
+def interrupts_told() -> Iterator[None]:
+    """Write what an interrupted command leaves to say, such as how to go on; the parser drops the interrupt itself."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        print("\n".join(["interrupted", *_notes(error)]), file=sys.stderr)
+        raise
 
 
 def _notes(error: BaseException) -> list[str]:

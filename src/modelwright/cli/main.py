@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwright.cli import looking, resuming
-from modelwright.cli.failure import INTERRUPTED, report_failure, report_notes, usage_error
+from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
 from modelwright.cli.options import (
     console,
     features_of,
@@ -151,7 +151,7 @@ def train(
             where="DATA",
             mend=f"Give one: modelwright train rows.csv (or data = in {FILE_NAME}).",
         )
-    with choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
+    with interrupts_told(), choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
         run = train_spec(spec, on_event=progress, started=started)
     _print_result(run.record, run.folder, quiet=quiet, as_json=as_json)
     if spec.strict and any(finding.bars_promotion for finding in run.record.findings):
@@ -328,8 +328,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = app(args=given, prog_name="modelwright", standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        report_notes(error)
+    except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except typer.TyperException as error:
         code = report_failure(usage_error(error), as_json="--json" in given)

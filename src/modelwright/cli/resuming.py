@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from modelwright.cli.failure import interrupts_told
 from modelwright.cli.options import console, program
 
 
@@ -35,7 +36,7 @@ def resume(
     from modelwright.api import resume as go_on
     from modelwright.cli.progress import choose_progress
 
-    with choose_progress(quiet=quiet, as_json=as_json, budget_s=None) as progress:
+    with interrupts_told(), choose_progress(quiet=quiet, as_json=as_json, budget_s=None) as progress:
         finished = go_on(run, home=place, data=data, store=store, on_event=progress, started=started)
     _print_result(finished.record, finished.folder, quiet=quiet, as_json=as_json)
 

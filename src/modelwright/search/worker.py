@@ -79,9 +79,10 @@ def _whole(job: Job) -> Done:
 
 
 def _is_full(path: Path) -> bool:
-    """Whether the disk that a path is to lie on has no space left."""
-    there = next(place for place in (path, *path.parents) if place.exists())
-    return shutil.disk_usage(there).free < _SOME_SPACE
+    """Whether the disk that a path is to lie on has no space left for us."""
+    about = os.statvfs(next(place for place in (path, *path.parents) if place.exists()))
+    blocks = about.f_bfree if os.geteuid() == 0 else about.f_bavail  # some are kept for the system's own user
+    return blocks * about.f_frsize < _SOME_SPACE
 
 
 def _listen(inbox: queue.Queue[bytes]) -> None:
