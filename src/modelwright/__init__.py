@@ -15,18 +15,37 @@ if TYPE_CHECKING:
     from modelwright.api import audit_table, load, open_run, train
     from modelwright.artifacts.model import Model
     from modelwright.errors import ModelwrightError
+    from modelwright.jobs.active import start_run
+    from modelwright.jobs.autolog import autolog
+    from modelwright.jobs.decorated import job
     from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
 
-__all__ = ["Audit", "Model", "ModelwrightError", "Run", "__version__", "audit_table", "load", "open_run", "train"]
+__all__ = [
+    "Audit",
+    "Model",
+    "ModelwrightError",
+    "Run",
+    "__version__",
+    "audit_table",
+    "autolog",
+    "job",
+    "load",
+    "open_run",
+    "start_run",
+    "train",
+]
 
 #: Resolved on first use, so that importing the package loads no learner.
 _HOMES = {
     "train": "modelwright.api",
     "audit_table": "modelwright.api",
     "Audit": "modelwright.runs.audit",
+    "autolog": "modelwright.jobs.autolog",
+    "job": "modelwright.jobs.decorated",
     "load": "modelwright.api",
     "open_run": "modelwright.api",
+    "start_run": "modelwright.jobs.active",
     "Model": "modelwright.artifacts.model",
     "Run": "modelwright.runs.run",
     "ModelwrightError": "modelwright.errors",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from modelwright.artifacts.model import Model
+    from modelwright.jobs.opened import JobRun
     from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
 
@@ -261,8 +262,23 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
     return load_bundle(folder, features=features)
 
 
-def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:
-    """A finished run by folder, identifier or name."""
+def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run | JobRun:
+    """A run by folder, identifier or name: a finished training, or a job of your own code in whatever state."""
+    from modelwright.runs.folder import JOB, RECORD
+    from modelwright.store.folders import find_run
+
+    folder = find_run(reference, Path(home), records=(RECORD, JOB))
+    if not (folder / RECORD).is_file():
+        from modelwright.jobs.opened import JobRun
+
+        return JobRun(folder)
+    from modelwright.runs.run import Run
+
+    return Run(folder)
+
+
+def open_training(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:
+    """Like `open_run`, for trainings only."""
     from modelwright.runs.run import Run
     from modelwright.store.folders import find_run
 

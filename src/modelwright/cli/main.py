@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli import looking
+from modelwright.cli import jobs_commands, looking
 from modelwright.cli.failure import INTERRUPTED, report_failure, usage_error
 from modelwright.cli.options import (
     console,
@@ -248,11 +248,16 @@ def show(
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the summary of a finished run."""
+    """Show the summary of a run."""
     from modelwright.api import open_run
+    from modelwright.cli.jobs_commands import job_json, job_lines
+    from modelwright.jobs.opened import JobRun
     from modelwright.spec import DEFAULT_HOME
 
     found = open_run(run, home=home or DEFAULT_HOME)
+    if isinstance(found, JobRun):
+        typer.echo(job_json(found) if as_json else "\n".join(job_lines(found)))
+        return
     _print_result(found.record, found.folder, quiet=False, as_json=as_json)
 
 
@@ -267,11 +272,11 @@ def replay(
 
     Exit code 1 if a byte differs.
     """
-    from modelwright.api import open_run
+    from modelwright.api import open_training
     from modelwright.cli.render import replay_lines
     from modelwright.spec import DEFAULT_HOME
 
-    replayed = open_run(run, home=home or DEFAULT_HOME).replay(data)
+    replayed = open_training(run, home=home or DEFAULT_HOME).replay(data)
     if as_json:
         import msgspec
 
@@ -295,6 +300,7 @@ def _version_and_leave(wanted: bool) -> None:
 
 
 looking.register(app)
+jobs_commands.register(app)
 
 
 @app.callback()
