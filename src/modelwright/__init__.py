@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.version import __version__
 
 if TYPE_CHECKING:
-    from modelwright.api import audit_table, load, open_run, train
+    from modelwright.api import audit_table, load, open_run, train, tune
     from modelwright.artifacts.model import Model
     from modelwright.errors import ModelwrightError
     from modelwright.jobs.active import start_run
@@ -34,11 +34,13 @@ __all__ = [
     "open_run",
     "start_run",
     "train",
+    "tune",
 ]
 
 #: Resolved on first use, so that importing the package loads no learner.
 _HOMES = {
     "train": "modelwright.api",
+    "tune": "modelwright.api",
     "audit_table": "modelwright.api",
     "Audit": "modelwright.runs.audit",
     "autolog": "modelwright.jobs.autolog",

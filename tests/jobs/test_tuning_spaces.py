@@ -135,7 +135,7 @@ def test_values_are_read(text: Any, values: Any) -> None:
 def test_what_cannot_be_read_is_refused_with_parameter_value_and_mend(text: Any, said: str) -> None:
     with pytest.raises(SpecError, match=said) as refused:
         read_values("lr", text)
-    assert refused.value.where == "--param lr"
+    assert refused.value.where == "param lr"
     assert refused.value.mend
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli import jobs_commands, looking
+from modelwright.cli import jobs_commands, looking, tuning_command
 from modelwright.cli.failure import INTERRUPTED, report_failure, usage_error
 from modelwright.cli.options import (
     console,
@@ -301,6 +301,7 @@ def _version_and_leave(wanted: bool) -> None:
 
 looking.register(app)
 jobs_commands.register(app)
+tuning_command.register(app)
 
 
 @app.callback()

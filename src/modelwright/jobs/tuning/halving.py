@@ -68,10 +68,10 @@ def read_halving(text: str) -> Halving:
     found = re.fullmatch(r"\s*(?:([A-Za-z_][\w.-]*)\s*=)?\s*(\S+?)\s*\.\.\s*(\S+)\s*", text)
     ends = [read_cell(end) for end in found.groups()[1:]] if found else []
     if found is None or not all(type(end) in (int, float) for end in ends):
-        raise SpecError(f"{text!r} is not a range of budgets.", where="--halving", mend=_MEND)
+        raise SpecError(f"{text!r} is not a range of budgets.", where="halving", mend=_MEND)
     low, high = ends
     if low <= 0 or high < FACTOR * low:
-        raise SpecError(f"{text!r} must begin above 0 and reach at least {FACTOR} times as far.", where="--halving", mend=_MEND)
+        raise SpecError(f"{text!r} must begin above 0 and reach at least {FACTOR} times as far.", where="halving", mend=_MEND)
     return Halving(low, high, found[1] or "")
 
 

@@ -111,7 +111,7 @@ class Search:
         #: Trials that ended well without the selected metric.
         self._lacking: set[int] = set()
         #: The trial and the reason with which the search ended, where a rule or failures ended it.
-        self._last: int | None = None
+        self.last: int | None = None
         self._ended: Ended | None = None
         self._running: set[int] = set()
         self._answers: queue.Queue[tuple[int, Outcome | BaseException]] = queue.Queue()
@@ -129,7 +129,7 @@ class Search:
 
     def counted(self) -> list[Trial]:
         """The trials up to the one that ended the search."""
-        return [self.trials[number] for number in sorted(self.trials) if self._last is None or number <= self._last]
+        return [self.trials[number] for number in sorted(self.trials) if self.last is None or number <= self.last]
 
     def _search(self) -> Ended:
         while True:
@@ -274,7 +274,7 @@ class Search:
             elif rule := self._judge.stops(trial):
                 self._ended = Ended("stop", f"“{rule}” came true")
             if self._ended is not None:
-                self._last = trial.number
+                self.last = trial.number
 
     def _too_many_failed(self) -> bool:
         if self.limits.failures is None:
@@ -290,21 +290,21 @@ class Search:
         if trial.number in self._lacking:
             mend = "Select one of these." if trial.metrics else f"Return it from the job: {{{self.selector.metric!r}: 0.3}}."
             raise SpecError(
-                f"The job logs no {self.selector.metric!r}; trial {trial.number} logged {logged}.", where="--select", mend=mend
+                f"The job logs no {self.selector.metric!r}; trial {trial.number} logged {logged}.", where="select", mend=mend
             )
         for rule in self.limits.rules:
             for comparison in rule.rule.comparisons if isinstance(rule.rule, Reached) else ():
                 if comparison.metric not in trial.metrics:
                     raise SpecError(
                         f"The job logs no {comparison.metric!r}; trial {trial.number} logged {logged}.",
-                        where=f"--stop {rule.text!r}",
+                        where=f"stop {rule.text!r}",
                         mend="Compare one of these.",
                     )
         if self._steps is not None and not trial.reported:
             name = self.selector.metric
             raise SpecError(
                 f"The job does not report {name!r} step by step, so it cannot be stopped early.",
-                where="--halving",
+                where="halving",
                 mend=f"Log it with a step: run.log({name}=..., step=...); or halve by a parameter: epochs=1..27.",
             )
 

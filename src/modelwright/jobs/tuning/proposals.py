@@ -73,9 +73,7 @@ def make_proposer(strategy: Strategy, space: Space, *, seed: int, ahead: int) ->
         If its library is not installed.
     """
     if strategy == "list" and space.points is None:
-        raise SpecError(
-            "There are no points to go through.", where="--strategy", mend="Give a file with --points, or use grid."
-        )
+        raise SpecError("There are no points to go through.", where="strategy", mend="Give points, or use grid.")
     if strategy == "grid" or strategy == "list":
         _require_countable(space)
         return Listed(space)
@@ -83,10 +81,10 @@ def make_proposer(strategy: Strategy, space: Space, *, seed: int, ahead: int) ->
         return Drawn(space, seed)
     if space.points is not None:
         raise SpecError(
-            f"{strategy} proposes points of its own, but they are listed.", where="--strategy", mend="Use list or random."
+            f"{strategy} proposes points of its own, but they are listed.", where="strategy", mend="Use list or random."
         )
     if strategy == "cmaes" and space.open and all(isinstance(values, Choice) for values in space.open.values()):
-        raise SpecError("cmaes moves along numbers, and there are choices only.", where="--strategy", mend="Use tpe or random.")
+        raise SpecError("cmaes moves along numbers, and there are choices only.", where="strategy", mend="Use tpe or random.")
     require_sampler(strategy)
     return Sampled(strategy, space, seed=seed, ahead=ahead)
 
@@ -97,7 +95,7 @@ def _require_countable(space: Space) -> None:
             places = [values.draw(place) for place in (0.0, 0.25, 0.5, 0.75, 1.0)]
             raise SpecError(
                 f"A grid needs values that can be counted, and {name} has a range.",
-                where=f"--param {name}",
+                where=f"param {name}",
                 mend=f"Write {','.join(f'{place:.3g}' for place in places)}, or use random or tpe.",
             )
 

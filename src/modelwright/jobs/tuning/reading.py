@@ -60,20 +60,20 @@ def read_space(parameters: Mapping[str, Any], points: Any = None) -> Space:
     if points is None:
         if not read:
             raise SpecError(
-                "There is no parameter to search over.", where="--param", mend="Give one: --param lr='log(1e-4,1e-1)'."
+                "There is no parameter to search over.", where="param", mend="Give one, such as lr='log(1e-4,1e-1)'."
             )
         return Space(read)
     for name, values in read.items():
         if values.size != 1:
             raise SpecError(
                 "Points are listed, so a parameter beside them can have one value only.",
-                where=f"--param {name}",
+                where=f"param {name}",
                 mend=f"Fix it, or give {name} in the points.",
             )
     listed = read_points(points)
     for name in read:
         if any(name in point for point in listed):
-            raise SpecError(f"{name!r} stands in the points too.", where=f"--param {name}", mend="Give it in one place.")
+            raise SpecError(f"{name!r} stands in the points too.", where=f"param {name}", mend="Give it in one place.")
     # The same point twice is one point.
     return Space(read, list({point_key(point): point for point in listed}.values()))
 
@@ -90,7 +90,7 @@ def read_values(name: str, value: Any) -> Values:
     >>> read_values("depth", "1,2,null").values
     (1, 2, None)
     """
-    where = f"--param {name}"
+    where = f"param {name}"
     if isinstance(value, range):
         value = list(value)
     if isinstance(value, (list, tuple)):
@@ -183,7 +183,7 @@ def _rows_of(path: Path) -> list[Any]:
 
 def _name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
-        raise SpecError(f"{name!r} cannot name a parameter.", where="--param", mend="Write it as lr='log(1e-4,1e-1)'.")
+        raise SpecError(f"{name!r} cannot name a parameter.", where="param", mend="Write it as lr='log(1e-4,1e-1)'.")
     return name
 
 

@@ -68,7 +68,7 @@ def read_selector(text: str | None) -> Selector:
     >>> read_selector("roc_auc").greater_is_better
     True
     """
-    where = "--select"
+    where = "select"
     if not text or not text.strip():
         raise SpecError("It is not said which metric of the job decides.", where=where, mend=_MEND)
     found = re.fullmatch(r"(?:(max|min):)?([^:]+?)(?::(last|best))?", text.strip())

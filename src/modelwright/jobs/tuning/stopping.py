@@ -72,16 +72,16 @@ def read_stop(text: str) -> StopRule:
     if stale := _STALE.fullmatch(words):
         least, trials = float(stale[1] or 0.0), int(stale[2])
         if trials < 1 or least < 0:
-            raise SpecError(f"{text!r} would end the search before it begins.", where="--stop", mend=_MEND)
+            raise SpecError(f"{text!r} would end the search before it begins.", where="stop", mend=_MEND)
         return StopRule(words, NoImprovement(trials, least))
     comparisons = []
     for part in re.split(r"\s+and\s+", words):
         found = _COMPARISON.fullmatch(part)
         if found is None:
-            raise SpecError(f"{part!r} is no rule to stop by.", where="--stop", mend=_MEND)
+            raise SpecError(f"{part!r} is no rule to stop by.", where="stop", mend=_MEND)
         metric = found[1].removeprefix("metrics.")
         if not re.fullmatch(r"[^<>=!()]+", metric):
-            raise SpecError(f"{metric!r} names no metric.", where="--stop", mend=_MEND)
+            raise SpecError(f"{metric!r} names no metric.", where="stop", mend=_MEND)
         comparisons.append(Comparison(metric, found[2], float(found[3])))  # type: ignore[arg-type]
     return StopRule(words, Reached(tuple(comparisons)))
 
