@@ -17,7 +17,8 @@ from modelwright.jobs import surrounding
 from modelwright.jobs.folder import JobRecord, begin_line, new_job, read_record
 from modelwright.jobs.log import End, Line, Log
 from modelwright.jobs.seeding import seed_everything, seed_of
-from modelwright.jobs.values import metric_value, name_of, plain, step_of, writable
+from modelwright.jobs.values import metric_value, name_of, plain, shown, step_of, writable
+from modelwright.provenance.secrets import redacted, redacted_code, redacted_value
 from modelwright.runs.folder import LOG, Labels
 from modelwright.spec import DEFAULT_HOME
 
@@ -80,7 +81,7 @@ class ActiveRun:
             Line(
                 time=time.time(),
                 metrics={name_of(name, "metric"): metric_value(name, value) for name, value in (metrics or {}).items()},
-                params={name_of(name, "param"): plain(name, value) for name, value in (params or {}).items()},
+                params=shown({name_of(name, "param"): plain(name, value) for name, value in (params or {}).items()}),
                 step=step_of(step),
             )
         )
@@ -93,11 +94,11 @@ class ActiveRun:
 
     def log_param(self, name: str, value: Any) -> None:
         """Log one param; see `log`. Where it was logged before, the later value counts."""
-        self._log.append(Line(time=time.time(), params={name_of(name, "param"): plain(name, value)}))
+        self._log.append(Line(time=time.time(), params=shown({name_of(name, "param"): plain(name, value)})))
 
     def note(self, text: str) -> None:
         """Keep a remark about what happened."""
-        self._log.append(Line(time=time.time(), note=writable(str(text), "note")))
+        self._log.append(Line(time=time.time(), note=redacted(writable(str(text), "note"))))
 
     def log_table(self, name: str, frame: Any) -> Artifact:
         """Keep a table, as Parquet.
@@ -155,7 +156,7 @@ class ActiveRun:
 
     def end(self, state: Literal["finished", "failed", "interrupted"] = "finished", *, error: str = "") -> None:
         """Say the last word; leaving the ``with`` block does it. A run that was only joined goes on."""
-        self.end_as(End(state, error=error[:_LONGEST_ERROR]))
+        self.end_as(End(state, error=redacted_code(error)[:_LONGEST_ERROR]))
 
     def end_as(self, end: End) -> None:
         """Like `end`, with everything that is known of it."""
@@ -248,7 +249,7 @@ def start_run(
     >>> modelwright.open_run("fit", home=home).metrics
     {'loss': 0.3333333333333333}
     """
-    asked = {name_of(key, "param"): plain(key, value) for key, value in (params or {}).items()}
+    asked = shown({name_of(key, "param"): plain(key, value) for key, value in (params or {}).items()})
     seed = seed_of(seed)
     if name is not None:
         name_of(name, "run")
@@ -315,13 +316,14 @@ def begin(
     from modelwright.jobs.origin import origin
 
     outer = surrounding.current() if parent is None else None
-    provenance, diff = origin(source=_file_of(source), command=command)
+    parent_id = (outer.id if outer is not None else "") if parent is None else parent
+    provenance, diff = origin(_file_of(source), command=command, parent=parent_id)
     record = JobRecord(
         id="",
         name=name,
         created="",
         kind=kind,
-        parent=(outer.id if outer is not None else "") if parent is None else parent,
+        parent=parent_id,
         source=_script() if source is None else source,
         seed=seed,
         metric=metric,
@@ -331,7 +333,7 @@ def begin(
     )
     place = Path(home) if home is not None else outer.home if outer is not None else Path(DEFAULT_HOME)
     first = begin_line(time.time(), os.getpid(), socket.gethostname(), params)
-    record, folder, log = new_job(place, record, labels or Labels(), first, diff=diff)
+    record, folder, log = new_job(place, redacted_value(record), redacted_value(labels or Labels()), first, diff=diff)
     run = ActiveRun(folder, record, log, owner=True)
     if enter:
         surrounding.enter(run)
@@ -375,9 +377,9 @@ def error_text(error: BaseException) -> str:
     """Kind and message of an exception on one line."""
     text = " ".join(str(error).split())
     if isinstance(error, SystemExit):
-        return (f"exit code {text}" if isinstance(error.code, int) else text)[:_LONGEST_ERROR]
+        return (f"exit code {text}" if isinstance(error.code, int) else redacted_code(text))[:_LONGEST_ERROR]
     found = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return found[:_LONGEST_ERROR].encode(errors="backslashreplace").decode()
+    return redacted_code(found)[:_LONGEST_ERROR].encode(errors="backslashreplace").decode()
 
 
 def peak_memory_mb() -> float:

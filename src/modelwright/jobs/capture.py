@@ -12,6 +12,7 @@ from typing import IO
 
 from modelwright.jobs.active import ActiveRun
 from modelwright.jobs.log import Artifact, Line
+from modelwright.provenance.secrets import redacted
 from modelwright.runs.folder import ARTIFACTS
 
 #: Something that the child left running may hold its output open; it is not waited for longer.
@@ -68,13 +69,19 @@ def _copy(source: IO[bytes], kept: int, shown: IO[bytes] | None) -> None:
             lines = pending + chunk
             cut = lines.rfind(b"\n") + 1 or (len(lines) if len(lines) > _LONGEST_LINE else 0)
             pending = lines[cut:]
-            _write(kept, lines[:cut])
-        _write(kept, pending)
+            _keep(kept, lines[:cut])
+        _keep(kept, pending)
     except OSError:
         return  # a full disk must not stop the user's program; its own logging tells
     finally:
         os.close(kept)
         source.close()
+
+
+def _keep(fd: int, lines: bytes) -> None:
+    """Write without known secrets; bytes that are no text are kept as they are."""
+    text = lines.decode(errors="surrogateescape")
+    _write(fd, redacted(text).encode(errors="surrogateescape"))
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -28,7 +28,8 @@ from modelwright.jobs.log import End, Line, Tail
 from modelwright.jobs.seeding import hash_seed, seed_of
 from modelwright.jobs.surrounding import RUN_VARIABLE
 from modelwright.jobs.targets import Target, arguments_of, params_of, target_of, texts_of
-from modelwright.jobs.values import described, name_of, plain, read_number, writable
+from modelwright.jobs.values import described, name_of, plain, read_number, shown, writable
+from modelwright.provenance.command import shown_command
 from modelwright.runs.entry import State
 from modelwright.runs.folder import LOG, Labels
 
@@ -122,7 +123,7 @@ def run_child(
         target,
         arguments=[] if found.function else arguments_of(params),
         given=given,
-        recorded=given,
+        recorded=shown(given),
         name=name,
         labels=Labels(tags=dict(tags or {})),
         parent=parent,
@@ -168,12 +169,13 @@ def run_command(
     """
     found = target_of(target)
     texts = texts_of(arguments)
+    asked = params_of(shown_command(list(arguments)))
     return _run(
         found,
         target,
         arguments=list(arguments),
         given=texts,
-        recorded={writable(key, "argument"): described(key, value) for key, value in params_of(arguments).items()},
+        recorded=shown({writable(key, "argument"): described(key, value) for key, value in asked.items()}),
         name=name,
         labels=labels or Labels(),
         parent=None,

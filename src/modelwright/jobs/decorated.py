@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from modelwright.errors import InvalidInputError
 from modelwright.jobs.active import ActiveRun, start_run
 from modelwright.jobs.results import log_result
-from modelwright.jobs.values import described
+from modelwright.jobs.values import described, shown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -127,4 +127,4 @@ def params_of_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: 
             params.update({name: list(value)} if value else {})
         elif position > 0 or name not in ("self", "cls"):
             params[name] = value
-    return {name: described(name, value) for name, value in params.items()}
+    return shown({name: described(name, value) for name, value in params.items()})

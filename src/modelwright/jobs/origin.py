@@ -1,20 +1,19 @@
-"""Where a job comes from: command, code, packages, machine. Found out once a process, since it takes a moment."""
+"""Where a job comes from: command, code, packages, machine."""
 
 from __future__ import annotations
 
-import getpass
-import platform
-import sys
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from modelwright.provenance.record import Hardware, Provenance
+from modelwright.provenance.collect import collect
+from modelwright.provenance.command import shown_command
+from modelwright.provenance.record import Provenance
 
 
-def origin(source: str = "", command: list[str] | None = None) -> tuple[Provenance, str]:
-    """The origin of a run of this process, and the uncommitted changes of its code.
+def origin(source: str = "", *, command: list[str] | None = None, parent: str = "") -> tuple[Provenance, str]:
+    """The origin of a run, and the uncommitted changes of its code.
 
     Parameters
     ----------
@@ -22,23 +21,14 @@ def origin(source: str = "", command: list[str] | None = None) -> tuple[Provenan
         The file of the user's code, whose repository counts; by default the working folder's.
     command : list of str, optional
         By default that of this process.
+    parent : str
+        Runs of one parent have one origin; it is found out once.
     """
-    provenance, diff = _origin(str(Path(source).absolute().parent) if source else str(Path.cwd()))
-    return (provenance if command is None else msgspec.structs.replace(provenance, command=command)), diff
+    start = Path(source).absolute() if source else Path.cwd()
+    found, diff = _once(start, parent) if parent else collect(start=start)
+    return (found if command is None else msgspec.structs.replace(found, command=shown_command(command))), diff
 
 
-@lru_cache(maxsize=8)
-def _origin(folder: str) -> tuple[Provenance, str]:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = ""
-    provenance = Provenance(
-        command=list(sys.argv),
-        user=user,
-        python=platform.python_version(),
-        system=f"{platform.system()} {platform.release()}",
-        packages={},
-        hardware=Hardware(machine=platform.machine()),
-    )
-    return provenance, ""
+@lru_cache(maxsize=4)
+def _once(start: Path, parent: str) -> tuple[Provenance, str]:
+    return collect(start=start)

@@ -12,14 +12,19 @@ import enum
 import math
 import numbers
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from modelwright.errors import InvalidInputError
+from modelwright.masking import MASK, looks_secret
+from modelwright.provenance.secrets import redacted_value
 
 _FLOAT = "$float"
 #: Longest text that describes a value which is not plain.
 _DESCRIPTION = 200
+#: Words of our field that only look like secrets.
+_NO_SECRET = re.compile(r"(?i)tokeni[sz]ers?")
 
 
 def name_of(name: Any, what: str) -> str:
@@ -186,6 +191,21 @@ def restored(value: Any) -> Any:
             return float(value[_FLOAT])
         return {key: restored(each) for key, each in value.items()}
     return [restored(each) for each in value] if isinstance(value, list) else value
+
+
+def shown(params: dict[str, Any]) -> dict[str, Any]:
+    """Params as they may be written: texts under names such as "password", and known secrets within others, are masked.
+
+    Examples
+    --------
+    >>> shown({"db_password": "geheim", "lr": 0.1, "max_tokens": 512, "tokenizer": "bert"})
+    {'db_password': '***', 'lr': 0.1, 'max_tokens': 512, 'tokenizer': 'bert'}
+    """
+    masked = {
+        name: MASK if isinstance(value, str) and looks_secret(_NO_SECRET.sub("", name)) else value
+        for name, value in params.items()
+    }
+    return redacted_value(masked) if masked else masked
 
 
 def guessed(text: str) -> Any:
