@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 from modelwright.version import __version__
 
 if TYPE_CHECKING:
-    from modelwright.api import audit_table, load, open_run, train
+    from modelwright.api import audit_table, list_runs, load, open_run, train
     from modelwright.artifacts.model import Model
     from modelwright.errors import ModelwrightError
     from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
+    from modelwright.runs.table import RunList
 
-__all__ = ["Audit", "Model", "ModelwrightError", "Run", "__version__", "audit_table", "load", "open_run", "train"]
+__all__ = [
+    "Audit", "Model", "ModelwrightError", "Run", "RunList", "__version__", "audit_table", "list_runs", "load", "open_run",
+    "train",
+]  # fmt: skip
 
 #: Resolved on first use, so that importing the package loads no learner.
 _HOMES = {
@@ -26,9 +30,11 @@ _HOMES = {
     "audit_table": "modelwright.api",
     "Audit": "modelwright.runs.audit",
     "load": "modelwright.api",
+    "list_runs": "modelwright.api",
     "open_run": "modelwright.api",
     "Model": "modelwright.artifacts.model",
     "Run": "modelwright.runs.run",
+    "RunList": "modelwright.runs.table",
     "ModelwrightError": "modelwright.errors",
 }
 

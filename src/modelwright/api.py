@@ -6,10 +6,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelwright.errors import ModelwrightError
 from modelwright.events import Event, ignore
 from modelwright.spec import Spec, resolve_spec
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from modelwright.artifacts.model import Model
     from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
+    from modelwright.runs.table import RunList
 
 
 def train(
@@ -185,7 +187,17 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     stop = threading.Event()
     with _first_interrupt_stops(stop):
         record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
+    _enter(folder, spec)
     return Run(folder, record)
+
+
+def _enter(folder: Path, spec: Spec) -> None:
+    """Put a published run into the index of its home. If that fails nothing is lost: the next list reads the folder."""
+    from modelwright.runs.index import RunIndex
+    from modelwright.runs.listing import enter
+
+    with suppress(ModelwrightError, OSError):
+        enter(folder, RunIndex.of(Path(spec.home), spec.store))
 
 
 def audit_table(
@@ -267,6 +279,45 @@ def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run
     from modelwright.store.folders import find_run
 
     return Run(find_run(reference, Path(home)))
+
+
+def list_runs(
+    filter: str | None = None,
+    *,
+    sort: str | None = None,
+    limit: int | None = None,
+    home: str | Path = ".modelwright",
+    store: str | None = None,
+) -> RunList:
+    """All runs of a home as a table, newest first.
+
+    Parameters
+    ----------
+    filter : str, optional
+        Such as ``metrics.roc_auc > 0.8 and tags.team == "x"``; it is parsed, never evaluated as code.
+    sort : str, optional
+        A field such as "metrics.roc_auc"; with "-" before it the largest come first.
+    limit : int, optional
+        Only so many.
+    home : str or Path, default=".modelwright"
+    store : str, optional
+        URL of the database, where it is not SQLite in ``home``.
+
+    Returns
+    -------
+    RunList
+        A sequence of entries, with ``to_polars()`` and ``to_pandas()``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the filter or the key cannot be understood; the message names the position.
+    """
+    from modelwright.runs.listing import list_runs as listed
+    from modelwright.runs.table import RunList, chosen
+
+    found = listed(Path(home), store)
+    return RunList(chosen(found.entries, filter, sort)[:limit], found.notes)
 
 
 @contextmanager
