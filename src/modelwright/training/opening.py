@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from modelwright.evaluation.influences import influences_of, save_influences
 from modelwright.metrics.estimate import Interval
 from modelwright.metrics.intervals import bounds, interval
 from modelwright.metrics.metric import Metric
@@ -110,7 +111,21 @@ def evaluate_sealed(
             beats_baseline=_beats(scored.evaluation.comparison, opening.level if opening.count > 1 else 0.95),
             bounded=bool(np.isfinite(bounds(metric)).all()),
         )
+    if look.reveals:
+        _keep_influences(vault, scored, metric, look)
     return shown(scored.evaluation, look), look
+
+
+def _keep_influences(vault: Vault, scored: Scored, metric: Metric, look: Look) -> None:
+    """For comparisons with other runs; a model whose own score stays in the ledger leaves nothing (decision 0012)."""
+    if scored.y is None:
+        return
+    kept = influences_of(
+        vault.about.identity, look.count, metric, scored.y, scored.prediction, threshold=scored.threshold,
+        **_dependence(scored),
+    )  # fmt: skip
+    if kept is not None:
+        save_influences(kept, vault.folder, vault.about.part)
 
 
 def shown(evaluation: Evaluation, look: Look) -> Evaluation:

@@ -31,8 +31,9 @@ _MEND = "Write epochs=1..27 for a parameter of the job, or 1..27 for steps of th
 class Halving(msgspec.Struct, frozen=True):
     """Rungs from ``low`` to ``high``; of ``parameter``, or of the steps of the metric where it is empty."""
 
-    low: float
-    high: float
+    #: Whole numbers stay whole: they are given to the job.
+    low: int | float
+    high: int | float
     parameter: str = ""
 
     @property

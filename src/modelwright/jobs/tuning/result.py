@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Tuning:
-    """A search over a job, as it stood when it was opened.
+class Tuning(JobRun):
+    """A search over a job, as it stood when it was opened; its trials are runs of their own, with it as their parent.
 
     Parameters
     ----------
@@ -28,34 +28,32 @@ class Tuning:
 
     Attributes
     ----------
-    folder : Path
-    run : JobRun
-        The run of the search; its trials are runs of their own, with it as their parent.
     settings : Settings
         What was asked.
     ended : Ended or None
         Why it ended; None while it runs, or where it was killed.
+    counted : list of Trial
+        The trials in order; beyond the one that ended the search none counts.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.run = JobRun(folder)
-        record: TuningRecord = read_tuning(folder, self.run.record)
-        self.settings: Settings = record.settings
-        self.ended: Ended | None = record.ended
+        super().__init__(folder)
+        tuning: TuningRecord = read_tuning(folder, self.record)
+        self.settings: Settings = tuning.settings
+        self.ended: Ended | None = tuning.ended
         trials = read_trials(folder)
-        #: The trials that count, in order; beyond the one that ended the search none does.
-        self.counted: list[Trial] = [t for t in trials.values() if record.last is None or t.number <= record.last]
-        self._best = record.best
-        self._n_beyond = len(trials) - len(self.counted)
+        self.counted: list[Trial] = [t for t in trials.values() if tuning.last is None or t.number <= tuning.last]
+
+    @property
+    def run(self) -> JobRun:
+        """The run of the search, which is this one: its state, params, metrics and provenance."""
+        return self
 
     @property
     def best(self) -> Trial | None:
         """The best trial: ``params``, ``value``, ``run``; None where none came through."""
         from modelwright.jobs.tuning.loop import best_of
 
-        if self._best is not None:
-            return next((trial for trial in self.counted if trial.number == self._best), None)
         return best_of(self.counted, self.settings.selector, self.settings.halving)
 
     @property
@@ -92,12 +90,10 @@ class Tuning:
         return frame.with_columns(_column(f"params.{name}", [t.params.get(name) for t in rows]) for name in names)
 
     def __repr__(self) -> str:
-        return f"<modelwright.Tuning {self.run.id}: {self._headline()}>"
+        return f"<modelwright.Tuning {self.id}: {self._headline()}>"
 
     def _repr_html_(self) -> str:
-        return (
-            f"<div><p><b>{html.escape(self.run.id)}</b>: {html.escape(self._headline())}</p>{self.trials._repr_html_()}</div>"
-        )
+        return f"<div><p><b>{html.escape(self.id)}</b>: {html.escape(self._headline())}</p>{self.trials._repr_html_()}</div>"
 
     def _headline(self) -> str:
         if self.best is None or self.best.value is None:
