@@ -269,6 +269,12 @@ def show(
 
     if as_json:
         typer.echo(entry_json(entry, folder))
+    elif entry.kind == "tuning" and folder is not None:
+        from modelwright.cli.tuning_command import print_tuning
+        from modelwright.jobs.tuning.result import Tuning
+
+        typer.echo("\n".join(entry_lines(entry, folder, program())) + "\n")
+        print_tuning(Tuning(folder))
     elif entry.kind == "training" and folder is not None:
         typer.echo("\n".join(label_lines(entry)), nl=bool(entry.tags or entry.note))
     else:
