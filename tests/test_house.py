@@ -121,8 +121,9 @@ def test_exported_names_exist_and_are_listed() -> None:
 
 
 def test_public_surface_is_small() -> None:
-    values = ["Audit", "Model", "ModelwrightError", "Run", "__version__"]
-    assert modelwright.__all__ == [*values, "audit_table", "load", "open_run", "train"]
+    values = ["Audit", "Model", "ModelwrightError", "Run", "RunList", "__version__"]
+    calls = ["audit_table", "autolog", "job", "list_runs", "load", "open_run", "start_run", "train", "tune"]
+    assert modelwright.__all__ == [*values, *calls]
 
 
 def test_unknown_name_of_the_package_is_an_attribute_error() -> None:

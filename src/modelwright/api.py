@@ -6,10 +6,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelwright.errors import ModelwrightError
 from modelwright.events import Event, ignore
 from modelwright.spec import Spec, resolve_spec
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from modelwright.artifacts.model import Model
+    from modelwright.jobs.opened import JobRun
     from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
+    from modelwright.runs.table import RunList
 
 
 def train(
@@ -183,8 +186,9 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     from modelwright.training.flow import train as run_flow
 
     stop = threading.Event()
-    with _first_interrupt_stops(stop):
+    with first_interrupt_stops(stop):
         record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
+    _enter(folder, Path(spec.home), spec.store)
     return Run(folder, record)
 
 
@@ -230,12 +234,12 @@ def resume(
     started = time.monotonic() if started is None else started
     from modelwright.reports.report import render
     from modelwright.runs.run import Run
-    from modelwright.store.folders import only_unfinished
+    from modelwright.store.unfinished import only_unfinished
     from modelwright.training.flow import resume as run_flow
 
     chosen = run or only_unfinished(Path(home)).run
     stop = threading.Event()
-    with _first_interrupt_stops(stop):
+    with first_interrupt_stops(stop):
         record, folder = run_flow(
             chosen,
             Path(home),
@@ -246,7 +250,17 @@ def resume(
             data=data,
             store=store,
         )
+    _enter(folder, Path(home), store or record.spec.get("store"))
     return Run(folder, record)
+
+
+def _enter(folder: Path, home: Path, store: str | None) -> None:
+    """Put a published run into the index of its home. If that fails nothing is lost: the next list reads the folder."""
+    from modelwright.runs.index import RunIndex
+    from modelwright.runs.listing import enter
+
+    with suppress(ModelwrightError, OSError):
+        enter(folder, RunIndex.of(home, store))
 
 
 def audit_table(
@@ -322,16 +336,72 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
     return load_bundle(folder, features=features)
 
 
-def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:
-    """A finished run by folder, identifier or name."""
+def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run | JobRun:
+    """A run by folder, identifier or name: a finished training, a job of your own code in whatever state, or a search."""
+    from modelwright.runs.folder import JOB, RECORD
+    from modelwright.store.folders import find_run
+
+    folder = find_run(reference, Path(home), records=(RECORD, JOB))
+    if not (folder / RECORD).is_file():
+        from modelwright.jobs.opened import JobRun
+        from modelwright.jobs.tuning.result import Tuning
+
+        job = JobRun(folder)
+        return Tuning(folder) if job.record.kind == "tuning" else job
+    from modelwright.runs.run import Run
+
+    return Run(folder)
+
+
+def open_training(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:
+    """Like `open_run`, for trainings only."""
     from modelwright.runs.run import Run
     from modelwright.store.folders import find_run
 
     return Run(find_run(reference, Path(home)))
 
 
+def list_runs(
+    filter: str | None = None,
+    *,
+    sort: str | None = None,
+    limit: int | None = None,
+    home: str | Path = ".modelwright",
+    store: str | None = None,
+) -> RunList:
+    """All runs of a home as a table, newest first.
+
+    Parameters
+    ----------
+    filter : str, optional
+        Such as ``metrics.roc_auc > 0.8 and tags.team == "x"``; it is parsed, never evaluated as code.
+    sort : str, optional
+        A field such as "metrics.roc_auc"; with "-" before it the largest come first.
+    limit : int, optional
+        Only so many.
+    home : str or Path, default=".modelwright"
+    store : str, optional
+        URL of the database, where it is not SQLite in ``home``.
+
+    Returns
+    -------
+    RunList
+        A sequence of entries, with ``to_polars()`` and ``to_pandas()``.
+
+    Raises
+    ------
+    InvalidInputError
+        If the filter or the key cannot be understood; the message names the position.
+    """
+    from modelwright.runs.listing import list_runs as listed
+    from modelwright.runs.table import RunList, chosen
+
+    found = listed(Path(home), store)
+    return RunList(chosen(found.entries, filter, sort)[:limit], found.notes)
+
+
 @contextmanager
-def _first_interrupt_stops(stop: threading.Event) -> Iterator[None]:
+def first_interrupt_stops(stop: threading.Event) -> Iterator[None]:
     """The first Ctrl-C ends the search and lets the run finish; the second leaves at once.
 
     Signals reach the main thread only; elsewhere the handler stays as it is.

@@ -77,12 +77,12 @@ def card(
 
     It fills what a run can know of the REFORMS checklist and leaves the rest for people.
     """
-    from modelwright.api import open_run
+    from modelwright.api import open_training
     from modelwright.errors import InvalidInputError
     from modelwright.reports.card import card as write_card
     from modelwright.spec import DEFAULT_HOME
 
-    text = write_card(open_run(run, home=home or DEFAULT_HOME).record)
+    text = write_card(open_training(run, home=home or DEFAULT_HOME).record)
     if output is None:
         typer.echo(text, nl=False)
         return

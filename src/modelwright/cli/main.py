@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli import looking, resuming
+from modelwright.cli import checking, comparing, jobs_commands, listing, looking, resuming, tuning_command
 from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
 from modelwright.cli.options import (
     console,
@@ -110,6 +110,9 @@ def train(
     ] = None,
     features: Annotated[str | None, typer.Option(metavar="FILE.py:FUNCTION", help="Function that derives columns.")] = None,
     select_features: Annotated[bool, typer.Option("--select-features", help="Leave out columns that do not help.")] = False,
+    fail_if: checking.FailIf = None,
+    summary: checking.Summary = None,
+    junit: checking.JUnit = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run.  [default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.  [default: from the data]")] = None,
     home: Home = None,
@@ -151,17 +154,19 @@ def train(
             where="DATA",
             mend=f"Give one: modelwright train rows.csv (or data = in {FILE_NAME}).",
         )
+    gates = checking.prepared(fail_if, summary, junit)
     with interrupts_told(), choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
         run = train_spec(spec, on_event=progress, started=started)
     _print_result(run.record, run.folder, quiet=quiet, as_json=as_json)
-    if spec.strict and any(finding.bars_promotion for finding in run.record.findings):
-        from modelwright.cli.audited import STRICT_EXIT
-
-        raise typer.Exit(STRICT_EXIT)
     if open_report:
         import webbrowser
 
         webbrowser.open(run.report.resolve().as_uri())
+    checking.judge(run.folder, gates, summary, junit, quiet=quiet, as_json=as_json)
+    if spec.strict and any(finding.bars_promotion for finding in run.record.findings):
+        from modelwright.cli.audited import STRICT_EXIT
+
+        raise typer.Exit(STRICT_EXIT)
 
 
 @app.command()
@@ -248,12 +253,32 @@ def show(
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the summary of a finished run."""
-    from modelwright.api import open_run
+    """Show the summary of a run of any kind."""
+    from modelwright.runs.folder import RECORD
+    from modelwright.runs.shown import folder_or_entry
     from modelwright.spec import DEFAULT_HOME
 
-    found = open_run(run, home=home or DEFAULT_HOME)
-    _print_result(found.record, found.folder, quiet=False, as_json=as_json)
+    folder, entry = folder_or_entry(run, Path(home or DEFAULT_HOME))
+    if folder is not None and (folder / RECORD).is_file():
+        from modelwright.runs.run import Run
+
+        _print_result(Run(folder).record, folder, quiet=False, as_json=as_json)
+        if as_json:
+            return
+    from modelwright.cli.shown import entry_json, entry_lines, label_lines
+
+    if as_json:
+        typer.echo(entry_json(entry, folder))
+    elif entry.kind == "tuning" and folder is not None:
+        from modelwright.cli.tuning_command import print_tuning
+        from modelwright.jobs.tuning.result import Tuning
+
+        typer.echo("\n".join(entry_lines(entry, folder, program())) + "\n")
+        print_tuning(Tuning(folder))
+    elif entry.kind == "training" and folder is not None:
+        typer.echo("\n".join(label_lines(entry)), nl=bool(entry.tags or entry.note))
+    else:
+        typer.echo("\n".join(entry_lines(entry, folder, program())))
 
 
 @app.command()
@@ -267,11 +292,11 @@ def replay(
 
     Exit code 1 if a byte differs.
     """
-    from modelwright.api import open_run
+    from modelwright.api import open_training
     from modelwright.cli.render import replay_lines
     from modelwright.spec import DEFAULT_HOME
 
-    replayed = open_run(run, home=home or DEFAULT_HOME).replay(data)
+    replayed = open_training(run, home=home or DEFAULT_HOME).replay(data)
     if as_json:
         import msgspec
 
@@ -296,6 +321,11 @@ def _version_and_leave(wanted: bool) -> None:
 
 looking.register(app)
 resuming.register(app)
+jobs_commands.register(app)
+listing.register(app)
+comparing.register(app)
+checking.register(app)
+tuning_command.register(app)
 
 
 @app.callback()
@@ -323,7 +353,8 @@ def _print_result(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> N
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    Exit codes: 0 done, 1 failed although the input was fine, 2 the input or an option is wrong, 130 interrupted.
+    Exit codes: 0 done, 1 failed although the input was fine, 2 the input or an option is wrong, 3 a critical finding with
+    --strict, 4 a gate of --fail-if, 130 interrupted.
     """
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:

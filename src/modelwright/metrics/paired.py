@@ -113,6 +113,43 @@ def compare(
     return _result(Estimate(gain.value, low, high), p_value, level, len(y), theirs.value, units, standardised, smallest)
 
 
+def compare_influences(
+    metric: Metric, ours: Influence, theirs: Influence, plan: Design, kinds: np.ndarray | None = None, level: float = 0.95
+) -> PairedResult:
+    """Compare two models by the influences of the same rows, where the predictions themselves are no longer at hand.
+
+    Parameters
+    ----------
+    metric : Metric
+    ours, theirs : Influence
+        Of the model and of the other, rows in the same order.
+    plan : Design
+        Which rows belong together.
+    kinds : ndarray of shape (n,), int, optional
+        As in `Design.units`.
+    level : float, default=0.95
+
+    Returns
+    -------
+    PairedResult
+        As of `compare`, but for accuracy, whose p-value is that of the interval and not McNemar's. A difference that all
+        rows share, or none, has no interval.
+    """
+    gain = ours - theirs if metric.greater_is_better else theirs - ours
+    n = len(gain.psi)
+    seen = plan.units(gain.psi, gain.strata, kinds)
+    if not np.isfinite(gain.value) or not np.isfinite(seen.variance) or seen.n < 2:
+        return PairedResult(Estimate(gain.value, _NAN, _NAN), 1.0, False, n)
+    if np.sqrt(seen.variance) <= 1e-12 * max(abs(gain.value), abs(ours.value), abs(theirs.value), 1e-300):
+        if abs(gain.value) < 1e-12:  # the two predict the same
+            return _result(Estimate(0.0, 0.0, 0.0), 1.0, level, n, theirs.value, None, 0.0, None)
+        return PairedResult(Estimate(gain.value, _NAN, _NAN), 1.0, False, n)
+    low, high = studentised.limits(gain.value, seen, level)
+    p_value = studentised.p_value(gain.value, seen)
+    standardised = _standardised(gain, plan)
+    return _result(Estimate(gain.value, low, high), p_value, level, n, theirs.value, seen, standardised, None)
+
+
 def describe(result: PairedResult, *, metric: str, look: int = 1, level: float = 0.95) -> str:
     """One sentence: better by how much, not shown to be better, or how many rows would tell.
 

@@ -26,6 +26,9 @@ BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, GREY = "#0072b2", "#d55e00", "#009e
 #: The style sheet turns these three into their dark counterparts.
 INK, FAINT, GRID = "#2b313a", "#69727d", "#e1e5ea"
 
+#: And this one, of the page behind a chart.
+PAPER = "#fffffe"
+
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK, GREY)
 
 #: Fits a phone (390 px less margins) at full size, and three stand side by side on a desktop.

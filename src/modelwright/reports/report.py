@@ -8,20 +8,16 @@ come from `charts`, `diagnostics` and `reliability`.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections import Counter
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelwright.evaluation.importance import Importance
 from modelwright.metrics.registry import METRICS
-from modelwright.reports.charts import Figure, fold_scores, learning_curves
+from modelwright.reports.charts import fold_scores, learning_curves
 from modelwright.reports.commands import commands
 from modelwright.reports.decisions import calibration, intervals, threshold
 from modelwright.reports.diagnostics import confusion_table, evaluation_figures
 from modelwright.reports.format import (
-    count,
     decimals_for,
     duration,
     fixed,
@@ -29,24 +25,19 @@ from modelwright.reports.format import (
     metric_title,
     number,
     pairs,
-    percent,
-    quantity,
     ranged,
     shortened,
-    size,
     words,
 )
 from modelwright.reports.front import front_figure
 from modelwright.reports.headline import headline
 from modelwright.reports.leaderboard import front_sentence, leaderboard
 from modelwright.reports.openings import is_shown_instead
-from modelwright.reports.svg import to_svg
+from modelwright.reports.page import drawn, style, templates
+from modelwright.reports.parallel import trial_figures
 from modelwright.reports.trust import barred, trust
 from modelwright.reports.weakness import checklist, weak_spots
 from modelwright.training.record import RunRecord
-
-if TYPE_CHECKING:
-    import jinja2
 
 MAX_IMPORTANCES = 25
 MAX_CONFUSIONS = 10
@@ -73,10 +64,10 @@ def render(record: RunRecord) -> str:
     findings = sorted(record.findings, key=lambda f: _SEVERITIES.index(f.severity))
     bars = barred(record)
     return (
-        _templates()
+        templates()
         .get_template("report.html")
         .render(
-            style=_style(),
+            style=style(),
             record=record,
             headline=_with_picture(headline(record, [] if bars is None else bars["reasons"])),
             barred=bars,
@@ -87,10 +78,11 @@ def render(record: RunRecord) -> str:
             severities=[(s, n) for s in _SEVERITIES if (n := sum(f.severity == s for f in findings))],
             split=_split(record),
             board=board,
-            board_figure=_drawn(fold_scores(board.ranked[:MAX_FOLD_ROWS], record.metric)),
-            front={"sentence": front_sentence(record), "figure": _drawn(front_figure(record))},
+            board_figure=drawn(fold_scores(board.ranked[:MAX_FOLD_ROWS], record.metric)),
+            front={"sentence": front_sentence(record), "figure": drawn(front_figure(record))},
+            parallel=[{"wide": drawn(wide), "upright": drawn(upright)} for wide, upright in trial_figures(record)],
             model=_model(record),
-            curves=[_drawn(figure) for figure in learning_curves(record)],
+            curves=[drawn(figure) for figure in learning_curves(record)],
             sealed=_sealed(record),
             calibration=_with_picture(calibration(record)),
             threshold=_with_picture(threshold(record)),
@@ -106,66 +98,9 @@ def render(record: RunRecord) -> str:
     )
 
 
-@cache
-def _templates() -> jinja2.Environment:
-    """The template engine; everything put into a page is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: _asset(name)),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
-    environment.filters.update(
-        count=count, number=number, duration=duration, size=size, percent=percent, words=words, shortened=shortened, pairs=pairs
-    )
-    environment.filters["quantity"] = lambda value, name="": quantity(name, value)
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (resources.files("modelwright.reports") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _style() -> Any:
-    import markupsafe
-
-    return markupsafe.Markup(_asset("report.css"))
-
-
-def _printable(value: Any) -> Any:
-    """Show control and text-direction characters as a replacement sign: they are unseen, or turn text around."""
-    import markupsafe
-
-    if not isinstance(value, str) or isinstance(value, markupsafe.Markup):
-        return value
-    return "".join(
-        "\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Cf") and c not in "\n\t\u200d\xad" else c for c in value
-    )
-
-
 def _with_picture(part: dict[str, Any] | None) -> dict[str, Any] | None:
     """A part of the page with its figure rendered."""
-    return None if part is None else {**part, "figure": _drawn(part["figure"])}
-
-
-def _drawn(figure: Figure | None) -> dict[str, Any] | None:
-    """A figure with its chart rendered."""
-    import markupsafe
-
-    if figure is None:
-        return None
-    svg = to_svg(figure.chart, _printable(figure.alternative), figure.key)
-    return {
-        "key": figure.key,
-        "title": figure.title,
-        "caption": figure.caption,
-        "scrolls": figure.scrolls,
-        "svg": markupsafe.Markup(_printable(svg)),
-    }
+    return None if part is None else {**part, "figure": drawn(part["figure"])}
 
 
 def _data(record: RunRecord) -> dict[str, Any]:
@@ -249,7 +184,7 @@ def _sealed(record: RunRecord) -> dict[str, Any] | None:
         # What a look does not show is not there, and its place is explained.
         "validation": evaluation.plots_of == "validation" or is_shown_instead(record),
         "metrics": [] if is_shown_instead(record) else metrics,
-        "figures": [_drawn(figure) for figure in evaluation_figures(record)],
+        "figures": [drawn(figure) for figure in evaluation_figures(record)],
         "classes": table.classes() if table is not None else [],
         "confusions": table.confusions(MAX_CONFUSIONS) if table is not None and len(table.labels) > 2 else [],
     }

@@ -20,6 +20,10 @@ class RunEntry(msgspec.Struct, frozen=True):
     Times are ISO 8601 with zone. ``metrics`` are the run's figures by name, of a training the sealed ones, with their 95 %
     ``intervals`` where there are any; ``metric`` names the one that decides. ``data`` is the fingerprint of the table.
     ``group`` is the same for runs that differ in nothing asked but the seed.
+
+    Of a training: ``validation`` is the score on validation rows, ``better`` whether it was shown to beat the baseline,
+    ``findings`` how many there are of each severity that nobody waived. A model that was not shown to be better than the best
+    on its sealed rows has no ``metrics``: its own numbers stay in the ledger (``withheld`` says so).
     """
 
     id: str
@@ -48,3 +52,7 @@ class RunEntry(msgspec.Struct, frozen=True):
     group: str = ""
     peak_memory_mb: float | None = None
     error: str = ""
+    validation: float | None = None
+    better: bool | None = None
+    findings: dict[str, int] = {}
+    withheld: str = ""

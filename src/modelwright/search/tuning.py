@@ -72,7 +72,7 @@ class Tuner:
             self._cells = combinations(default_grid(algorithm) if grid is None else grid)
             if grid is not None:
                 next(self._cells)  # stands in the portfolio
-        self._study = optuna.create_study(direction="maximize", sampler=_sampler(sampler, seed))
+        self._study = optuna.create_study(direction="maximize", sampler=make_sampler(sampler, seed))
         self._open: dict[int, optuna.trial.Trial | None] = {}
 
     @property
@@ -130,7 +130,8 @@ def require_sampler(name: Sampler) -> None:
         raise MissingExtraError("torch", "network")
 
 
-def _sampler(name: Sampler, seed: int) -> optuna.samplers.BaseSampler:
+def make_sampler(name: Sampler, seed: int, *, ahead: bool = False) -> optuna.samplers.BaseSampler:
+    """A seeded sampler; ``ahead`` where several proposals are open at once, so that they keep apart."""
     import optuna
 
     if name == "random" or name == "grid":
@@ -139,7 +140,7 @@ def _sampler(name: Sampler, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.CmaEsSampler(seed=seed, n_startup_trials=4, warn_independent_sampling=False)
     if name == "gp":
         return optuna.samplers.GPSampler(seed=seed, n_startup_trials=4)
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=6, multivariate=False)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=6, multivariate=False, constant_liar=ahead)
 
 
 def _listed(values: tuple[Any, ...]) -> optuna.distributions.BaseDistribution:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from modelwright.errors import InvalidInputError, StorageError
@@ -207,8 +207,10 @@ def new_run_id(name: str, when: str, taken: Path) -> str:
     return candidate
 
 
-def find_run(reference: str | Path, home: Path) -> Path:
+def find_run(reference: str | Path, home: Path, *, records: Sequence[str] = ("run.json",)) -> Path:
     """The folder of a run given by path, by identifier, or by name (its latest run).
+
+    ``records`` are the files one of which makes a folder that of a run of the wanted kind.
 
     Raises
     ------
@@ -216,11 +218,11 @@ def find_run(reference: str | Path, home: Path) -> Path:
         If there is no such run; the existing ones are named.
     """
     path = Path(reference)
-    if (path / "run.json").is_file():
+    if any((path / record).is_file() for record in records):
         return path
     runs = home / "runs"
     existing = (
-        sorted((p for p in runs.glob("*") if (p / "run.json").is_file()), key=lambda p: p.stat().st_mtime)
+        sorted((p for p in runs.glob("*") if any((p / r).is_file() for r in records)), key=lambda p: p.stat().st_mtime)
         if runs.is_dir()
         else []
     )

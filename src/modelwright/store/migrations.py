@@ -11,6 +11,12 @@ Version 1, the ledger of openings:
   vault wait for each other.
 
 Lines of the first two are never changed or deleted; triggers refuse it.
+
+Version 2, the index of runs:
+
+- ``runs`` has what a list knows of each run of a home (``home`` is empty where the store lies in the home), and ``stamp``,
+  the state of its folder when that was read; it can be made again from the folders;
+- ``pins`` has who needs a run to stay, and why; a run that is pinned is not deleted.
 """
 
 from __future__ import annotations
@@ -90,9 +96,32 @@ CREATE TRIGGER best_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON best EXECUTE FUN
 """,
 }
 
+_RUNS = """
+CREATE TABLE runs (
+    home VARCHAR(500) NOT NULL,
+    run VARCHAR(300) NOT NULL,
+    name TEXT NOT NULL,
+    kind VARCHAR(20) NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    created VARCHAR(40) NOT NULL,
+    stamp VARCHAR(40) NOT NULL,
+    entry {BYTES} NOT NULL,
+    PRIMARY KEY (home, run)
+);
+CREATE INDEX runs_by_created ON runs (home, created);
+CREATE INDEX runs_by_name ON runs (home, name);
+CREATE TABLE pins (
+    home VARCHAR(500) NOT NULL,
+    run VARCHAR(300) NOT NULL,
+    holder VARCHAR(300) NOT NULL,
+    why TEXT NOT NULL,
+    PRIMARY KEY (home, run, holder)
+);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
-MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED]]
+MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED], [_RUNS]]
 
 _WORDS = {
     "sqlite": {"REAL": "REAL", "BYTES": "BLOB"},

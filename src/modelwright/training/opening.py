@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from modelwright.evaluation.influences import influences_of, save_influences
 from modelwright.metrics.estimate import Interval
 from modelwright.metrics.intervals import bounds, interval
 from modelwright.metrics.metric import Metric
@@ -105,6 +106,8 @@ def evaluate_sealed(
             scored = score(vault.rows(opening))
             look = _enter(opening, scored, metric, seed)
         if opening.counted:
+            if look.reveals:
+                _keep_influences(vault, scored, metric, look)
             return shown(scored.evaluation, look), look
         again = False  # the model is not the one that looked: an opening of its own
 
@@ -122,6 +125,18 @@ def _enter(opening: Opening, scored: Scored, metric: Metric, seed: int) -> Look:
         beats_baseline=_beats(scored.evaluation.comparison, opening.level if opening.count > 1 else 0.95),
         bounded=bool(np.isfinite(bounds(metric)).all()),
     )
+
+
+def _keep_influences(vault: Vault, scored: Scored, metric: Metric, look: Look) -> None:
+    """For comparisons with other runs; a model whose own score stays in the ledger leaves nothing (decision 0012)."""
+    if scored.y is None:
+        return
+    kept = influences_of(
+        vault.about.identity, look.count, metric, scored.y, scored.prediction, threshold=scored.threshold,
+        **_dependence(scored),
+    )  # fmt: skip
+    if kept is not None:
+        save_influences(kept, vault.folder, vault.about.part)
 
 
 def shown(evaluation: Evaluation, look: Look) -> Evaluation:

@@ -1,0 +1,115 @@
+"""The command that runs the user's own code: run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from modelwright.jobs.child import ChildResult
+    from modelwright.jobs.opened import JobRun
+
+_INTERRUPTED = 130
+
+
+def run(
+    target: Annotated[str, typer.Argument(help="script.py, job.py:function or module:function.", metavar="TARGET")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Its own arguments, as they are; --name value becomes a param.", metavar="ARGS")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.  [default: from the target]")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="NAME=TEXT", help="A tag of the run.")] = None,
+    note: Annotated[str, typer.Option(help="A note on the run.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Seed random, NumPy, torch and hashes.")] = None,
+    autolog: Annotated[bool, typer.Option("--autolog", help="Log what the libraries fit.")] = False,
+    max_time: Annotated[str | None, typer.Option(metavar="TIME", help="End it after this time, such as 2h.")] = None,
+    home: Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Keep its output off the terminal.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON to stderr.")] = False,
+) -> None:
+    """Run your own script or function as a run.
+
+    Options of this command stand before TARGET; what follows belongs to the script. Its output is shown and kept, its exit
+    code passed on.
+    """
+    from modelwright.jobs.child import run_command
+    from modelwright.runs.folder import Labels
+    from modelwright.spec_values import parse_budget
+
+    result = run_command(
+        target,
+        arguments or [],
+        name=name,
+        labels=Labels(tags=tags_of(tag), note=note),
+        home=Path(home) if home is not None else None,
+        seed=seed,
+        timeout_s=None if max_time is None else parse_budget(max_time),
+        autolog=autolog,
+        quiet=quiet,
+    )
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(result).decode(), err=True)
+    elif not quiet:
+        typer.echo("\n".join(result_lines(result)), err=True)
+    raise typer.Exit(exit_code_of(result))
+
+
+def tags_of(values: list[str] | None) -> dict[str, str]:
+    """Tags from texts such as "team=risk"."""
+    from modelwright.errors import SpecError
+
+    tags = {}
+    for value in values or []:
+        name, equals, text = value.partition("=")
+        if not (equals and name.strip()):
+            raise SpecError(f"{value!r} is not NAME=TEXT.", where="--tag", mend="Write team=risk.")
+        tags[name.strip()] = text
+    return tags
+
+
+def result_lines(result: ChildResult) -> list[str]:
+    """What became of the run, for people."""
+    lines = [f"run {result.run}: {result.state}, {result.wall_s:.1f} s"]
+    lines += [f"  {name} {value:.6g}" for name, value in result.metrics.items()]
+    lines += [f"  {result.error}"] if result.error else []
+    return [*lines, f"  {result.folder}"]
+
+
+def exit_code_of(result: ChildResult) -> int:
+    """That of the script where it had one."""
+    if result.exit_code is not None:
+        return result.exit_code
+    return _INTERRUPTED if result.state == "interrupted" else 1
+
+
+def job_lines(job: JobRun) -> list[str]:
+    """A job for people: state, params, metrics, artifacts."""
+    lines = [f"{job.id}: {job.state}{f', {job.error}' if job.error else ''}"]
+    parts = (
+        ("params", {name: str(value) for name, value in job.params.items()}),
+        ("metrics", {name: f"{value:.6g}" for name, value in job.metrics.items()}),
+        ("tags", job.tags),
+        ("artifacts", {name: f"{each.kind}, {each.file}" for name, each in job.artifacts.items()}),
+    )
+    for title, values in parts:
+        if values:
+            width = max(map(len, values))
+            lines += [f"{title}:", *(f"  {name:<{width}}  {value}" for name, value in values.items())]
+    return [*lines, f"notes: {'; '.join(job.notes)}", str(job.folder)] if job.notes else [*lines, str(job.folder)]
+
+
+def job_json(job: JobRun) -> str:
+    """A job for programs; numbers that JSON does not know are null."""
+    import msgspec
+
+    return msgspec.json.encode(msgspec.structs.asdict(job.entry) | {"artifacts": list(job.artifacts.values())}).decode()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    # What follows the target is the script's own, options included.
+    app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})(run)
