@@ -46,6 +46,8 @@ class Fit(msgspec.Struct, frozen=True, tag="fit"):
     seed: int
     validate: bool = True
     time_limit_s: float | None = None
+    #: Counts at which the clock ended the fit that this one repeats; see `learners.base.Learner.stop_after`.
+    stop_after: dict[str, int] = {}
 
 
 Job = Prepare | Fit
@@ -73,3 +75,5 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     notes: list[str] = []
     #: Ended from outside: "deadline", "stop", "limit" or "died"; or never begun: "memory".
     ended: str = ""
+    #: See `learners.base.FitResult`.
+    clock: dict[str, int] = {}

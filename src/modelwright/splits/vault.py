@@ -191,6 +191,19 @@ class Vault:
                 where=str(self.folder),
                 mend="Open them through the ledger, with a reason; it counts the look.",
             )
+        return self._read()
+
+    def features(self) -> pl.DataFrame:
+        """The sealed rows without their target, which tell nothing of a score; no permit is needed to predict them.
+
+        Raises
+        ------
+        DataError
+            As `rows`.
+        """
+        return self._read(target=False)
+
+    def _read(self, *, target: bool = True) -> pl.DataFrame:
         path = self.folder / f"{self.about.part}.arrow"
         if not path.exists():
             raise DataError(
@@ -202,7 +215,7 @@ class Vault:
                 where=str(path),
                 mend="Train again to seal new ones.",
             )
-        return pl.read_ipc(path)
+        return pl.read_ipc(path, columns=[n for n in pl.read_ipc_schema(path) if target or n != self.about.target])
 
 
 def _file_hash(path: Path) -> str:
