@@ -29,18 +29,19 @@ from modelwright.runs.run import Run
 
 def train(folder: Path, entry: dict[str, Any], home: Path, limit: dict[str, Any]) -> Run:
     """One run with the roles of the manifest."""
+    target = None if entry["task"] == "clustering" else entry["target"]
+    roles = {target, entry.get("time_column"), entry.get("group_column")}
+    dropped = [each["column"] for each in entry.get("drop_columns") or []]
+    dropped += [entry["target"]] if target is None and entry["target"] else []
     return modelwright.train(
         folder / entry["file"],
-        target=entry["target"],
+        target=target,
+        metric=entry["metric"] if target else None,
         task=entry["task"] if entry["task"] in ("binary", "multiclass", "regression") else None,
-        positive=entry.get("positive") if entry["task"] == "binary" else None,
         time=entry.get("time_column"),
         group=entry.get("group_column"),
-        exclude=[
-            column["column"]
-            for column in entry.get("drop_columns", [])
-            if column["column"] not in (entry.get("group_column"), entry.get("time_column"))
-        ],
+        # A role column that the manifest drops is no feature anyway, but must stay to serve its role.
+        exclude=[name for name in dropped if name not in roles],
         name=entry["name"],
         home=home,
         **limit,
@@ -91,11 +92,8 @@ def main() -> None:
             ended = time.perf_counter()
             n_equal += found.equal
             members = ", ".join(member.algorithm for member in run.record.plan.members)
-            print(
-                f"{entry['name']:<28} {entry['rows']:>7,} rows  trained {trained - started:5.1f} s, again {ended - trained:5.1f} s  "
-                f"[{members}]  {verdict(found)}",
-                flush=True,
-            )
+            times = f"trained {trained - started:5.1f} s, again {ended - trained:5.1f} s"
+            print(f"{entry['name']:<28} {entry['rows']:>7,} rows  {times}  [{members}]  {verdict(found)}", flush=True)
     print(f"{n_equal} of {len(entries)} tables came out equal.")
     sys.exit(0 if n_equal == len(entries) else 1)
 

@@ -223,9 +223,7 @@ def _site_packages(place: Path) -> Path:
 
 def _source_tree() -> Path | None:
     """The folder that holds nothing but the source of modelwright, where it runs from one."""
-    import modelwright
-
-    folder = Path(modelwright.__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parents[3]
     return folder if folder.name == "src" and (folder.parent / "pyproject.toml").is_file() else None
 
 
