@@ -1,7 +1,8 @@
 """How fast a table is fingerprinted on one core, in MB of cell content a second.
 
 Content is 8 bytes a number and the UTF-8 bytes of a text; polars itself needs 16 bytes more for each text,
-which would flatter the figure. Run with POLARS_MAX_THREADS=1 (set here) on an idle machine::
+which would flatter the figure. Beside it stands what a training adds to that time by taking the hashes by which a
+changed cell is found later (``tables/traces.py``). Run with POLARS_MAX_THREADS=1 (set here) on an idle machine::
 
     python benchmarks/fingerprint_speed.py
 """
@@ -17,6 +18,7 @@ os.environ["POLARS_MAX_THREADS"] = "1"
 import numpy as np
 import polars as pl
 
+from modelwright.tables.differences import traced
 from modelwright.tables.fingerprint import fingerprint
 
 ROWS = 2_000_000
@@ -53,7 +55,8 @@ def seconds(function: object, *args: object) -> float:
 def main() -> None:
     """Print one line a kind of table, and the hash functions alone."""
     for name, (frame, megabytes) in frames().items():
-        print(f"{name:>18}: {megabytes / seconds(fingerprint, frame):6.0f} MB/s")
+        alone, both = seconds(fingerprint, frame), seconds(traced, frame)
+        print(f"{name:>18}: {megabytes / alone:6.0f} MB/s, with traces {megabytes / both:6.0f} MB/s, {both / alone - 1:+.0%}")
     block = np.random.default_rng(0).bytes(1 << 27)
     for name in ("sha256", "blake2b"):
         print(f"{name + ' alone':>18}: {len(block) / 1e6 / seconds(hashlib.new, name, block):6.0f} MB/s")

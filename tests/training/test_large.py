@@ -16,6 +16,7 @@ from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.learners.streamed import Batch, Limits, fit_streamed
 from modelwright.reports.report import render
+from modelwright.runs.reproducing.flow import reproduce
 from modelwright.spec import Spec, resolve_spec
 from modelwright.splits.hashed_sides import EVALUATION, SAMPLED, TRAINING
 from modelwright.training import flow
@@ -250,7 +251,7 @@ def test_a_whole_run_fits_its_members_on_all_training_rows(parquet: Path, tmp_pa
     run = modelwright.open_run(folder)
     assert run.model.predict_proba(table(100)).shape == (100, 2)
     with pytest.raises(DataError, match="larger than memory"):
-        run.replay()
+        reproduce(folder)
 
 
 def test_a_run_within_seconds_ends_in_time_and_says_what_it_left_out(parquet: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli import checking, comparing, jobs_commands, listing, looking, resuming, tuning_command
+from modelwright.cli import checking, comparing, jobs_commands, listing, looking, reproducing, resuming, tuning_command
 from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
 from modelwright.cli.options import (
     console,
@@ -282,32 +282,6 @@ def show(
 
 
 @app.command()
-def replay(
-    run: Annotated[str, typer.Argument(help="Run folder, or the identifier or name of a run.")],
-    data: Annotated[str | None, typer.Option(help="The rows, where they are no longer where the run read them.")] = None,
-    home: Home = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> None:
-    """Fit the members of a run again by its plan, and compare them byte by byte.
-
-    Exit code 1 if a byte differs.
-    """
-    from modelwright.api import open_training
-    from modelwright.cli.render import replay_lines
-    from modelwright.spec import DEFAULT_HOME
-
-    replayed = open_training(run, home=home or DEFAULT_HOME).replay(data)
-    if as_json:
-        import msgspec
-
-        typer.echo(msgspec.json.encode(msgspec.structs.asdict(replayed) | {"equal": replayed.equal}).decode())
-    else:
-        typer.echo("\n".join(replay_lines(replayed)))
-    if not replayed.equal:
-        raise typer.Exit(1)
-
-
-@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
@@ -319,6 +293,7 @@ def _version_and_leave(wanted: bool) -> None:
         raise typer.Exit
 
 
+reproducing.register(app)
 looking.register(app)
 resuming.register(app)
 jobs_commands.register(app)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from modelwright.training.replay import Replay
 
 _SEVERITIES = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 _MOST_FINDINGS = 8
@@ -350,15 +349,3 @@ def _rows(record: RunRecord) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def replay_lines(replayed: Replay) -> list[str]:
-    """What came out when a run was fitted again, a line a member."""
-    lines = []
-    for place, member in enumerate(replayed.members):
-        differing = f"differs in {', '.join(member.different)}" if member.different else f"not comparable: {member.why}"
-        lines.append(f"member {place} {member.algorithm}: {'equal, every byte' if member.equal else differing}")
-    lines.append(f"encoders: {'equal' if replayed.encoders_equal else 'differ'}")
-    lines += [f"version of {name}: {now} here, {then} in the run" for name, (then, now) in replayed.versions.items()]
-    lines.append(f"{replayed.run}: {'equal' if replayed.equal else 'not equal'}")
-    return lines

@@ -103,7 +103,8 @@ class FitResult:
 
     ``n_iterations`` is the best number of iterations (trees, epochs) seen on validation rows, or the number run.
     ``stopped`` says why training ended: "complete", "early" or "time". ``learned`` are hyperparameters that validation rows
-    settled, for the final fit to take over.
+    settled, for the final fit to take over. ``clock`` counts what was done where the clock had a say, under names of the
+    algorithm's own; a fit with these counts as `Learner.stop_after` ends at the same point.
     """
 
     n_iterations: int | None = None
@@ -111,6 +112,7 @@ class FitResult:
     stopped: str = "complete"
     notes: list[str] = field(default_factory=list)
     learned: dict[str, float] = field(default_factory=dict)
+    clock: dict[str, int] = field(default_factory=dict)
 
 
 class Learner(ABC):
@@ -126,6 +128,12 @@ class Learner(ABC):
         Number of classes K; 0 for regression and clustering.
     seed : int
         Drives every random choice of the fit.
+
+    Attributes
+    ----------
+    stop_after : dict of str to int
+        Counts of an earlier fit that the clock ended (`FitResult.clock`). Set before `fit`, they end this one there, whatever
+        time it takes, so that both save the same bytes.
     """
 
     algorithm: ClassVar[Algorithm]
@@ -134,6 +142,7 @@ class Learner(ABC):
         self.task: Task = task
         self.n_classes = n_classes
         self.seed = seed
+        self.stop_after: Mapping[str, int] = {}
         self.params = resolve_params(self.algorithm, params or {}, task)
 
     @abstractmethod

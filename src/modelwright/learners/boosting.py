@@ -60,12 +60,15 @@ class Watch:
     learning_rate: float
     deadline: float | None
     scale: float = 1.0
+    #: Round after which the clock ended an earlier fit.
+    last: int | None = None
     best: int = 0
     best_loss: float = float("inf")
     stopped: str = "complete"
     rounds: list[int] = field(default_factory=list)
     training: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
+    ended: int = 0
     _started: float = field(default_factory=time.perf_counter)
 
     def records(self, n_done: int) -> bool:
@@ -86,18 +89,21 @@ class Watch:
         if validation is not None and n_done - self.best >= patience(self.best, self.n_rows, self.learning_rate):
             self.stopped = "early"
             return True
-        if self.deadline is not None:
+        if self.last is not None:
+            ends = n_done >= self.last
+        else:
             now = time.perf_counter()
             # A round that would end after the deadline is not begun.
-            if now + (now - self._started) / n_done >= self.deadline:
-                self.stopped = "time"
-                return True
-        return False
+            ends = self.deadline is not None and now + (now - self._started) / n_done >= self.deadline
+        if ends:
+            self.stopped, self.ended = "time", n_done
+        return ends
 
     def result(self) -> FitResult:
         """The fit as its caller sees it."""
         curve = Curve(self.loss, self.rounds, self.training, self.validation)
-        return FitResult(n_iterations=max(1, self.best), curve=curve, stopped=self.stopped)
+        clock = {"rounds": self.ended} if self.ended else {}
+        return FitResult(n_iterations=max(1, self.best), curve=curve, stopped=self.stopped, clock=clock)
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -145,6 +151,7 @@ class BoostedTrees(Learner):
             learning_rate=float(self.params["learning_rate"]),
             deadline=None if time_limit_s is None else started + time_limit_s,
             scale=self._coding.spread,
+            last=self.stop_after.get("rounds"),
         )
         self._train(rows, watched, watch)
         result = watch.result()

@@ -84,7 +84,8 @@ class Forest(Learner):
             self.prior_ = np.bincount(np.searchsorted(self.classes_, y), weights=counts) / counts.sum()
         if stopped == "time":
             notes.append(f"The time was up after {n_trees} of {self.params['n_estimators']} trees.")
-        return FitResult(n_iterations=n_trees, stopped=stopped, notes=notes)
+        clock = {"trees": n_trees} if stopped == "time" else {}
+        return FitResult(n_iterations=n_trees, stopped=stopped, notes=notes, clock=clock)
 
     def _grow(self, columns: np.ndarray, y: np.ndarray, row_weight: np.ndarray | None, deadline: Deadline) -> tuple[Any, str]:
         """Grow in steps that fit into the time; the trees are the same as if grown at once."""
@@ -106,11 +107,13 @@ class Forest(Learner):
             }
         )
         model.fit(columns, y, sample_weight=row_weight)
-        done = 1
+        done, last = 1, self.stop_after.get("trees", wanted)
         while done < wanted:
+            if done >= last:
+                return model, "time"
             per_tree = deadline.elapsed_s / done
             # A step of about half a second, so that the clock is looked at often enough.
-            step = min(wanted - done, max(1, int(0.5 / max(per_tree, 1e-4))))
+            step = min(last - done, max(1, int(0.5 / max(per_tree, 1e-4))))
             if not deadline.leaves(per_tree):
                 return model, "time"
             while step > 1 and not deadline.leaves(per_tree * step):

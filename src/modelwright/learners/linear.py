@@ -138,13 +138,15 @@ class LinearModel(Learner):
             l1_ratio=l1_ratio,
             max_iter=max_iter,
             deadline=deadline,
+            last=self.stop_after.get("iterations"),
         )
         self.coefficients_, self.intercept_ = found.coefficients, found.intercept
         if found.stopped == "iterations":
             notes.append(f"The solver was stopped after {len(found.losses)} iterations, before it had converged.")
         curve = Curve("log_loss", list(range(1, len(found.losses) + 1)), found.losses, [])
         stopped = "time" if found.stopped == "time" else "complete"
-        return FitResult(n_iterations=len(found.losses), curve=curve, stopped=stopped, notes=notes)
+        clock = {"iterations": len(found.losses)} if stopped == "time" else {}
+        return FitResult(n_iterations=len(found.losses), curve=curve, stopped=stopped, notes=notes, clock=clock)
 
     def predict(self, X: Matrix) -> np.ndarray:
         """Predict; see `Learner.predict`. Regression values are clipped to the widened training range."""

@@ -39,6 +39,7 @@ def fit_logistic(
     l1_ratio: float = 0.0,
     max_iter: int = 500,
     deadline: Deadline | None = None,
+    last: int | None = None,
 ) -> LogisticFit:
     """Minimise the weighted negative log likelihood plus an elastic-net penalty.
 
@@ -51,6 +52,10 @@ def fit_logistic(
     row_weight : ndarray of shape (n,), mean 1
     alpha, l1_ratio : float
         Penalty alpha * (l1_ratio |theta|_1 + (1 - l1_ratio) / 2 |theta|^2) against the loss summed over rows.
+    max_iter : int
+    deadline : Deadline, optional
+    last : int, optional
+        Iteration after which the deadline ended an earlier fit; this one ends there, whatever time it takes.
     """
     from scipy.optimize import minimize
 
@@ -70,7 +75,7 @@ def fit_logistic(
     def after(intermediate_result: Any) -> None:
         nonlocal timed_out
         losses.append(float(intermediate_result.fun))
-        if deadline is not None and deadline.passed:
+        if len(losses) == last or (last is None and deadline is not None and deadline.passed):
             timed_out = True
             raise StopIteration
 

@@ -157,20 +157,27 @@ class Network(Learner):
 
         # The schedule is laid over the epochs planned, so their number is settled before the first one begins.
         planned, notes = self.params["n_epochs"], []
-        if math.isfinite(deadline):
+        if self.stop_after:
+            planned, deadline = self.stop_after["epochs"], math.inf
+        elif math.isfinite(deadline):
             epoch_s = training.seconds_per_epoch(trainer(planned), part, 0 if watched is None else watched.X.n_rows)
             affordable = max(1, int(_TIME_SHARE * (deadline - time.perf_counter()) / epoch_s))
             if affordable < planned:
                 notes.append(f"{affordable} epochs planned instead of {planned}, to end in time.")
                 planned = affordable
         run = trainer(planned)
-        history = training.train(run, part, watched_part, deadline)
+        history = training.train(run, part, watched_part, deadline, self.stop_after.get("steps"))
         self._weights = scaling | run.network.weights(inputs)
-        stopped = "time" if notes and history.stopped == "complete" else history.stopped
+        shortened = planned < self.params["n_epochs"]
+        stopped = "time" if shortened and history.stopped == "complete" else history.stopped
+        clock = {"epochs": planned} if shortened or history.stopped == "time" else {}
+        if history.stopped == "time":
+            clock["steps"] = run.n_steps
         if stopped == "diverged":
             notes.append(f"The loss overflowed after {len(history.training)} epochs; a smaller learning_rate may help.")
             stopped = "early"
-        return FitResult(n_iterations=max(1, history.best), curve=self._curve(history), stopped=stopped, notes=notes)
+        curve = self._curve(history)
+        return FitResult(n_iterations=max(1, history.best), curve=curve, stopped=stopped, notes=notes, clock=clock)
 
     def _recipe(self, n_epochs: int) -> training.Recipe:
         same = ("batch_size", "learning_rate", "width", "dropout", "weight_decay", "embedding_scale")

@@ -257,9 +257,11 @@ class Trainer:
         torch = torch_library()
         self.network, self.recipe, self.generator = network, recipe, generator
         self.cycles = n_cycles(recipe.n_epochs)
+        self.n_steps = 0
         self.optimizer = torch.optim.AdamW(network.groups(recipe), lr=0.0, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
 
     def step(self, part: Part, t: float) -> float:
+        self.n_steps += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * group["factor"] * schedule(t, self.cycles)
             group["weight_decay"] = group["decay"] * fading(t)
@@ -270,14 +272,14 @@ class Trainer:
         self.optimizer.step()
         return float(loss.detach())
 
-    def epoch(self, part: Part, epoch: int, deadline: float) -> float | None:
-        """Mean training loss of one pass, or None if the clock ended it."""
+    def epoch(self, part: Part, epoch: int, deadline: float, last: int | None = None) -> float | None:
+        """Mean training loss of one pass, or None if the clock ended it, or the step ``last`` that stands for it."""
         torch = torch_library()
         order = torch.randperm(part.n_rows, generator=self.generator)
         batches = torch.split(order, batch_size(self.recipe.batch_size, part.n_rows))
         total = 0.0
         for i, batch in enumerate(batches):
-            if time.perf_counter() >= deadline and (epoch > 0 or i > 0):
+            if (self.n_steps == last or time.perf_counter() >= deadline) and (epoch > 0 or i > 0):
                 return None
             # The middle of the step: t = 0 and t = 1 have no learning rate.
             t = (epoch + (i + 0.5) / len(batches)) / self.recipe.n_epochs
@@ -311,12 +313,13 @@ def seconds_per_epoch(trainer: Trainer, part: Part, n_watched: int) -> float:
     return min(seconds[1:]) * (part.n_rows + n_watched / 3) / size
 
 
-def train(trainer: Trainer, training: Part, validation: Part | None, deadline: float) -> History:
+def train(trainer: Trainer, training: Part, validation: Part | None, deadline: float, last: int | None = None) -> History:
     """Run the planned epochs; with validation rows the network ends up as it was after its best epoch, and where
     a loss overflows, as it was before that.
 
     At the end of a cycle the learning rate is down. If a whole cycle brought no better epoch than the cycles
-    before, the next one, twice as long, overfits more: training ends.
+    before, the next one, twice as long, overfits more: training ends. ``last`` is the step after which the clock ended an
+    earlier run.
     """
     history = History()
     n_epochs = trainer.recipe.n_epochs
@@ -324,7 +327,7 @@ def train(trainer: Trainer, training: Part, validation: Part | None, deadline: f
     cycle_ends = [round((2**j - 1) / (2**cycles - 1) * n_epochs) for j in range(1, cycles)]
     kept = trainer.network.state()
     for epoch in range(n_epochs):
-        loss = trainer.epoch(training, epoch, deadline)
+        loss = trainer.epoch(training, epoch, deadline, last)
         if loss is None:
             history.stopped = "time"
             break

@@ -126,12 +126,14 @@ class SupportVectorMachine(Learner):
                 self.intercept_ = np.array([self.bounds_[0] if self.bounds_.size else 0.0])
                 return FitResult(notes=[*notes, "The target does not vary."])
             exact = len(scaled) <= EXACT_ROWS and len(self.classes_) <= _EXACT_CLASSES
-            stopped = "complete"
+            cut_after = None
             if exact:
                 self._fit_exact(scaled, y, row_weight)
             else:
-                stopped = self._fit_approximate(scaled, y, row_weight, deadline, notes)
-        return FitResult(stopped=stopped, notes=notes)
+                cut_after = self._fit_approximate(scaled, y, row_weight, deadline, notes)
+        if cut_after is None:
+            return FitResult(notes=notes)
+        return FitResult(stopped="time", notes=notes, clock={"iterations": cut_after})
 
     # -- exact ---------------------------------------------------------------------------------------------------
 
@@ -188,7 +190,8 @@ class SupportVectorMachine(Learner):
 
     def _fit_approximate(
         self, scaled: np.ndarray, y: np.ndarray, row_weight: np.ndarray, deadline: Deadline, notes: list[str]
-    ) -> str:
+    ) -> int | None:
+        """Iterations after which the clock ended the solver, if it did."""
         n = len(scaled)
         m = int(np.clip(_MAX_CELLS // n, 100, min(_MAX_REFERENCES, n)))
         chosen = np.sort(np.random.default_rng(self.seed).choice(n, m, replace=False))
@@ -201,7 +204,7 @@ class SupportVectorMachine(Learner):
             rows = slice(start, start + _CHUNK_ROWS)
             features[rows] = np.exp(-self.width_ * squared_distances(scaled[rows], references)) @ root
         notes.append(f"Approximated with {m} reference rows, because the exact problem is too large.")
-        alpha, stopped = 1.0 / self.params["C"], "complete"
+        alpha, cut_after = 1.0 / self.params["C"], None
         if self.task == "regression":
             from sklearn.linear_model import Ridge
 
@@ -214,14 +217,21 @@ class SupportVectorMachine(Learner):
             outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
             max_iter = int(np.clip(1e11 / (4.0 * features.size * outputs), 30, 500))
             found = fit_logistic(
-                features, targets, len(self.classes_), row_weight, alpha=alpha, max_iter=max_iter, deadline=deadline
+                features,
+                targets,
+                len(self.classes_),
+                row_weight,
+                alpha=alpha,
+                max_iter=max_iter,
+                deadline=deadline,
+                last=self.stop_after.get("iterations"),
             )
             if found.stopped == "iterations":
                 notes.append(f"The solver was stopped after {len(found.losses)} iterations, before it had converged.")
-            stopped = "time" if found.stopped == "time" else "complete"
+            cut_after = len(found.losses) if found.stopped == "time" else None
             coefficients, intercept = found.coefficients, found.intercept
         self.vectors_, self.beta_, self.intercept_ = references, root @ coefficients, intercept
-        return stopped
+        return cut_after
 
     # -- predict, save -------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from modelwright.training.front import DELIVERED, on_front
 from modelwright.training.record import RunRecord
 
 if TYPE_CHECKING:
-    from modelwright.training.replay import Replay
+    from modelwright.runs.reproducing.values import Reproduction
 
 
 class Run:
@@ -42,22 +42,27 @@ class Run:
         """The delivered model."""
         return load_bundle(self.folder / "model")
 
-    def replay(self, data: Any = None) -> Replay:
-        """Fit the members again by the plan of the run, and compare them byte by byte with its model.
+    def reproduce(self, data: Any = None) -> Reproduction:
+        """Do the run again by its plan in a fresh process, and compare step by step with what it recorded.
 
         Parameters
         ----------
         data : str, Path or table, optional
             The rows; by default they are read from where the run read them.
 
+        Returns
+        -------
+        Reproduction
+            ``equal``, ``steps``, and ``culprit`` where something differs. No look at the sealed rows is taken.
+
         Raises
         ------
-        DataError
-            If the table is not the one of the run.
+        InvalidInputError
+            If the rows cannot be read, or the run is of a kind that cannot be repeated.
         """
-        from modelwright.training.replay import replay
+        from modelwright.runs.reproducing.child import reproduce_in_child
 
-        return replay(self.folder, data)
+        return reproduce_in_child(self.folder, data)
 
     @property
     def report(self) -> Path:

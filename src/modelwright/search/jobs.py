@@ -46,6 +46,8 @@ class Fit(msgspec.Struct, frozen=True, tag="fit"):
     seed: int
     validate: bool = True
     time_limit_s: float | None = None
+    #: Counts at which the clock ended the fit that this one repeats; see `learners.base.Learner.stop_after`.
+    stop_after: dict[str, int] = {}
 
 
 Job = Prepare | Fit
@@ -75,3 +77,5 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     ended: str = ""
     #: SHA-256 of every file below ``out``.
     outputs: dict[str, str] = {}
+    #: See `learners.base.FitResult`.
+    clock: dict[str, int] = {}

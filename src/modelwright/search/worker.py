@@ -154,6 +154,7 @@ def fit(job: Fit) -> Done:
     if description.requires:
         importlib.import_module(description.requires)  # seconds for torch; not to be counted as time of the fit
     learner = registry.create(job.algorithm, job.params, task=job.task, n_classes=job.n_classes, seed=job.seed)
+    learner.stop_after = job.stop_after
     started = time.perf_counter()
     result = learner.fit(X, y, weight=weight, validation=validation, time_limit_s=job.time_limit_s)
     seconds = time.perf_counter() - started
@@ -167,6 +168,7 @@ def fit(job: Fit) -> Done:
         stopped=result.stopped,
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         notes=result.notes,
+        clock=result.clock,
     )
     if result.curve is not None:
         done = msgspec.structs.replace(done, **_curve(result.curve))

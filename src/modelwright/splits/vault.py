@@ -191,8 +191,22 @@ class Vault:
                 where=str(self.folder),
                 mend="Open them through the ledger, with a reason; it counts the look.",
             )
+        return self._read()
+
+    def features(self) -> pl.DataFrame:
+        """The sealed rows without their target, which tell nothing of a score; no permit is needed to predict them.
+
+        Raises
+        ------
+        DataError
+            As `check`.
+        """
+        return self._read(target=False)
+
+    def _read(self, *, target: bool = True) -> pl.DataFrame:
         self.check()
-        return pl.read_ipc(self.folder / f"{self.about.part}.arrow")
+        path = self.folder / f"{self.about.part}.arrow"
+        return pl.read_ipc(path, columns=[n for n in pl.read_ipc_schema(path) if target or n != self.about.target])
 
     def check(self) -> None:
         """Whether the file of rows is the one that was sealed; looking at its digest is no look at the rows.

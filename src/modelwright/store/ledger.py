@@ -221,6 +221,33 @@ class Ledger:
                 _write(connection, *opening._entered, kind)
             opening.counted = before in (None, opening._entered[0])
 
+    @contextmanager
+    def again(self, about: SealedRows, run: str) -> Iterator[tuple[Permit, Line]]:
+        """Read sealed rows once more for a look that was counted: to compute its score again from the same predictions.
+
+        Nothing is counted, because the number is in the ledger already. It is for whoever asks to have made sure that the
+        predictions are those of the look; other predictions would be another look.
+
+        Parameters
+        ----------
+        about : SealedRows
+        run : str
+            Whose look.
+
+        Raises
+        ------
+        InvalidInputError
+            If the run has no line for these rows.
+        """
+        line = next((line for line in self.lines(about.identity) if line.run == plain_text(run)), None)
+        if line is None:
+            raise InvalidInputError("The ledger holds no look of this run at these rows.", where=run, mend="Give its store.")
+        permit = Permit(about.identity)
+        try:
+            yield permit, line
+        finally:
+            permit.valid = False
+
     def lines(self, vault: str) -> list[Line]:
         """All lines of a vault, oldest first; reading them is no look, but they hold raw scores.
 

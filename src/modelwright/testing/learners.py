@@ -372,6 +372,12 @@ def stops_in_time(case: Case, folder: Path) -> None:
     assert elapsed_s < 5.0, f"a limit of 0.3 s took {elapsed_s:.1f} s"
     assert result.stopped in ("time", "early") or elapsed_s < 1.3, "the limit was not noticed"
     _assert_predictions(case, learner.predict(X), X.n_rows)
+    if result.stopped == "time":
+        again = case.create(**{iterations: most})
+        again.stop_after = result.clock
+        _fit(again, X, y)
+        first, second = (_saved(each, folder / name) for each, name in ((learner, "cut"), (again, "again")))
+        assert first == second, "a fit ended by the counts of the clock differs from the one that the clock ended"
 
 
 CHECKS: tuple[Check, ...] = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import resource
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 #: Packages whose version can change a result.
@@ -38,7 +40,17 @@ def environment(n_workers: int) -> dict[str, Any]:
         "workers": n_workers,
         "threads_per_fit": 1,
         "packages": libraries(),
+        "code": code_digest(),
     }
+
+
+def code_digest() -> str:
+    """SHA-256 over the source of this package: a version that is being worked on stays the same while its code does not."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def available_cpus() -> int:

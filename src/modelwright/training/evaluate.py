@@ -23,7 +23,7 @@ from modelwright.spec import Spec
 from modelwright.training import naive
 from modelwright.training.final import FinalFit
 from modelwright.training.judge import Baseline, Sealed, judge, judge_clusters
-from modelwright.training.opening import Scored
+from modelwright.training.opening import Scored, predictions_digest
 from modelwright.training.prepare import Training
 from modelwright.training.record import Evaluation
 from modelwright.training.selection import Selection
@@ -75,6 +75,7 @@ def evaluate(
     y = sealed.y
     if model.task == "clustering" or y is None:
         clusters_found, silhouettes = judge_clusters(sealed, model, metric, prediction, ordered[0] if ordered else None)
+        clusters_found = msgspec.structs.replace(clusters_found, predictions=predictions_digest(prediction))
         return Scored(clusters_found, None, silhouettes)
     found = judge(sealed, model, prediction, metric, ordered, seed=spec.seed)
     found = _decisions(found, sealed, y, model, metric, selection, prediction)
@@ -102,7 +103,7 @@ def evaluate(
         clusters=clusters,
     )
     repeats = _repeats(final, model, sealed.frame, y, metric, found.score.value)
-    found = msgspec.structs.replace(found, groupwise=groups, repeats=repeats)
+    found = msgspec.structs.replace(found, groupwise=groups, repeats=repeats, predictions=predictions_digest(prediction))
     return Scored(found, y, prediction, model.threshold, sealed.weight, sealed.groups, sealed.time)
 
 

@@ -93,12 +93,14 @@ def fit_on_all_rows(
             final.notes.append(f"{candidate.algorithm} is delivered as fitted for validation, not on all rows: {why}.")
         member, folder = _load(search, final, candidate, share, fold, refitted=ok)
         fewer = search.problem.probe if fold is None else search.problem.folds[fold]
+        # As delivered: the fit on all rows, or the one for validation, whose settings are not yet those it settled.
+        done = answer if answer is not None and ok else candidate.probe if fold is None else candidate.folds[fold]
         final.members.append(member)
         final.records.append(
             MemberRecord(
                 trial=candidate.number,
                 algorithm=candidate.algorithm,
-                params=candidate.final_params,
+                params=candidate.final_params if ok else candidate.params,
                 n_iterations=answer.n_iterations if answer and ok else candidate.n_iterations,
                 weight=share,
                 seed=search.problem.seed,
@@ -108,6 +110,8 @@ def fit_on_all_rows(
                 peak_memory_mb=answer.peak_memory_mb if answer and ok else 0.0,
                 size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
                 generated=candidate.generated,
+                clock={} if done is None else done.clock,
+                fold=None if ok else -1 if fold is None else fold,
             )
         )
     for baseline in baselines:

@@ -46,6 +46,7 @@ from modelwright.splits.order import time_values
 from modelwright.splits.units import group_units
 from modelwright.store.database import Database
 from modelwright.store.ledger import Ledger as VaultLedger
+from modelwright.tables import traces
 from modelwright.tables.schema import Task
 from modelwright.training import naive
 from modelwright.training.auditing import findings_of, n_refits, time_for_checks
@@ -336,6 +337,8 @@ def _seal(
     with ledger.step("split", "sealing the evaluation rows"):
         division = divide(source, spec)
         training = seal_and_type(source, spec, division, folder)
+        if source.traces is not None:
+            source.traces.write(folder.parent / traces.FILE_NAME)
         if training.vault is not None:
             vaults.check(training.vault.about)
         ledger.note(training.split.sentence, *training.notes)

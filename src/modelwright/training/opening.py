@@ -139,6 +139,12 @@ def _keep_influences(vault: Vault, scored: Scored, metric: Metric, look: Look) -
         save_influences(kept, vault.folder, vault.about.part)
 
 
+def predictions_digest(prediction: np.ndarray) -> str:
+    """SHA-256 over the form and the values of predictions."""
+    plain = np.ascontiguousarray(prediction, dtype="<f8" if prediction.dtype.kind == "f" else "<i8")
+    return hashlib.sha256(f"{plain.dtype.str} {plain.shape}\n".encode() + plain.tobytes()).hexdigest()
+
+
 def shown(evaluation: Evaluation, look: Look) -> Evaluation:
     """What may be shown of an evaluation after a look.
 
@@ -162,6 +168,7 @@ def shown(evaluation: Evaluation, look: Look) -> Evaluation:
             others={},
             comparison=None,
             opened=look.count,
+            predictions=evaluation.predictions,
         )
     comparisons = [_at_level(comparison, look) for comparison in evaluation.comparisons]
     comparison = None if evaluation.comparison is None else _at_level(evaluation.comparison, look)

@@ -26,10 +26,12 @@ from modelwright.splits.partition import Split
 from modelwright.splits.seal import LONG, PASSES_IF_LONG, require_rows, seal
 from modelwright.splits.vault import Vault
 from modelwright.tables.conform import check_finite, conform
+from modelwright.tables.differences import traced
 from modelwright.tables.fingerprint import fingerprint
 from modelwright.tables.read import read
 from modelwright.tables.roles import encode_target, infer_task, labelled_rows
 from modelwright.tables.schema import Schema, Task
+from modelwright.tables.traces import Traces
 from modelwright.tables.types import infer_schema
 
 #: Share of a budget that looking for near copies among training rows may take, and what a pass of it takes for a cell
@@ -62,6 +64,8 @@ class Source:
     classes: list[Any]
     weight: np.ndarray | None
     notes: list[str]
+    #: Of all rows as read, those without a target too; None for a sample of a larger table.
+    traces: Traces | None = None
 
     def facts(self) -> Facts:
         """The same without rows."""
@@ -113,7 +117,7 @@ def read_source(spec: Spec) -> Source:
             _require(name, frame.columns, option)
     if not isinstance(spec.features, str):  # what a function derives is known once it has run
         _require_named(spec, [*frame.columns, *(spec.features or {})])
-    digest = fingerprint(frame)
+    digest, traces = traced(frame)
     if spec.target is None:
         if spec.task not in (None, "clustering"):
             raise SpecError(
@@ -121,7 +125,7 @@ def read_source(spec: Spec) -> Source:
             )
         require_rows(frame.height, spec.evaluation)
         notes.append("No target is named, so rows are grouped into clusters.")
-        return Source(frame, table.source, digest, "clustering", None, [], _weights(frame, spec), notes)
+        return Source(frame, table.source, digest, "clustering", None, [], _weights(frame, spec), notes, traces)
     if spec.task == "clustering":
         raise SpecError("A clustering task has no target.", where="target", mend="Leave out --target, or exclude that column.")
     missing = declared_missing(spec, spec.target)
@@ -135,7 +139,7 @@ def read_source(spec: Spec) -> Source:
     y, classes = encode_target(frame[spec.target], task, spec.positive, missing_values=missing)
     if task == "binary":
         notes.append(f"The positive class is {classes[1]!r}.")
-    return Source(frame, table.source, digest, task, y, classes, _weights(frame, spec), notes)
+    return Source(frame, table.source, digest, task, y, classes, _weights(frame, spec), notes, traces)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,11 @@ class MemberRecord(msgspec.Struct, frozen=True):
     peak_memory_mb: float = 0.0
     #: Reads the generated features too.
     generated: bool = False
+    #: Counts at which the clock ended the fit; empty where it had no say.
+    clock: dict[str, int] = {}
+    #: Of a member delivered as fitted for validation: the fold, or -1 for the subset of the probe. None in records of before
+    #: this was kept.
+    fold: int | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -155,6 +160,9 @@ class Evaluation(msgspec.Struct, frozen=True):
     look: Look | None = None
     #: Rows that the plots are of: validation rows where the model's own sealed numbers stay in the ledger.
     plots_of: Literal["sealed", "validation"] = "sealed"
+    #: SHA-256 of the model's predictions of the sealed rows; empty in records of before there was one. It tells nothing of the
+    #: score, so it stands in records whose score may not be shown too.
+    predictions: str = ""
 
 
 class RunRecord(msgspec.Struct, frozen=True):

@@ -81,7 +81,7 @@ def search_models(
         seed=spec.seed,
         units=copies,
     )
-    probe, whole = _probe(spec, table, training, folds[0], when)
+    probe, whole = probe_of(spec, table, training, folds[0], when)
     K = len(table.classes)
     views = Views(
         work / "views",
@@ -153,7 +153,7 @@ def _entries(spec: Spec, task: Task, training: Training, n_classes: int, n_probe
     return with_grids([*entries, *(Entry(name, {}) for name in named if name not in known)], spec.hyperparams)
 
 
-def _probe(spec: Spec, table: Facts, training: Training, first: Fold, when: np.ndarray | None) -> tuple[Fold, bool]:
+def probe_of(spec: Spec, table: Facts, training: Training, first: Fold, when: np.ndarray | None) -> tuple[Fold, bool]:
     """The part of the first fold on which candidates are compared cheaply, and whether it is the whole fold."""
     size = probe_rows(len(first.training), len(training.schema.features), spec.budget_s)
     if size >= len(first.training):

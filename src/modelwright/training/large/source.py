@@ -179,7 +179,9 @@ def _prepared(spec: Spec, table: Settled, sides: Sides | None, drawn: Drawn, fol
     source = read_source(msgspec.structs.replace(spec, data=Table(together, table.scan.source), query=None))
     ends = np.cumsum([len(part.rows) for part in parts])
     local = [np.arange(end - len(part.rows), end) for part, end in zip(parts, ends, strict=True)]
-    source = replace(source, fingerprint=table.fingerprint, weight=_weight(source.weight, drawn.weight, len(together)))
+    source = replace(
+        source, fingerprint=table.fingerprint, traces=None, weight=_weight(source.weight, drawn.weight, len(together))
+    )
     _require_classes(source, local, spec)
     if sides is None:
         division = divide(replace(source, frame=together), spec)
