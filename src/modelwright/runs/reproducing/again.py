@@ -104,7 +104,7 @@ def prepare_again(record: RunRecord, spec: Spec, parts: pl.DataFrame, table: Tab
         source = read_source(spec)
         division, step = _divided(record, spec, parts, source)
         training = type_rows(source, spec, division)
-        copies, dependence = copies_among(training), _dependence(training, spec)
+        copies, dependence = copies_among(training, spec.budget_s), _dependence(training, spec)
         if spec.select_features:
             training, _, _ = narrowed(training, source.facts(), spec, copies, **dependence)
     except ModelwrightError as error:
