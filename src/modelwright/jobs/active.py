@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,8 +53,12 @@ class ActiveRun:
         self.parent = record.parent
         self._log = log
         # Only the process that began the run, or took it over, says its last word.
-        self._owner = os.getpid() if owner else None
+        self._pid = os.getpid()
+        self._owner = self._pid if owner else None
         self._ended = False
+        #: Kept for `autolog`: fits so far by name, and what is still to be told at the end.
+        self._fits: dict[str, int] = {}
+        self._before_end: list[Callable[[], None]] = []
 
     def log(
         self, *, metrics: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None, step: int | None = None
@@ -176,7 +180,13 @@ class ActiveRun:
         self._log.append(Line(time=time.time(), artifact=made))
         return made
 
+    def _tell_rest(self) -> None:
+        while self._before_end:
+            self._before_end.pop()()
+
     def _finish(self, end: End) -> None:
+        if os.getpid() == self._pid:
+            self._tell_rest()
         self._ended = True
         surrounding.leave(self)
         atexit.unregister(self._at_exit)

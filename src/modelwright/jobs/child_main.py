@@ -72,6 +72,7 @@ def main(fd: int) -> None:
 
 
 def _tell(run: ActiveRun, error: str) -> None:
+    run._tell_rest()
     run._log.append(Line(time=time.time(), error=error, peak_memory_mb=peak_memory_mb()))
 
 
