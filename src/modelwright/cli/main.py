@@ -248,16 +248,11 @@ def show(
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the summary of a run."""
-    from modelwright.api import open_run
-    from modelwright.cli.jobs_commands import job_json, job_lines
-    from modelwright.jobs.opened import JobRun
+    """Show the summary of a finished run."""
+    from modelwright.api import open_training
     from modelwright.spec import DEFAULT_HOME
 
-    found = open_run(run, home=home or DEFAULT_HOME)
-    if isinstance(found, JobRun):
-        typer.echo(job_json(found) if as_json else "\n".join(job_lines(found)))
-        return
+    found = open_training(run, home=home or DEFAULT_HOME)
     _print_result(found.record, found.folder, quiet=False, as_json=as_json)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from modelwright.errors import InvalidInputError
 from modelwright.masking import MASK, looks_secret
-from modelwright.provenance.secrets import redacted_value
+from modelwright.provenance.secrets import MIN_LENGTH, redacted_value, remember
 
 _FLOAT = "$float"
 #: Longest text that describes a value which is not plain.
@@ -201,10 +201,12 @@ def shown(params: dict[str, Any]) -> dict[str, Any]:
     >>> shown({"db_password": "geheim", "lr": 0.1, "max_tokens": 512, "tokenizer": "bert"})
     {'db_password': '***', 'lr': 0.1, 'max_tokens': 512, 'tokenizer': 'bert'}
     """
-    masked = {
-        name: MASK if isinstance(value, str) and looks_secret(_NO_SECRET.sub("", name)) else value
-        for name, value in params.items()
-    }
+    masked = dict(params)
+    for name, value in params.items():
+        if isinstance(value, str) and looks_secret(_NO_SECRET.sub("", name)):
+            masked[name] = MASK
+            if len(value) >= MIN_LENGTH:
+                remember(value)  # it may be printed, or stand in an error
     return redacted_value(masked) if masked else masked
 
 
