@@ -218,9 +218,12 @@ def test_libraries_imported_later_are_logged_and_none_is_imported_for_it(tmp_pat
 
 
 @pytest.mark.usefixtures("logging")
-def test_fits_of_our_own_training_are_not_logged(tmp_path: Path) -> None:
-    X, y = rows()
+def test_fits_of_our_own_training_are_not_logged_and_its_model_can_be_kept(tmp_path: Path) -> None:
+    X, y = rows(200)
     table = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": y})
     with modelwright.start_run("outer", home=tmp_path) as run:
-        modelwright.train(table, target="y", trials=1, algorithms=["linear"], home=tmp_path / "own")
-    assert (opened(run).params, opened(run).metrics) == ({}, {})
+        trained: Any = modelwright.train(table, target="y", trials=1, algorithms=["linear"], home=tmp_path / "own")
+        run.log_model("churn", trained.model)
+    found = opened(run)
+    assert (found.params, found.metrics) == ({}, {})
+    assert found.model("churn").predict_proba(table).tolist() == trained.model.predict_proba(table).tolist()

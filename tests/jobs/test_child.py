@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -216,6 +217,18 @@ def test_a_script_that_spawns_processes_works_as_without_us(here: Path) -> None:
     result = child("pool.py", {})
     assert result.state == "finished", opened(result.folder).output("stderr")
     assert opened(result.folder).output() == "[1, 4, 9]\n"
+
+
+def test_the_result_can_be_had_as_json_and_the_memory_is_that_of_the_child(here: Path) -> None:
+    (here / "big.py").write_text("kept = bytearray(200_000_000)\n")
+    done = command("--json", "-q", "big.py")
+    told = json.loads(done.stderr)
+    assert (told["state"], told["exit_code"], told["metrics"]) == ("finished", 0, {})
+    assert opened(told["folder"]).entry.peak_memory_mb > 200
+    (here / "small.py").write_text("")
+    held = bytearray(200_000_000)
+    small = opened(child("small.py", {}).folder).entry.peak_memory_mb
+    assert small < 150 < len(held) / 1e6
 
 
 def test_a_missing_script_is_an_error_before_anything_is_written(here: Path) -> None:

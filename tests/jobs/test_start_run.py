@@ -120,7 +120,10 @@ def test_params_names_steps_and_seeds_of_a_wrong_type_are_refused(tmp_path: Path
         ):
             with pytest.raises(InvalidInputError, match=words):
                 call()
+        with pytest.raises(InvalidInputError, match="exists already"):
+            modelwright.start_run(tags={"a": "b"})
     assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert "MODELWRIGHT_RUN" not in os.environ
 
 
 def test_an_exception_ends_the_run_as_failed_and_is_passed_on(tmp_path: Path) -> None:
@@ -220,6 +223,25 @@ def test_runs_of_two_threads_are_not_each_others_children(tmp_path: Path) -> Non
     for thread in threads:
         thread.join()
     assert parents == ["", ""]
+
+
+def test_runs_of_one_name_that_begin_at_once_get_folders_of_their_own(tmp_path: Path) -> None:
+    together = threading.Barrier(16)
+    ids = []
+
+    def work() -> None:
+        together.wait(10)
+        with modelwright.start_run("same", home=tmp_path) as run:
+            ids.append(run.id)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(ids)) == 16
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == set(ids)
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_run_without_a_with_block_ends_with_its_process(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def run(
     if as_json:
         import msgspec
 
-        typer.echo(msgspec.json.encode(result).decode(), err=True)
+        typer.echo(msgspec.json.encode(result, enc_hook=str).decode(), err=True)
     elif not quiet:
         typer.echo("\n".join(result_lines(result)), err=True)
     raise typer.Exit(exit_code_of(result))

@@ -43,7 +43,7 @@ class ActiveRun:
         Identifier of the surrounding run, or empty.
     """
 
-    def __init__(self, folder: Path, record: JobRecord, log: Log, *, owner: bool) -> None:
+    def __init__(self, folder: Path, record: JobRecord, log: Log, *, owner: bool, works: bool = True) -> None:
         self.id = record.id
         self.name = record.name
         self.folder = folder
@@ -54,6 +54,8 @@ class ActiveRun:
         # Only the process that began the run, or took it over, says its last word.
         self._pid = os.getpid()
         self._owner = self._pid if owner else None
+        # Otherwise another process does the work, and tells its memory itself.
+        self._works = works
         self._ended = False
         #: Kept for `autolog`: fits so far by name, and what is still to be told at the end.
         self._fits: dict[str, int] = {}
@@ -192,7 +194,8 @@ class ActiveRun:
         if self._owner is None or self._owner == os.getpid():
             try:
                 if self._owner is not None:
-                    self._log.append(Line(time=time.time(), end=end, peak_memory_mb=peak_memory_mb()))
+                    peak = peak_memory_mb() if self._works else None
+                    self._log.append(Line(time=time.time(), end=end, peak_memory_mb=peak))
             finally:
                 self._log.close()
 
@@ -267,22 +270,23 @@ def start_run(
 
         switch(autolog)
     outer = surrounding.current()
-    if resume is not None:
-        run = _resumed(resume, home, outer)
-    elif name is None and outer is not None:
-        run = join(outer.folder)
-        surrounding.enter(run)
-    else:
-        labels = Labels(tags={name_of(key, "tag"): _tag(key, value) for key, value in (tags or {}).items()}, note=str(note))
+    if resume is None and (name is not None or outer is None):
         if name is None:
             from modelwright.jobs.origin import script_name
 
             name = script_name()
+        labels = Labels(tags={name_of(key, "tag"): _tag(key, value) for key, value in (tags or {}).items()}, note=str(note))
         return begin(name, params=asked, labels=labels, home=home, seed=seed)
     if tags or note:
         raise InvalidInputError(
-            f"The run {run.id} exists already.", where="tags, note", mend="Give them where it begins, or with: modelwright tag"
+            "The run exists already.", where="tags, note", mend="Give them where it begins, or with: modelwright tag"
         )
+    if resume is not None:
+        run = _resumed(resume, home, outer)
+    else:
+        assert outer is not None
+        run = join(outer.folder)
+        surrounding.enter(run)
     if seed is not None:
         seed_everything(seed)
         run.seed = seed
@@ -347,7 +351,7 @@ def begin(
     place = Path(home) if home is not None else outer.home if outer is not None else Path(DEFAULT_HOME)
     first = begin_line(time.time(), os.getpid(), socket.gethostname(), params)
     record, folder, log = new_job(place, redacted_value(record), redacted_value(labels or Labels()), first, diff=diff)
-    run = ActiveRun(folder, record, log, owner=True)
+    run = ActiveRun(folder, record, log, owner=True, works=enter)
     if enter:
         surrounding.enter(run)
         atexit.register(run._at_exit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from modelwright.jobs.log import End
 from modelwright.provenance.secrets import redacted_code
@@ -30,8 +31,15 @@ def error_text(error: BaseException) -> str:
 
 
 def peak_memory_mb() -> float:
-    """High-water mark of this process."""
-    import resource
+    """High-water mark of this process.
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    On Linux from its own memory map: what `getrusage` says begins with the size of the process that started this one.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)

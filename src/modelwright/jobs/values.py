@@ -37,10 +37,10 @@ def name_of(name: Any, what: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidInputError(
-            f"The name of a {what} is text, not {_kind(name)}: {name!r}.", where=f"run, {what}", mend=f"Write str({name!r})."
+            f"The name of a {what} is text, not {_kind(name)}: {name!r}.", where=what, mend=f"Write str({name!r})."
         )
     if not name.strip():
-        raise InvalidInputError(f"The name of a {what} is empty.", where=f"run, {what}", mend="Give it a name.")
+        raise InvalidInputError(f"The name of a {what} is empty.", where=what, mend="Give it a name.")
     return writable(name, f"the name of a {what}")
 
 
