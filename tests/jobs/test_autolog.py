@@ -205,14 +205,15 @@ def test_it_can_be_undone_and_outside_of_a_run_nothing_happens(tmp_path: Path) -
 
 def test_libraries_imported_later_are_logged_and_none_is_imported_for_it(tmp_path: Path) -> None:
     code = """
-        import sys, modelwright
-        with modelwright.start_run("fit", home="home", autolog=True) as run:
-            assert not {"sklearn", "lightgbm", "torch", "xgboost", "catboost"} & set(sys.modules)
-            from sklearn.dummy import DummyClassifier
-            DummyClassifier().fit([[1], [2]], [0, 1])
+        import sys
+        assert not {"sklearn", "lightgbm", "torch", "xgboost", "catboost"} & set(sys.modules)
+        from sklearn.dummy import DummyClassifier
+        DummyClassifier().fit([[1], [2]], [0, 1])
     """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, check=True)
-    found: Any = modelwright.open_run("fit", home=tmp_path / "home")
+    (tmp_path / "script.py").write_text(textwrap.dedent(code))
+    program = [sys.executable, "-m", "modelwright.cli.main", "run", "-q", "--autolog", "script.py"]
+    subprocess.run(program, cwd=tmp_path, check=True)
+    found: Any = modelwright.open_run("script", home=tmp_path / ".modelwright")
     assert found.params["DummyClassifier.strategy"] == "prior"
     assert found.metrics["DummyClassifier.training_score"] == 0.5
 
@@ -222,7 +223,9 @@ def test_fits_of_our_own_training_are_not_logged_and_its_model_can_be_kept(tmp_p
     X, y = rows(200)
     table = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": y})
     with modelwright.start_run("outer", home=tmp_path) as run:
-        trained: Any = modelwright.train(table, target="y", trials=1, algorithms=["linear"], home=tmp_path / "own")
+        trained: Any = modelwright.train(
+            table, target="y", trials=1, algorithms=["linear"], evaluation="none", home=tmp_path / "own"
+        )
         run.log_model("churn", trained.model)
     found = opened(run)
     assert (found.params, found.metrics) == ({}, {})
