@@ -19,8 +19,10 @@ from modelwright.jobs.values import described, is_number, name_of
 _FITTERS = ("sklearn.", "lightgbm.", "xgboost.", "catboost.", "imblearn.")
 _OURS = "modelwright."
 _JOBS = "modelwright.jobs."
-#: Rows by which it is measured whether scoring is cheap, and what cheap means: seconds, or a share of the fit.
-_PROBE_ROWS = 200
+#: Up to so many rows scoring is cheap; for more it is measured by two probes, and cheap means so many seconds, or a share of
+#: the fit.
+_FEW_ROWS = 2000
+_PROBES = (100, 1000)
 _CHEAP_S = 0.2
 _CHEAP_SHARE = 0.1
 
@@ -104,22 +106,30 @@ def warn(text: str) -> None:
 
 
 def training_score(model: Any, X: Any, y: Any, fit_s: float) -> float | None:
-    """What `score` says of the training rows, where that is cheap: by a probe of a few rows."""
+    """What `score` says of the training rows, where that is cheap."""
     if y is None or not hasattr(model, "score"):
         return None
     n = n_rows(X)
     if n is None:
         return None
-    if n > _PROBE_ROWS:
-        from sklearn.utils import _safe_indexing
+    if n > _FEW_ROWS and _expected_s(model, X, y, n) > max(_CHEAP_S, _CHEAP_SHARE * fit_s):
+        return None
+    return float(model.score(X, y))
 
-        rows = list(range(0, n, n // _PROBE_ROWS))[:_PROBE_ROWS]
+
+def _expected_s(model: Any, X: Any, y: Any, n: int) -> float:
+    """Seconds that scoring all rows will take, from those of two samples of them, since a call costs something by itself."""
+    import numpy as np
+    from sklearn.utils import _safe_indexing
+
+    took = []
+    for size in _PROBES:
+        rows = np.linspace(0, n - 1, size).astype(int)
         started = time.perf_counter()
         model.score(_safe_indexing(X, rows), _safe_indexing(y, rows))
-        expected_s = (time.perf_counter() - started) * n / _PROBE_ROWS
-        if expected_s > max(_CHEAP_S, _CHEAP_SHARE * fit_s):
-            return None
-    return float(model.score(X, y))
+        took.append(time.perf_counter() - started)
+    small, large = _PROBES
+    return took[1] + max(0.0, took[1] - took[0]) / (large - small) * (n - large)
 
 
 def n_rows(X: Any) -> int | None:

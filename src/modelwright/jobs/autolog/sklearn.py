@@ -96,11 +96,12 @@ def finish(fit: Fit, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     fit_s = time.perf_counter() - fit.started
     X = args[0] if args else kwargs.get("X")
     y = args[1] if len(args) > 1 else kwargs.get("y")
-    found = {"n_samples": n_rows(X), "n_features": n_columns(X)}
-    fit.log(params={**model.get_params(), **given(found)}, metrics={"fit_s": fit_s})
+    metrics = {"fit_s": fit_s}
+    params = {**model.get_params(), **given({"n_samples": n_rows(X), "n_features": n_columns(X)})}
     if hasattr(model, "best_params_") and hasattr(model, "best_score_"):
-        best = {f"best_{name}": value for name, value in model.best_params_.items()}
-        fit.log(params=best, metrics={"best_score": model.best_score_})
+        params |= {f"best_{name}": value for name, value in model.best_params_.items()}
+        metrics["best_score"] = model.best_score_
+    fit.log(params=params, metrics=metrics)
     score = training_score(model, X, y, fit_s)
     if score is not None:
         fit.log(metrics={"training_score": score})
