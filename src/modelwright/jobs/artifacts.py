@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from modelwright.errors import InvalidInputError, StorageError
+from modelwright.jobs.folder import read_status
 from modelwright.jobs.log import Artifact, ArtifactKind
 from modelwright.jobs.values import name_of
 from modelwright.runs.folder import ARTIFACTS
 
 #: Begins the names of files that are being written; no reader looks at them.
 _DRAFT = ".draft-"
-_LONGEST_PART = 120
+_LONGEST_NAME = 120
 _CLEAN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-+=]*")
 #: Files that belong to somebody else.
 _TAKEN = frozenset({"stdout.log", "stderr.log"})
@@ -139,14 +140,16 @@ def place(folder: Path, name: str, kind: ArtifactKind, format: str, ending: str,
     StorageError
         If the disk is full or refuses; an earlier artifact of the name is still there then.
     """
-    within = _file_name(name if not ending or name.lower().endswith(f".{ending}") else f"{name}.{ending}")
+    full = name if not ending or name.lower().endswith(f".{ending}") else f"{name}.{ending}"
+    within = full if _is_clean(full) else _made_name(full, name)
+    if (folder / ARTIFACTS / within).exists() and _is_anothers(folder, name, within):
+        within = _made_name(full, name)
     final = folder / ARTIFACTS / within
     draft = folder / ARTIFACTS / f"{_DRAFT}{os.getpid()}-{next(_count)}{f'.{ending}' if ending else ''}"
     try:
         draft.parent.mkdir(exist_ok=True)
         write(draft)
         size, digest = _settle(draft)
-        final.parent.mkdir(parents=True, exist_ok=True)
         _replace(draft, final)
     except OSError as error:
         raise StorageError(
@@ -208,14 +211,24 @@ def _format_of(data: bytes) -> str | None:
     return "svg" if head.startswith((b"<svg", b"<?xml")) and b"<svg" in data[:10_000] else None
 
 
-def _file_name(name: str) -> str:
-    """A path within the folder of artifacts: the name itself where any file system takes it, else one made from it."""
-    parts = name.split("/")
-    if name not in _TAKEN and all(_CLEAN.fullmatch(part) and len(part) <= _LONGEST_PART for part in parts):
-        return name
-    stem, dot, ending = parts[-1].rpartition(".")
-    if not dot or not ending.isalnum() or len(ending) > 8:
-        stem, ending = parts[-1], ""
+def _is_clean(name: str) -> bool:
+    """Whether any file system takes it as the name of a file, and nobody else needs it.
+
+    Names with "/" get no folders of their own: such a one might be an artifact itself.
+    """
+    return name not in _TAKEN and len(name) <= _LONGEST_NAME and _CLEAN.fullmatch(name) is not None
+
+
+def _is_anothers(folder: Path, name: str, within: str) -> bool:
+    """Whether the file belongs to an artifact of another name, as "a.parquet" to the table "a"."""
+    return any(each.file == within and each.name != name for each in read_status(folder).artifacts.values())
+
+
+def _made_name(full: str, name: str) -> str:
+    """A name of a file that no other artifact leads to, with the ending of the one that it stands for."""
+    stem, dot, ending = full.rpartition("/")[2].rpartition(".")
+    if not dot or not (ending.isascii() and ending.isalnum()) or len(ending) > 12:
+        stem, ending = full.rpartition("/")[2], ""
     clean = re.sub(r"[^A-Za-z0-9_\-]+", "-", stem).strip("-")[:60] or "artifact"
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{clean}-{digest}{f'.{ending}' if ending.isascii() and ending else ''}"
+    return f"{clean}-{digest}{f'.{ending}' if ending else ''}"
