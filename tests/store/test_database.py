@@ -27,7 +27,9 @@ def test_home_is_made_and_its_store_used_again(tmp_path: Path) -> None:
         Ledger(Database.of(tmp_path / "new" / "home")).check()
     assert (tmp_path / "new" / "home" / "store.db").is_file()
     with sqlite3.connect(tmp_path / "new" / "home" / "store.db") as connection:
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(number,) for number in range(1, len(MIGRATIONS) + 1)]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [
+            (number,) for number in range(1, len(MIGRATIONS) + 1)
+        ]
         assert connection.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
     connection.close()
 
