@@ -51,7 +51,8 @@ def jobs(n: int = 60) -> list[RunEntry]:
             RunEntry(
                 f"tune-20261127-18{k // 60:02}{k % 60:02}", "tune", "job", "failed" if failed else "finished",
                 f"2026-11-27T18:{k // 60:02}:{k % 60:02}+00:00", wall_s=1.5, parent="t", metric="accuracy",
-                greater_is_better=True, params=params, metrics={} if failed else {"accuracy": score}, tags={"team": HOSTILE} if k == 5 else {},
+                greater_is_better=True, params=params, metrics={} if failed else {"accuracy": score},
+                tags={"team": HOSTILE} if k == 5 else {},
                 error=HOSTILE if failed else "", seed=k, group="g" if k < 3 else "",
                 intervals={"accuracy": (score - 0.01, score + 0.01)},
             )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -50,17 +48,29 @@ def home(trained: Path, tmp_path: Path) -> Path:
     return place
 
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
+@dataclass(frozen=True)
+class Done:
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
-    """Runs the command line in a process of its own, in an empty folder."""
+def command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Runs the command line in an empty folder; in this process, since a new one would load everything anew."""
+    from modelwright.cli.main import main
 
-    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-m", "modelwright.cli.main", *map(str, arguments)]
-        return subprocess.run(
-            program, capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ | environment, timeout=120
-        )
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path, **environment: str) -> Done:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([*map(str, arguments)])
+        printed = capsys.readouterr()
+        return Done(int(left.value.code or 0), printed.out, printed.err)
 
     return run
