@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from modelwright.tables.read import read
 
 ROOT = Path(__file__).parents[2]
 TELCO = ROOT / "examples" / "data" / "telco_churn.csv"
+COLUMNS = (
+    "tenure", "Contract", "MonthlyCharges", "TotalCharges", "InternetService", "PaymentMethod", "OnlineSecurity", "TechSupport",
+)  # fmt: skip
 FORMATS = Path(__file__).parent / "formats"
 
 _SPEC = importlib.util.spec_from_file_location("stores", Path(__file__).parents[1] / "store" / "conftest.py")
@@ -31,13 +35,24 @@ store_url = _stores.store_url
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with four trainings of the same rows: "first", "better", "same" as the first, and "seeded" with another seed."""
     home = tmp_path_factory.mktemp("trained") / "home"
-    rows = read(TELCO).frame.head(2000)
-    both = ["lightgbm", "linear"]
-    for name, algorithms, trials, seed in (
-        ("first", ["linear"], 2, 0), ("better", both, 8, 0), ("same", ["linear"], 2, 0), ("seeded", ["linear"], 2, 1),
-    ):  # fmt: skip
-        modelwright.train(rows, target="Churn", trials=trials, algorithms=algorithms, home=home, name=name, seed=seed)
+    rows = read(TELCO).frame.head(1200).select(*COLUMNS, "Churn")
+    for name, algorithm, trials in (("first", "linear", 1), ("better", "lightgbm", 3), ("same", "linear", 1)):
+        modelwright.train(rows, target="Churn", trials=trials, algorithms=[algorithm], home=home, name=name)
+    _with_another_seed(home)
     return home
+
+
+def _with_another_seed(home: Path) -> None:
+    """The first run as it would stand there if it had been asked with seed 1; a fourth training would cost 4 s."""
+    (first,) = (home / "runs").glob("first-*")
+    folder = home / "runs" / "seeded-20990101-000000"
+    shutil.copytree(first, folder)
+    record = json.loads((folder / "run.json").read_text())
+    record |= {"id": folder.name, "name": "seeded", "created": "2099-01-01T00:00:00+00:00"}
+    record["spec"]["seed"] = record["plan"]["seed"] = 1
+    record["evaluation"]["score"]["value"] += 0.02
+    record["evaluation"]["look"] = None
+    (folder / "run.json").write_text(json.dumps(record))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from modelwright.runs.entry import RunEntry
 from modelwright.store.database import Database
 from modelwright.store.ledger import Ledger
 
+FORMATS = Path(__file__).parent / "formats"
 RNG = np.random.default_rng(3)
 N = 500
 SIGNAL = RNG.normal(size=N)
@@ -96,9 +98,9 @@ def test_two_shown_runs_on_the_same_rows_are_tested(trained: Path) -> None:
     assert test.run.startswith("better-")
     assert test.other.startswith("first-")
     assert test.difference is not None
-    assert test.n_rows == 400
+    assert test.n_rows == 240
     # The difference is that of the scores that were shown, on the grid that they were shown on.
-    assert test.difference.value * 400 == pytest.approx(round(test.difference.value * 400))
+    assert test.difference.value * 240 == pytest.approx(round(test.difference.value * 240))
     assert "look 2" in test.sentence
 
 
@@ -112,16 +114,19 @@ def test_nothing_of_a_withheld_model_is_told_but_that_it_is_no_better(trained: P
     assert found.runs[1].metrics == {}
 
 
-def test_runs_on_other_sealed_rows_are_not_tested(trained: Path) -> None:
-    (test,) = compared(trained, "better", "seeded").tests
+def test_runs_on_other_sealed_rows_are_not_tested(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(FORMATS / "2" / "sample", tmp_path / "runs" / "other")
+    folders = [find_folder("better", trained), find_folder("other", tmp_path)]
+    (test,) = compare_runs(folders, [entry_of(folder) for folder in folders]).tests
     assert test.difference is None
-    assert "different sealed rows (seeds 0 and 1)" in test.sentence
+    assert "different sealed rows of different tables" in test.sentence
 
 
 def test_only_what_differs_is_told(trained: Path) -> None:
     sections = {section.title: section for section in compared(trained, "first", "better").sections}
     asked = {difference.name: difference.values for difference in sections["asked"].differences}
-    assert asked == {"algorithms": [["linear"], ["lightgbm", "linear"]], "trials": [2, 8]}
+    assert asked == {"algorithms": [["linear"], ["lightgbm"]], "trials": [1, 3]}
     assert sections["asked"].n_same > 20
     assert sections["data"].differences == []
     assert sections["versions"].differences == []

@@ -126,12 +126,17 @@ def doctor(
     else:
         lines = [f"{t.part}: {t.what}\n  where: {t.where}\n  mend: {t.mend}" for t in examined.troubles]
         noun = "trouble" if len(examined.troubles) == 1 else "troubles"
-        lines.append(f"{examined.n_runs:,} runs and {examined.n_vaults:,} vaults looked at, {len(examined.troubles)} {noun}.")
+        counts = f"{_number(examined.n_runs, 'run')} and {_number(examined.n_vaults, 'vault')}"
+        lines.append(f"{counts} looked at, {len(examined.troubles)} {noun}.")
         if examined.rebuilt is not None:
-            lines.append(f"The index was made anew: {examined.rebuilt:,} runs.")
+            lines.append(f"The index was made anew: {_number(examined.rebuilt, 'run')}.")
         typer.echo("\n".join(lines))
     if examined.troubles:
         raise typer.Exit(1)
+
+
+def _number(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def register(app: typer.Typer) -> None:
