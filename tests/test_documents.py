@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from modelwright.cli.main import app
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-COMMANDS = (
-    "train", "predict", "init", "algorithms", "show", "reproduce", "version", "audit", "explain", "card", "tune", "resume",
-)  # fmt: skip
+COMMANDS = tuple(command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands)
+#: Documents that show commands to users.
+SHOWN = sorted({"README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))} - {"docs/benchmarks.md"})
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -45,9 +47,7 @@ def test_architecture_names_only_files_that_exist() -> None:
     assert len(named) > 20
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "docs/honesty.md", "docs/training.md", "docs/tune.md", "docs/reproduce.md", "docs/resume.md"]
-)
+@pytest.mark.parametrize("document", SHOWN)
 def test_a_document_shows_only_commands_and_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     lines = re.findall(r"modelwright ([a-z]+)([^`\n]*)", text)

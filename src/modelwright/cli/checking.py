@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.listing import Home, RunName, Store
+from modelwright.cli.place import home_and_store
 
 if TYPE_CHECKING:
     from modelwright.runs.filter import Filter
@@ -38,10 +39,9 @@ def check(
     a gate fails; a condition that cannot be told fails too.
     """
     from modelwright.runs.entries import find_folder
-    from modelwright.spec import DEFAULT_HOME
 
     conditions = prepared(fail_if, summary, junit)
-    folder = find_folder(run, Path(home or DEFAULT_HOME))
+    folder = find_folder(run, home_and_store(home)[0])
     judge(folder, conditions, summary, junit, quiet=quiet, as_json=as_json)
 
 
@@ -114,9 +114,8 @@ def doctor(
     """
     from modelwright.errors import InvalidInputError
     from modelwright.runs.doctor import examine
-    from modelwright.spec import DEFAULT_HOME
 
-    place = Path(home or DEFAULT_HOME)
+    place, store = home_and_store(home, store)
     if not place.is_dir():
         raise InvalidInputError("There is no such folder.", where=str(place), mend="Give the folder that holds the runs.")
     examined = examine(place, store, rebuild=rebuild)
@@ -127,12 +126,17 @@ def doctor(
     else:
         lines = [f"{t.part}: {t.what}\n  where: {t.where}\n  mend: {t.mend}" for t in examined.troubles]
         noun = "trouble" if len(examined.troubles) == 1 else "troubles"
-        lines.append(f"{examined.n_runs:,} runs and {examined.n_vaults:,} vaults looked at, {len(examined.troubles)} {noun}.")
+        counts = f"{_number(examined.n_runs, 'run')} and {_number(examined.n_vaults, 'vault')}"
+        lines.append(f"{counts} looked at, {len(examined.troubles)} {noun}.")
         if examined.rebuilt is not None:
-            lines.append(f"The index was made anew: {examined.rebuilt:,} runs.")
+            lines.append(f"The index was made anew: {_number(examined.rebuilt, 'run')}.")
         typer.echo("\n".join(lines))
     if examined.troubles:
         raise typer.Exit(1)
+
+
+def _number(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def register(app: typer.Typer) -> None:

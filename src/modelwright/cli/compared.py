@@ -25,7 +25,12 @@ def comparison_lines(compared: Compared) -> list[str]:
         for row in rows:
             texts = [c["value"] + (f" ({c['interval']})" if c["interval"] and row["decides"] else "") for c in row["cells"]]
             cells.append([row["name"] + (" *" if row["decides"] else ""), *texts])
-        lines += ["scores (* decides; 95 % interval in parentheses)", *_table(["", *names], cells), ""]
+        decides = any(row["decides"] for row in rows)
+        lines += [
+            "scores" + (" (* decides; 95 % interval in parentheses)" if decides else ""),
+            *_table(["", *names], cells),
+            "",
+        ]
     for entry in compared.runs:
         if entry.withheld:
             lines.append(f"{entry.id}: its score is withheld, {entry.withheld}")
@@ -53,8 +58,8 @@ def _group_lines(group: SeedGroup) -> list[str]:
         f"{metric_title(name)} {number(each.mean)} ± {number(each.sd, 2)} ({number(each.low)} to {number(each.high)})"
         for name, each in list(figures.items())[:4]
     )
-    seeds = ", ".join(map(str, group.seeds))
-    return [f"{group.name}, {len(group.runs)} seeds ({seeds}): {means}"]
+    runs = ", ".join(f"{run} (seed {seed})" for run, seed in zip(group.runs, group.seeds, strict=True))
+    return [f"mean ± standard deviation (from, to) over {runs}: {means}"]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -19,7 +19,7 @@ from modelwright.runs.fields import FAMILIES, Field, field_of
 from modelwright.runs.filter import parse_filter
 from modelwright.runs.table import RunList, metrics_of
 
-#: Columns of a file or a pipe, and of a terminal that does not tell.
+#: Columns of a terminal that does not tell.
 _WIDTH = 160
 _WIDEST = 48
 
@@ -33,17 +33,21 @@ def list_lines(
     if not matching:
         return [f"None of {total:,} runs matches."]
     columns = _columns(shown, filter_, sort)
-    rows = [[shortened(_plain(read(entry)), _WIDEST) for _, read, _ in columns] for entry in shown]
+    # Identifiers stay whole: they are copied into the next command.
+    rows = [
+        [_plain(read(entry)) if k == 0 else shortened(_plain(read(entry)), _WIDEST) for k, (_, read, _) in enumerate(columns)]
+        for entry in shown
+    ]
     used = [k for k in range(len(columns)) if any(row[k] for row in rows)]
     heads = [columns[k][0] for k in used]
     right = [columns[k][2] for k in used]
     cells = [[row[k] for k in used] for row in rows]
     widths = [max(len(head), *(len(row[k]) for row in cells)) for k, head in enumerate(heads)]
-    terminal = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else _WIDTH
+    terminal = shutil.get_terminal_size((_WIDTH, 24)).columns if sys.stdout.isatty() else None
 
     def line(values: list[str]) -> str:
         text = "  ".join(v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True)).rstrip()
-        return shortened(text, terminal)
+        return text if terminal is None else shortened(text, terminal)
 
     lines = [line(heads), *map(line, cells)]
     if len(shown) < matching:

@@ -53,6 +53,7 @@ def render_comparison(compared: Compared, curves: Sequence[Sequence[Curve]]) -> 
             score_figures=[drawn(figure) for figure in score_figures(runs)],
             scores=score_rows(compared),
             tests=[(test, _verdict(test.better)) for test in compared.tests],
+            trainings=any(entry.kind == "training" for entry in runs),
             groups=[_group(group) for group in compared.groups],
             curves=[drawn(figure) for figure in curve_figures(runs, curves)],
             sections=[
@@ -123,7 +124,8 @@ def score_figures(runs: Sequence[RunEntry]) -> list[Figure]:
     """Scores with their intervals, a chart for each metric that decides."""
     names = short_names(runs)
     figures: list[Figure] = []
-    for metric in dict.fromkeys(entry.metric for entry in runs if entry.metric):
+    deciding = list(dict.fromkeys(entry.metric for entry in runs if entry.metric))
+    for metric in deciding or list(runs[0].metrics)[:1]:
         dots = []
         for entry, name in zip(runs, names, strict=True):
             value, ends = entry.metrics.get(metric), entry.intervals.get(metric)
@@ -220,7 +222,7 @@ def _group(group: SeedGroup) -> dict[str, Any]:
     figures = {**group.metrics, **({"validation": group.validation} if group.validation else {})}
     return {
         "name": group.name,
-        "seeds": ", ".join(str(seed) for seed in group.seeds),
+        "runs": list(zip(group.runs, group.seeds, strict=True)),
         "n": len(group.runs),
         "rows": [(metric_title(name), *_spread(each)) for name, each in figures.items()],
     }

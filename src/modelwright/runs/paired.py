@@ -108,7 +108,7 @@ def _told(entry: RunEntry, against: RunEntry, look: Look) -> bool | None:
 def _ladder(entry: RunEntry, against: RunEntry, ours: Look, theirs: Look) -> str:
     if not ours.reveals and ours.best_run == against.id:
         return (
-            f"Not shown to be better on the same {entry.metric.replace('_', ' ')} and sealed rows (look {ours.count}); "
+            f"Not shown to be better in {entry.metric.replace('_', ' ')} on the same sealed rows (look {ours.count}); "
             "its own score stays in the ledger."
         )
     hidden = [
