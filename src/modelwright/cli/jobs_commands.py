@@ -9,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from modelwright.jobs.child import ChildResult
-    from modelwright.jobs.opened import JobRun
 
 _INTERRUPTED = 130
 
@@ -52,7 +51,7 @@ def run(
     if as_json:
         import msgspec
 
-        typer.echo(msgspec.json.encode(result).decode(), err=True)
+        typer.echo(msgspec.json.encode(result, enc_hook=str).decode(), err=True)
     elif not quiet:
         typer.echo("\n".join(result_lines(result)), err=True)
     raise typer.Exit(exit_code_of(result))
@@ -84,29 +83,6 @@ def exit_code_of(result: ChildResult) -> int:
     if result.exit_code is not None:
         return result.exit_code
     return _INTERRUPTED if result.state == "interrupted" else 1
-
-
-def job_lines(job: JobRun) -> list[str]:
-    """A job for people: state, params, metrics, artifacts."""
-    lines = [f"{job.id}: {job.state}{f', {job.error}' if job.error else ''}"]
-    parts = (
-        ("params", {name: str(value) for name, value in job.params.items()}),
-        ("metrics", {name: f"{value:.6g}" for name, value in job.metrics.items()}),
-        ("tags", job.tags),
-        ("artifacts", {name: f"{each.kind}, {each.file}" for name, each in job.artifacts.items()}),
-    )
-    for title, values in parts:
-        if values:
-            width = max(map(len, values))
-            lines += [f"{title}:", *(f"  {name:<{width}}  {value}" for name, value in values.items())]
-    return [*lines, f"notes: {'; '.join(job.notes)}", str(job.folder)] if job.notes else [*lines, str(job.folder)]
-
-
-def job_json(job: JobRun) -> str:
-    """A job for programs; numbers that JSON does not know are null."""
-    import msgspec
-
-    return msgspec.json.encode(msgspec.structs.asdict(job.entry) | {"artifacts": list(job.artifacts.values())}).decode()
 
 
 def register(app: typer.Typer) -> None:

@@ -7,13 +7,15 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright.errors import InvalidInputError
 from modelwright.jobs import surrounding
+from modelwright.jobs.endings import LONGEST_ERROR, peak_memory_mb
+from modelwright.jobs.endings import ending as ending
 from modelwright.jobs.folder import JobRecord, begin_line, new_job, read_record
 from modelwright.jobs.log import End, Line, Log
 from modelwright.jobs.seeding import seed_everything, seed_of
@@ -24,9 +26,6 @@ from modelwright.spec import DEFAULT_HOME
 
 if TYPE_CHECKING:
     from modelwright.jobs.log import Artifact
-
-#: Longest error that a record keeps.
-_LONGEST_ERROR = 2000
 
 
 class ActiveRun:
@@ -44,7 +43,7 @@ class ActiveRun:
         Identifier of the surrounding run, or empty.
     """
 
-    def __init__(self, folder: Path, record: JobRecord, log: Log, *, owner: bool) -> None:
+    def __init__(self, folder: Path, record: JobRecord, log: Log, *, owner: bool, works: bool = True) -> None:
         self.id = record.id
         self.name = record.name
         self.folder = folder
@@ -53,8 +52,14 @@ class ActiveRun:
         self.parent = record.parent
         self._log = log
         # Only the process that began the run, or took it over, says its last word.
-        self._owner = os.getpid() if owner else None
+        self._pid = os.getpid()
+        self._owner = self._pid if owner else None
+        # Otherwise another process does the work, and tells its memory itself.
+        self._works = works
         self._ended = False
+        #: Kept for `autolog`: fits so far by name, and what is still to be told at the end.
+        self._fits: dict[str, int] = {}
+        self._before_end: list[Callable[[], None]] = []
 
     def log(
         self, *, metrics: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None, step: int | None = None
@@ -156,7 +161,7 @@ class ActiveRun:
 
     def end(self, state: Literal["finished", "failed", "interrupted"] = "finished", *, error: str = "") -> None:
         """Say the last word; leaving the ``with`` block does it. A run that was only joined goes on."""
-        self.end_as(End(state, error=redacted_code(error)[:_LONGEST_ERROR]))
+        self.end_as(End(state, error=redacted_code(error)[:LONGEST_ERROR]))
 
     def end_as(self, end: End) -> None:
         """Like `end`, with everything that is known of it."""
@@ -176,14 +181,21 @@ class ActiveRun:
         self._log.append(Line(time=time.time(), artifact=made))
         return made
 
+    def _tell_rest(self) -> None:
+        while self._before_end:
+            self._before_end.pop()()
+
     def _finish(self, end: End) -> None:
+        if os.getpid() == self._pid:
+            self._tell_rest()
         self._ended = True
         surrounding.leave(self)
         atexit.unregister(self._at_exit)
         if self._owner is None or self._owner == os.getpid():
             try:
                 if self._owner is not None:
-                    self._log.append(Line(time=time.time(), end=end, peak_memory_mb=peak_memory_mb()))
+                    peak = peak_memory_mb() if self._works else None
+                    self._log.append(Line(time=time.time(), end=end, peak_memory_mb=peak))
             finally:
                 self._log.close()
 
@@ -258,18 +270,23 @@ def start_run(
 
         switch(autolog)
     outer = surrounding.current()
-    if resume is not None:
-        run = _resumed(resume, home, outer)
-    elif name is None and outer is not None:
-        run = join(outer.folder)
-        surrounding.enter(run)
-    else:
+    if resume is None and (name is not None or outer is None):
+        if name is None:
+            from modelwright.jobs.origin import script_name
+
+            name = script_name()
         labels = Labels(tags={name_of(key, "tag"): _tag(key, value) for key, value in (tags or {}).items()}, note=str(note))
-        return begin(name or _script_name(), params=asked, labels=labels, home=home, seed=seed)
+        return begin(name, params=asked, labels=labels, home=home, seed=seed)
     if tags or note:
         raise InvalidInputError(
-            f"The run {run.id} exists already.", where="tags, note", mend="Give them where it begins, or with: modelwright tag"
+            "The run exists already.", where="tags, note", mend="Give them where it begins, or with: modelwright tag"
         )
+    if resume is not None:
+        run = _resumed(resume, home, outer)
+    else:
+        assert outer is not None
+        run = join(outer.folder)
+        surrounding.enter(run)
     if seed is not None:
         seed_everything(seed)
         run.seed = seed
@@ -313,18 +330,18 @@ def begin(
     command : list of str, optional
         By default that of this process.
     """
-    from modelwright.jobs.origin import origin
+    from modelwright.jobs.origin import file_of, origin, script
 
     outer = surrounding.current() if parent is None else None
     parent_id = (outer.id if outer is not None else "") if parent is None else parent
-    provenance, diff = origin(_file_of(source), command=command, parent=parent_id)
+    provenance, diff = origin(file_of(source), command=command, parent=parent_id)
     record = JobRecord(
         id="",
         name=name,
         created="",
         kind=kind,
         parent=parent_id,
-        source=_script() if source is None else source,
+        source=script() if source is None else source,
         seed=seed,
         metric=metric,
         greater_is_better=greater_is_better,
@@ -334,7 +351,7 @@ def begin(
     place = Path(home) if home is not None else outer.home if outer is not None else Path(DEFAULT_HOME)
     first = begin_line(time.time(), os.getpid(), socket.gethostname(), params)
     record, folder, log = new_job(place, redacted_value(record), redacted_value(labels or Labels()), first, diff=diff)
-    run = ActiveRun(folder, record, log, owner=True)
+    run = ActiveRun(folder, record, log, owner=True, works=enter)
     if enter:
         surrounding.enter(run)
         atexit.register(run._at_exit)
@@ -364,54 +381,9 @@ def _resumed(reference: str | Path, home: str | Path | None, outer: ActiveRun | 
     return run
 
 
-def ending(error: BaseException | None) -> End:
-    """The last word after a body that ended with this exception, or with none."""
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        return End("finished")
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":
-        return End("interrupted")
-    return End("failed", error=error_text(error))
-
-
-def error_text(error: BaseException) -> str:
-    """Kind and message of an exception on one line."""
-    text = " ".join(str(error).split())
-    if isinstance(error, SystemExit):
-        return (f"exit code {text}" if isinstance(error.code, int) else redacted_code(text))[:_LONGEST_ERROR]
-    found = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return redacted_code(found)[:_LONGEST_ERROR].encode(errors="backslashreplace").decode()
-
-
-def peak_memory_mb() -> float:
-    """High-water mark of this process."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
 def _tag(name: str, value: Any) -> str:
     if not isinstance(value, str | int | float):
         raise InvalidInputError(
             f"A tag is text, not {type(value).__name__}.", where=f"tag {name!r}", mend="Log it as a param instead."
         )
     return writable(str(value), f"tag {name!r}")
-
-
-def _script() -> str:
-    """The script that is running, from the working folder if it lies within; empty in a notebook or a shell."""
-    given = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not given or "ipykernel" in given:
-        return ""
-    path = Path(given).absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _file_of(source: str | None) -> str:
-    """The file named by a source such as "job.py" or "job.py:train"; empty for a module."""
-    path = (_script() if source is None else source).partition(":")[0]
-    return path if path.endswith(".py") else ""
-
-
-def _script_name() -> str:
-    return Path(_script()).stem or "run"

@@ -30,6 +30,7 @@ from modelwright.jobs.surrounding import RUN_VARIABLE
 from modelwright.jobs.targets import Target, arguments_of, params_of, target_of, texts_of
 from modelwright.jobs.values import described, name_of, plain, read_number, shown, writable
 from modelwright.provenance.command import shown_command
+from modelwright.provenance.secrets import secret_values
 from modelwright.runs.entry import State
 from modelwright.runs.folder import LOG, Labels
 
@@ -169,6 +170,7 @@ def run_command(
     """
     found = target_of(target)
     texts = texts_of(arguments)
+    shown(texts)  # what is a secret by its name is one from here on
     asked = params_of(shown_command(list(arguments)))
     return _run(
         found,
@@ -219,7 +221,9 @@ def _run(
         name or target.name, params=recorded, labels=labels, home=home, seed=seed, parent=parent, source=source,
         details=details, enter=False, command=command,
     )  # fmt: skip
-    task = ChildTask(target, arguments, given, typed=not foreground, seed=seed, autolog=autolog)
+    task = ChildTask(
+        target, arguments, given, typed=not foreground, seed=seed, autolog=autolog, secrets=sorted(secret_values())
+    )
     variables = {**os.environ, **(environment or {}), RUN_VARIABLE: str(run.folder), "PYTHONUNBUFFERED": "1"}
     if seed is not None:
         variables["PYTHONHASHSEED"] = hash_seed(seed)

@@ -20,14 +20,16 @@ import msgspec
 
 from modelwright.errors import InvalidInputError
 from modelwright.jobs import surrounding
-from modelwright.jobs.active import ActiveRun, ending, join, peak_memory_mb
+from modelwright.jobs.active import ActiveRun, join
 from modelwright.jobs.child_task import ChildTask
 from modelwright.jobs.decorated import params_of_call
+from modelwright.jobs.endings import ending, peak_memory_mb
 from modelwright.jobs.log import Line
 from modelwright.jobs.results import log_result
 from modelwright.jobs.seeding import seed_everything
 from modelwright.jobs.targets import Target, arguments_for
 from modelwright.jobs.values import restored
+from modelwright.provenance.secrets import remember
 
 _INTERRUPTED = 130
 _REFUSED = 2
@@ -39,6 +41,8 @@ def main(fd: int) -> None:
     task = msgspec.json.decode(pipe.readline(), type=ChildTask)
     os.set_inheritable(fd, False)
     threading.Thread(target=_leave_with_parent, args=(pipe,), daemon=True).start()
+    for secret in task.secrets:
+        remember(secret)
     run = join(Path(os.environ[surrounding.RUN_VARIABLE]))
     surrounding.enter(run)
     if task.seed is not None:
@@ -72,6 +76,7 @@ def main(fd: int) -> None:
 
 
 def _tell(run: ActiveRun, error: str) -> None:
+    run._tell_rest()
     run._log.append(Line(time=time.time(), error=error, peak_memory_mb=peak_memory_mb()))
 
 

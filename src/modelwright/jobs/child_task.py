@@ -13,7 +13,7 @@ class ChildTask(msgspec.Struct, frozen=True):
     """One run of a target.
 
     ``arguments`` are for a script; ``params`` for a function, as plain values when ``typed``, else as texts of the command
-    line that its annotations give a type.
+    line that its annotations give a type. ``secrets`` must not be written; the task itself is in no file.
     """
 
     target: Target
@@ -22,3 +22,4 @@ class ChildTask(msgspec.Struct, frozen=True):
     typed: bool
     seed: int | None = None
     autolog: bool = False
+    secrets: list[str] = []

@@ -101,6 +101,7 @@ def new_job(home: Path, record: JobRecord, labels: Labels, first: Line, *, diff:
             if isinstance(error.__cause__, FileExistsError):
                 continue  # another process took the name in this moment
             raise
+        log = None
         try:
             (place.draft / JOB).write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")
             (place.draft / LABELS).write_bytes(msgspec.json.encode(labels))
@@ -111,10 +112,14 @@ def new_job(home: Path, record: JobRecord, labels: Labels, first: Line, *, diff:
             log.lock()
             log.append(first)
             folder = place.publish().absolute()
-        except OSError as error:
+        except (OSError, StorageError) as error:
+            if log is not None:
+                log.close()
             place.discard()
             if (home / "runs" / run).exists():
-                continue
+                continue  # it was taken meanwhile
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(
                 f"The run folder cannot be made: {error.strerror}.", where=str(home), mend="Give a writable folder with --home."
             ) from error
@@ -177,7 +182,8 @@ def read_status(folder: Path) -> JobStatus:
         if line.end is not None:
             end, ended = line.end, line.time
         error = line.error or error
-        peak = line.peak_memory_mb or peak
+        if line.peak_memory_mb is not None:
+            peak = max(line.peak_memory_mb, peak or 0.0)
     if end is None and not alive:
         ended = lines[-1].time if lines else None
     return JobStatus(

@@ -87,7 +87,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = _opened(path)
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # a signal handler may log while its own thread does
         self._dirty = threading.Event()
         self._syncing = False
         _heed_forks()
@@ -171,7 +171,7 @@ class Log:
 
     def _after_fork(self) -> None:
         """In the child: the guard may be held by a thread that is not here, and the lock belongs to the parent."""
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # a signal handler may log while its own thread does
         self._dirty = threading.Event()
         self._syncing = False
         if self._fd >= 0:

@@ -7,7 +7,7 @@ modelwright `Model`    a bundle                                        the `Mode
 LightGBM               its text format                                 a `Booster`, also of the scikit-learn classes
 XGBoost, CatBoost      ``.ubj``, ``.cbm``                              a model of the same class
 torch                  the state dict, as safetensors                  the state dict
-scikit-learn           skops, where it is installed                    the estimator, if all its types are known ones
+scikit-learn           skops, where it is installed                    the estimator, if all its types are vouched for
 ====================  ==============================================  ========================================
 """
 
@@ -23,6 +23,22 @@ from modelwright.jobs import artifacts
 from modelwright.jobs.log import Artifact
 from modelwright.jobs.values import name_of
 from modelwright.runs.folder import ARTIFACTS
+
+#: Types that skops knows how to read but leaves to us to trust: plain holders of arrays and numbers, found by asking it
+#: about every estimator of scikit-learn 1.9 and the classes of LightGBM and XGBoost.
+_VOUCHED = frozenset({
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier", "lightgbm.sklearn.LGBMRanker",
+    "lightgbm.sklearn.LGBMRegressor",
+    "sklearn._loss.loss.HalfTweedieLossIdentity", "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration", "sklearn.cluster._bisect_k_means._BisectingTree",
+    "sklearn.cluster._kmeans._kmeans_single_lloyd", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace", "sklearn.gaussian_process.kernels.ConstantKernel",
+    "sklearn.gaussian_process.kernels.Product", "sklearn.gaussian_process.kernels.RBF",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64", "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer", "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier", "xgboost.sklearn.XGBRegressor",
+})  # fmt: skip
 
 _MEND = "Save it to a file in a format of your choice, and keep that with log_file."
 
@@ -136,18 +152,19 @@ def _write_tensors(state: dict[str, Any], path: Path) -> None:
 
 
 def _skops(function: str) -> Callable[..., Any]:
-    return getattr(_library("skops.io", "sklearn"), function)
+    return getattr(_library("skops.io", "skops"), function)
 
 
 def _read_skops(path: Path) -> Any:
-    unknown = _skops("get_untrusted_types")(file=path)
+    found = _skops("get_untrusted_types")(file=path)
+    unknown = [kind for kind in found if kind not in _VOUCHED]
     if unknown:
         raise BundleError(
             f"The model holds types that nobody vouches for: {', '.join(unknown)}.",
             where=str(path),
             mend="If you trust its maker, read it with skops.io.load(path, trusted=[...]).",
         )
-    return _skops("load")(path)
+    return _skops("load")(path, trusted=found)
 
 
 def _library(module: str, extra: str = "") -> Any:

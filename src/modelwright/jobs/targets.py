@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
@@ -160,20 +160,23 @@ def _typed(name: str, value: Any, parameter: inspect.Parameter | None, hint: Any
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         with contextlib.suppress(msgspec.DecodeError):  # a text may merely begin so
             value = msgspec.json.decode(value)
-    if hint is Path:
-        return Path(value)
-    for candidate in (value, [value]):
-        try:
-            return msgspec.convert(candidate, type=hint, strict=False)
-        except (msgspec.ValidationError, TypeError) as error:
-            problem = error
-    if isinstance(problem, TypeError):  # a type that msgspec does not know
+    try:
+        for candidate in (value, [value]):
+            with contextlib.suppress(msgspec.ValidationError):
+                return msgspec.convert(candidate, type=hint, strict=False, dec_hook=_made)
+    except (TypeError, NotImplementedError):  # a type of which nobody knows how it is written
         return _guess(value)
     raise InvalidInputError(
         f"{value!r} is not of the type {getattr(hint, '__name__', hint)}.",
         where=f"{where}, argument {name!r}",
         mend="Give one that is.",
     )
+
+
+def _made(kind: type, value: Any) -> Any:
+    if issubclass(kind, PurePath):
+        return kind(value)
+    raise NotImplementedError
 
 
 def _guess(value: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from modelwright.errors import InvalidInputError
 from modelwright.masking import MASK, looks_secret
-from modelwright.provenance.secrets import redacted_value
+from modelwright.provenance.secrets import MIN_LENGTH, redacted_value, remember
 
 _FLOAT = "$float"
 #: Longest text that describes a value which is not plain.
@@ -37,10 +37,10 @@ def name_of(name: Any, what: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidInputError(
-            f"The name of a {what} is text, not {_kind(name)}: {name!r}.", where=f"run, {what}", mend=f"Write str({name!r})."
+            f"The name of a {what} is text, not {_kind(name)}: {name!r}.", where=what, mend=f"Write str({name!r})."
         )
     if not name.strip():
-        raise InvalidInputError(f"The name of a {what} is empty.", where=f"run, {what}", mend="Give it a name.")
+        raise InvalidInputError(f"The name of a {what} is empty.", where=what, mend="Give it a name.")
     return writable(name, f"the name of a {what}")
 
 
@@ -201,10 +201,12 @@ def shown(params: dict[str, Any]) -> dict[str, Any]:
     >>> shown({"db_password": "geheim", "lr": 0.1, "max_tokens": 512, "tokenizer": "bert"})
     {'db_password': '***', 'lr': 0.1, 'max_tokens': 512, 'tokenizer': 'bert'}
     """
-    masked = {
-        name: MASK if isinstance(value, str) and looks_secret(_NO_SECRET.sub("", name)) else value
-        for name, value in params.items()
-    }
+    masked = dict(params)
+    for name, value in params.items():
+        if isinstance(value, str) and looks_secret(_NO_SECRET.sub("", name)):
+            masked[name] = MASK
+            if len(value) >= MIN_LENGTH:
+                remember(value)  # it may be printed, or stand in an error
     return redacted_value(masked) if masked else masked
 
 
