@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.listing import Home, RunName, Store
+from modelwright.cli.place import home_and_store
 
 if TYPE_CHECKING:
     from modelwright.runs.filter import Filter
@@ -38,10 +39,9 @@ def check(
     a gate fails; a condition that cannot be told fails too.
     """
     from modelwright.runs.entries import find_folder
-    from modelwright.spec import DEFAULT_HOME
 
     conditions = prepared(fail_if, summary, junit)
-    folder = find_folder(run, Path(home or DEFAULT_HOME))
+    folder = find_folder(run, home_and_store(home)[0])
     judge(folder, conditions, summary, junit, quiet=quiet, as_json=as_json)
 
 
@@ -114,9 +114,8 @@ def doctor(
     """
     from modelwright.errors import InvalidInputError
     from modelwright.runs.doctor import examine
-    from modelwright.spec import DEFAULT_HOME
 
-    place = Path(home or DEFAULT_HOME)
+    place, store = home_and_store(home, store)
     if not place.is_dir():
         raise InvalidInputError("There is no such folder.", where=str(place), mend="Give the folder that holds the runs.")
     examined = examine(place, store, rebuild=rebuild)

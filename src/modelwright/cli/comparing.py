@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from modelwright.cli.listing import Home, RunName, Store
+from modelwright.cli.place import home_and_store
 
 
 def compare(
@@ -24,9 +25,8 @@ def compare(
     from modelwright.cli.compared import comparison_json, comparison_lines
     from modelwright.runs.compare import compare_runs
     from modelwright.runs.entries import entry_of, find_folder
-    from modelwright.spec import DEFAULT_HOME
 
-    place = Path(home or DEFAULT_HOME)
+    place, _ = home_and_store(home)
     folders = [find_folder(name, place) for name in names]
     entries = [entry_of(folder) for folder in folders]
     compared = compare_runs(folders, entries)
@@ -52,9 +52,8 @@ def report(
     from modelwright.errors import InvalidInputError
     from modelwright.runs.entries import entry_of, find_folder
     from modelwright.runs.folder import RECORD
-    from modelwright.spec import DEFAULT_HOME
 
-    place = Path(home or DEFAULT_HOME)
+    place, store = home_and_store(home, store)
     folder = find_folder(run, place)
     path = folder / "report.html"
     if (folder / "tuning.json").is_file():

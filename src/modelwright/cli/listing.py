@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelwright.cli.place import home_and_store
+
 if TYPE_CHECKING:
     from modelwright.runs.entry import RunEntry
 
@@ -44,9 +46,8 @@ def runs(
     from modelwright.cli.listed import csv_text, list_json, list_lines, remarks
     from modelwright.runs.listing import list_runs
     from modelwright.runs.table import RunList, chosen
-    from modelwright.spec import DEFAULT_HOME
 
-    place = Path(home or DEFAULT_HOME)
+    place, store = home_and_store(home, store)
     listing = list_runs(place, store)
     found = chosen(listing.entries, filter_, sort)
     shown = found[:limit] if limit > 0 else found
@@ -80,9 +81,8 @@ def tag(
     from modelwright.runs.index import RunIndex
     from modelwright.runs.labels import read_labels, relabel
     from modelwright.runs.listing import enter
-    from modelwright.spec import DEFAULT_HOME
 
-    place = Path(home or DEFAULT_HOME)
+    place, store = home_and_store(home, store)
     given = {}
     for each in tags or []:
         key, equals, value = each.partition("=")
@@ -129,9 +129,8 @@ def delete(
     from modelwright.runs.removal import delete_runs
     from modelwright.runs.removal import older_than as older
     from modelwright.runs.table import chosen
-    from modelwright.spec import DEFAULT_HOME
 
-    place = Path(home or DEFAULT_HOME)
+    place, store = home_and_store(home, store)
     if not names and older_than is None and filter_ is None:
         raise InvalidInputError("No run is named.", where="RUN", mend="Name runs, or give --older-than 30d or --filter.")
     everything = list_runs(place, store).entries

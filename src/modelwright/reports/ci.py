@@ -143,7 +143,7 @@ def _scores(entry: RunEntry) -> list[str]:
         mark = "**" if name == entry.metric else ""
         rows.append(f"| {mark}{_cell(metric_title(name))}{mark} | {mark}{number(entry.metrics[name])}{mark} | {shown} |")
     if entry.validation is not None:
-        rows.append(f"| validation | {number(entry.validation)} | |")
+        rows.append(f"| on validation rows | {number(entry.validation)} | |")
     head = "| metric | sealed | 95 % interval |" if entry.kind == "training" else "| metric | value | |"
     return [head, "|---|---|---|", *rows, ""] if rows else []
 

@@ -25,8 +25,9 @@ FIELDS: dict[str, Type] = {
 FAMILIES: dict[str, Type] = {"metrics": "number", "params": "any", "tags": "text", "findings": "number"}
 #: Names of metrics that need no "metrics." before them; a list of runs adds those that it has.
 KNOWN_METRICS = (
-    "accuracy", "average_precision", "balanced_accuracy", "brier", "ece", "f1", "log_loss", "macro_f1", "mae", "mape", "mcc",
-    "median_ae", "precision", "r2", "recall", "rmse", "rmsle", "roc_auc", "roc_auc_ovr", "silhouette", "smape",
+    "accuracy", "adjusted_rand", "average_precision", "balanced_accuracy", "brier", "davies_bouldin", "f1", "f1_macro",
+    "log_loss", "mae", "mape", "mcc", "median_ae", "precision", "r2", "recall", "rmse", "rmsle", "roc_auc", "roc_auc_ovr",
+    "silhouette",
 )  # fmt: skip
 
 

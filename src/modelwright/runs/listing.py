@@ -19,6 +19,9 @@ from modelwright.runs.entry import RunEntry
 from modelwright.runs.index import Indexed, RunIndex
 from modelwright.runs.unfinished import unfinished_entries
 
+#: Raised when an entry would be read otherwise from the same folder: entries of before are then read anew, once.
+_READING = 1
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -30,7 +33,11 @@ class Listing:
 
 def stamp_of(folder: Path) -> str:
     """The state of a run folder: renames within it and files put in change it, appended lines do not."""
-    return str(folder.stat().st_mtime_ns)
+    return _stamp(folder.stat().st_mtime_ns)
+
+
+def _stamp(modified_ns: int) -> str:
+    return f"{_READING}:{modified_ns}"
 
 
 def enter(folder: Path, index: RunIndex) -> RunEntry:
@@ -101,7 +108,7 @@ def run_folders(home: Path) -> Iterator[tuple[str, str]]:
         with os.scandir(home / "runs") as places:
             for place in places:
                 if not place.name.startswith(".") and place.is_dir():
-                    yield place.name, str(place.stat().st_mtime_ns)
+                    yield place.name, _stamp(place.stat().st_mtime_ns)
     except FileNotFoundError:
         return
 

@@ -13,11 +13,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from modelwright.errors import StorageError
 from modelwright.runs.entry import RunEntry
+from modelwright.runs.folder import RECORD
 from modelwright.runs.index import Pin, RunIndex
 
 TRASH = "trash"
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    store: str | None = None
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    spec: _Spec = _Spec()
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,8 @@ def delete_runs(
     found, moved = Removed(), []
     with index.removing() as removal:
         reasons = reasons_to_stay(entries, removal.pins(), among, keep_best)
+        if not index.home:
+            reasons |= _of_another_store(home, entries)
         for entry in entries:
             if entry.id in reasons:
                 found.stayed.append((entry.id, reasons[entry.id]))
@@ -166,6 +179,19 @@ def delete_runs(
         shutil.rmtree(folder, ignore_errors=True)
     if not dry_run:
         empty_trash(home)
+    return found
+
+
+def _of_another_store(home: Path, entries: Sequence[RunEntry]) -> dict[str, str]:
+    """Trainings made with a store by URL: whether somebody needs them stands there, and not in the home."""
+    found = {}
+    for entry in entries:
+        try:
+            record = msgspec.json.decode((home / "runs" / entry.id / RECORD).read_bytes(), type=_Stored)
+        except (OSError, msgspec.MsgspecError):
+            continue
+        if record.spec.store:
+            found[entry.id] = f"made with the store {record.spec.store}, which knows who needs it: give it with --store"
     return found
 
 
