@@ -204,6 +204,18 @@ def test_a_resumed_search_may_get_more_trials_but_no_other_space(place: Path) ->
         modelwright.tune(resume=more.counted[0].run)
 
 
+def test_a_secret_parameter_reaches_the_job_and_no_file(place: Path) -> None:
+    (place / "job.py").write_text("def train(x, api_key):\n    return {'loss': x + len(api_key)}\n")
+    found = modelwright.tune("job.py:train", {"x": "1,2", "api_key": "gartenzwerg17"}, select="min:loss", workers=2)
+
+    assert [t.value for t in sorted(found.counted, key=lambda t: t.params["x"])] == [14, 15]
+    everything = [path.read_bytes() for path in (place / ".modelwright").rglob("*") if path.is_file()]
+    assert len(everything) > 8
+    assert not any(b"gartenzwerg17" in data for data in everything)
+    with pytest.raises(InvalidInputError, match="secret"):
+        modelwright.tune(resume=found.id)
+
+
 def test_rounds_resume_with_the_same_whole_budgets(place: Path) -> None:
     (place / "job.py").write_text(
         "def train(x, epochs):\n    assert type(epochs) is int\n    return {'loss': x + 1 / epochs}\n"

@@ -19,6 +19,7 @@ from modelwright.jobs.targets import target_of
 from modelwright.jobs.tuning.functions import address_of, check_parameters
 from modelwright.jobs.tuning.record import DETAILS, TuningRecord, read_tuning, write_tuning
 from modelwright.jobs.tuning.settings import Settings, read_settings, with_limits
+from modelwright.masking import MASK
 from modelwright.runs.folder import JOB, LOG
 from modelwright.spec import DEFAULT_HOME
 from modelwright.store.folders import find_run
@@ -47,16 +48,17 @@ def begun(
         raise SpecError("There is no job to search over.", where="job", mend="Give one, such as job.py:train.")
     settings = read_settings(address_of(job), space or {}, **options)
     check_parameters(settings.target, settings.parameters)
+    recorded = settings.recorded
     run = begin(
         name or f"tune-{target_of(settings.target).name}",
         kind="tuning",
-        params=settings.asked,
+        params=recorded.asked,
         home=home,
         source=settings.target,
         seed=settings.seed,
         metric=settings.selector.metric,
         greater_is_better=settings.selector.greater_is_better,
-        details={DETAILS: msgspec.to_builtins(settings)},
+        details={DETAILS: msgspec.to_builtins(recorded)},
         enter=False,
     )
     return run, settings
@@ -94,6 +96,12 @@ def resumed(
     run = _reopened(folder)
     try:
         before = read_tuning(folder).settings
+        if MASK in msgspec.json.encode(before.space).decode():
+            raise InvalidInputError(
+                "The search was given a secret, which is not written down.",
+                where=folder.name,
+                mend="Let the job read it from the environment, and begin a new search.",
+            )
         settings = with_limits(before, **limits)
         if before.rounds and settings.trials != before.trials:
             raise InvalidInputError(

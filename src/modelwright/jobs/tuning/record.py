@@ -24,7 +24,8 @@ from modelwright.jobs.folder import JobRecord, read_record, read_status
 from modelwright.jobs.tuning.loop import Outcome
 from modelwright.jobs.tuning.settings import Settings
 from modelwright.jobs.tuning.trial import Ended, Trial
-from modelwright.jobs.values import read_number
+from modelwright.jobs.values import read_number, shown
+from modelwright.provenance.secrets import redacted
 from modelwright.runs.folder import JOB
 
 TRIALS, TUNING, REPORT = "trials.jsonl", "tuning.json", "report.html"
@@ -64,7 +65,8 @@ def write_tuning(folder: Path, record: TuningRecord) -> None:
     """Replace the state of a search in one step."""
     beside = folder / f"{TUNING}.{os.getpid()}"
     with beside.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+        recorded = msgspec.structs.replace(record, settings=record.settings.recorded)
+        file.write(msgspec.json.format(msgspec.json.encode(recorded)) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, folder / TUNING)
@@ -80,7 +82,10 @@ class TrialLog:
 
     def append(self, trial: Trial) -> None:
         """Keep one trial; it is on the disk when this returns."""
-        self._file.write(msgspec.json.encode(trial) + b"\n")
+        recorded = msgspec.structs.replace(trial, params=shown(trial.params), error=redacted(trial.error))
+        data = msgspec.json.encode(recorded) + b"\n"
+        while data:  # a disk that fills up may take a part first; the rest then raises
+            data = data[self._file.write(data) or 0 :]
         os.fsync(self._file.fileno())
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from modelwright.jobs.tuning.reading import read_space
 from modelwright.jobs.tuning.selector import Selector, read_selector
 from modelwright.jobs.tuning.space import Choice, Space, Values
 from modelwright.jobs.tuning.stopping import NoImprovement, StopRule, read_stop
+from modelwright.jobs.values import shown
+from modelwright.provenance.secrets import redacted_value
 from modelwright.spec_values import READERS, nearest, parse_budget
 
 #: Trials where no limit of any kind is given and the space has no end.
@@ -71,6 +73,16 @@ class Settings(msgspec.Struct, frozen=True):
     def learns(self) -> bool:
         """Whether results decide on later trials, other than by rounds."""
         return self.strategy in ("tpe", "cmaes", "gp") or (self.halving is not None and not self.rounds)
+
+    @property
+    def recorded(self) -> Settings:
+        """The settings as they may be written: without secrets."""
+        parameters = {
+            name: Choice(tuple(shown({name: value})[name] for value in values.values)) if isinstance(values, Choice) else values
+            for name, values in self.space.parameters.items()
+        }
+        points = None if self.space.points is None else [shown(point) for point in self.space.points]
+        return redacted_value(msgspec.structs.replace(self, space=Space(parameters, points)))
 
     @property
     def asked(self) -> dict[str, Any]:
