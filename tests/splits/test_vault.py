@@ -35,6 +35,11 @@ def test_permit_that_ended_opens_nothing(tmp_path):
         vault.rows(permit)
 
 
+def test_features_are_there_for_everybody_and_the_target_is_not(tmp_path):
+    assert sealed(tmp_path / "one").features().equals(FRAME.drop("c"))
+    assert sealed(tmp_path / "two", target=None).features().equals(FRAME)
+
+
 def test_same_data_target_and_rows_are_the_same_vault(tmp_path):
     first, later = sealed(tmp_path / "first"), sealed(tmp_path / "later")
     assert first.about.identity == later.about.identity

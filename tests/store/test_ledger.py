@@ -67,6 +67,18 @@ def test_rows_can_be_read_while_the_opening_lasts(ledger, vault):
         vault.rows(opening)
 
 
+def test_a_counted_look_is_repeated_without_another_line(ledger, vault):
+    entered = look(ledger, vault.about, run="mine")
+    with ledger.again(vault.about, "mine") as (permit, line):
+        assert vault.rows(permit).height == 2
+        assert (line.hash, line.score) == (entered.hash, 0.8)
+    with pytest.raises(InvalidInputError, match="sealed"):
+        vault.rows(permit)
+    with pytest.raises(InvalidInputError, match="no look of this run"), ledger.again(vault.about, "other"):
+        pytest.fail("it was opened")
+    assert len(ledger.lines(vault.about.identity)) == 1
+
+
 @pytest.mark.parametrize("purpose", ["", "  \0"])
 def test_purpose_is_needed(ledger, vault, purpose):
     with (

@@ -156,7 +156,7 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
         for seed, done, job in sorted(others, key=lambda other: other[0]):
             learner = registry.load(final.records[k].algorithm, Path(job.out) / "model")
             final.members.append(replace(final.members[k], learner=learner))
-            final.records.append(msgspec.structs.replace(final.records[k], seed=seed, fit_s=done.seconds))
+            final.records.append(msgspec.structs.replace(final.records[k], seed=seed, fit_s=done.seconds, clock=done.clock))
 
 
 def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int, deadline: float | None) -> None:

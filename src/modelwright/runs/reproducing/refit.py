@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,7 @@ from modelwright.learners import registry
 from modelwright.runs.reproducing.again import Again
 from modelwright.runs.reproducing.values import Step
 from modelwright.search.executor import Executor
-from modelwright.search.jobs import Fit
+from modelwright.search.jobs import Fit, Job
 from modelwright.search.views import Views
 from modelwright.splits.partition import Fold
 from modelwright.training.environment import available_cpus
@@ -73,21 +72,26 @@ def refit(record: RunRecord, again: Again, stored: Model, folder: Path) -> Refit
     DataError
         If rows cannot be encoded.
     """
-    with TemporaryDirectory(prefix="modelwright-") as name, _executor(Path(name)) as executor:
+    with (
+        TemporaryDirectory(prefix="modelwright-") as name,
+        Executor(available_cpus(), Path(name) / "workers.log", threading.Event()) as executor,
+    ):
         work = Path(name)
         found = Refitted()
         known = [member for member in record.plan.members if member.refit or member.fold is not None]
         views = _write_views(record, again, known, work, executor)
-        fits = [_fit(record, member, views, work / str(k)) for k, member in enumerate(record.plan.members)]
-        places = [k for k, member in enumerate(record.plan.members) if member in known]
-        answers = dict(zip(places, _in_order(executor, [fits[k] for k in places]), strict=True))
+        fits = {k: _fit(record, m, views, work / str(k)) for k, m in enumerate(record.plan.members) if m in known}
+        answers = dict(zip(fits, _in_order(executor, fits.values()), strict=True))
         found.steps += _compare_encoders(record, stored, views, known, folder)
         members: list[Member | None] = []
         for k, member in enumerate(record.plan.members):
             title = f"member {k} {member.algorithm}"
-            if k not in answers or answers[k]:
-                unknown = Step(title, "not compared", _UNKNOWN_ROWS)
-                found.steps.append(Step(title, "different", f"it cannot be fitted: {answers[k]}") if k in answers else unknown)
+            if k not in answers:
+                found.steps.append(Step(title, "not compared", _UNKNOWN_ROWS))
+                members.append(None)
+                continue
+            if answers[k]:
+                found.steps.append(Step(title, "different", f"it cannot be fitted: {answers[k]}"))
                 members.append(None)
                 continue
             learner = registry.load(member.algorithm, work / str(k) / "model")
@@ -101,15 +105,10 @@ def refit(record: RunRecord, again: Again, stored: Model, folder: Path) -> Refit
             members.append(replace(stored.members[k], learner=learner))
         if all(member is not None for member in members):
             found.members = [member for member in members if member is not None]
-            encoders = {stored.members[k].encoder: _view(m) for k, m in enumerate(record.plan.members)}
-            found.encoders = [Encoder.load(views.path(encoders[n]) / "encoder") for n in range(len(stored.encoders))]
+            found.encoders = list(stored.encoders)  # one that no member reads any more stays
+            for k, member in enumerate(record.plan.members):
+                found.encoders[stored.members[k].encoder] = Encoder.load(views.path(_view(member)) / "encoder")
         return found
-
-
-@contextmanager
-def _executor(work: Path) -> Iterator[Executor]:
-    with Executor(available_cpus(), work / "workers.log", threading.Event()) as executor:
-        yield executor
 
 
 def _write_views(record: RunRecord, again: Again, members: list[MemberRecord], work: Path, executor: Executor) -> Views:
@@ -130,10 +129,9 @@ def _write_views(record: RunRecord, again: Again, members: list[MemberRecord], w
     return views
 
 
-def _in_order(executor: Executor, jobs: list) -> list[str]:  # type: ignore[type-arg]
+def _in_order(executor: Executor, jobs: Iterable[Job]) -> list[str]:
     """Errors of the jobs, in their order; empty for those that went well."""
-    answers = dict(executor.run(jobs))
-    return [answers[k].error for k in range(len(jobs))]
+    return [done.error for _, done in sorted(executor.run(jobs), key=lambda answer: answer[0])]
 
 
 def _part(member: MemberRecord, again: Again) -> Fold | None:
