@@ -19,7 +19,7 @@ from modelwright.jobs.values import read_number, restored
 from modelwright.provenance.record import Provenance
 from modelwright.runs.entry import RunEntry, State
 from modelwright.runs.folder import ARTIFACTS, DIFF, JOB, LABELS, LOG, Labels
-from modelwright.store.folders import RunFolder, new_run_id
+from modelwright.store.folders import RunFolder
 
 #: Raised when an older reader would misread a newer folder.
 JOB_FORMAT = 1
@@ -93,14 +93,9 @@ def new_job(home: Path, record: JobRecord, labels: Labels, first: Line, *, diff:
     """
     now = datetime.now().astimezone()
     for _ in range(_ATTEMPTS):
-        run = new_run_id(record.name[:_LONGEST_NAME], now.strftime("%Y%m%d-%H%M%S"), home)
+        place = RunFolder.new(home, record.name[:_LONGEST_NAME], now.strftime("%Y%m%d-%H%M%S"), lambda run: b"{}")
+        run = place.run
         named = msgspec.structs.replace(record, id=run, created=now.isoformat(timespec="milliseconds"))
-        try:
-            place = RunFolder(home, run)
-        except StorageError as error:
-            if isinstance(error.__cause__, FileExistsError):
-                continue  # another process took the name in this moment
-            raise
         log = None
         try:
             (place.draft / JOB).write_bytes(msgspec.json.format(msgspec.json.encode(named)) + b"\n")

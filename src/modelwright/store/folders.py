@@ -23,6 +23,8 @@ from modelwright.store.unfinished import unfinished as unfinished
 
 #: Seconds that the worker processes of a killed run may take to notice it.
 _ENDING_S = 15.0
+#: Processes may want the same identifier in the same second so often in a row.
+_ATTEMPTS = 100
 
 
 class RunFolder:
@@ -67,14 +69,15 @@ class RunFolder:
         asked : callable
             From the identifier to what was asked.
         """
-        while True:
+        for _ in range(_ATTEMPTS):
             run = new_run_id(name, when, home)
             try:
                 return cls(home, run, asked(run))
             except StorageError as error:
-                # Another process was faster.
-                if error.__cause__ is not None or new_run_id(name, when, home) == run:
+                if error.__cause__ is not None:
                     raise
+                # Another process was faster.
+        raise StorageError(f"No identifier is free for the run {name!r}.", where=str(home), mend="Give it another name.")
 
     @classmethod
     def resumed(cls, home: Path, run: str) -> RunFolder:
