@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-COMMANDS = ("train", "predict", "init", "algorithms", "show", "replay", "version", "audit", "explain", "card")
+COMMANDS = ("train", "predict", "init", "algorithms", "show", "replay", "version", "audit", "explain", "card", "resume")
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -43,7 +43,7 @@ def test_architecture_names_only_files_that_exist() -> None:
     assert len(named) > 20
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/honesty.md", "docs/training.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/honesty.md", "docs/training.md", "docs/resume.md"])
 def test_a_document_shows_only_commands_and_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     lines = re.findall(r"modelwright ([a-z]+)([^`\n]*)", text)

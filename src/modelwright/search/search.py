@@ -340,12 +340,13 @@ class Search(Board):
 
         def jobs() -> Iterator[Fit]:
             for candidate, fold in work:
+                job = self._fit(candidate, fold, most)
                 refused = self.admits(candidate, len(self.part(fold).training))
-                if refused:
+                if refused and not self.executor.knows(job):
                     self._keep(candidate, fold, Done(error=refused, ended="memory"))
                     continue
                 started.append((candidate, fold))
-                yield self._fit(candidate, fold, most)
+                yield job
 
         for position, done in self.executor.run(jobs(), deadline=deadline):
             self._keep(*started[position], done)
