@@ -263,7 +263,7 @@ def main() -> None:
                 outcomes.append(kill_at(f"{action}@any:{number}", table, home, expected))
                 outcomes[-1].how += f" {operations[number - 1]}"
             else:
-                outcomes.append(kill_in(draw.uniform(0.3, duration), k % 3 == 0, table, home, expected))
+                outcomes.append(kill_in(draw.uniform(1.0, duration), k % 3 == 0, table, home, expected))
             _print(outcomes[-1])
         for k in range(asked.full):
             number = 1 + int((k + draw.random()) * len(operations) / asked.full)

@@ -135,6 +135,10 @@ class Executor:
         if self._journal is not None:
             self._journal.sync()
 
+    def knows(self, job: Job) -> bool:
+        """Whether the journal has the answer to a job."""
+        return self._journal is not None and self._journal.knows(job)
+
     def unused(self) -> list[Fit]:
         """Validated fits of the journal that this process has not asked for."""
         return [] if self._journal is None else self._journal.unused()

@@ -120,6 +120,8 @@ class Journal:
         self._known: dict[str, Answered] = {}
         #: Keys whose answers this process has used or given.
         self._used: set[str] = set()
+        #: Keys whose outputs were looked at.
+        self._whole: set[str] = set()
         self._sent: dict[str, int] = {}
         self._files: dict[Path, tuple[tuple[int, int, int], str]] = {}
         self._views: dict[Path, str] = {}
@@ -160,15 +162,24 @@ class Journal:
         """As `finished_trials`."""
         return finished_trials(list(self._known.values()))
 
-    def answer(self, job: Job) -> Done | None:
-        """What the job was answered before, its outputs in their place; None if it must be done."""
+    def knows(self, job: Job) -> bool:
+        """Whether the job was answered before, and all that it wrote is there."""
         key = self._key(job)
         line = self._known.get(key)
         if line is None:
+            return False
+        if key not in self._whole:
+            if digests(self._work / "done" / line.place) != line.done.outputs:
+                del self._known[key]
+                return False
+            self._whole.add(key)
+        return True
+
+    def answer(self, job: Job) -> Done | None:
+        """What the job was answered before, its outputs in their place; None if it must be done."""
+        if not self.knows(job):
             return None
-        if key not in self._used and not self._is_whole(line):
-            del self._known[key]
-            return None
+        line = self._known[key := self._key(job)]
         self._used.add(key)
         self._put(line, job)
         return line.done
@@ -190,6 +201,7 @@ class Journal:
         self._write(line)
         self._known.setdefault(key, line)
         self._used.add(key)
+        self._whole.add(key)
         self._put(line, job)
 
     def unused(self) -> list[Fit]:
@@ -216,9 +228,6 @@ class Journal:
         for path in done.iterdir():
             if path.name not in kept:
                 shutil.rmtree(path)
-
-    def _is_whole(self, line: Answered) -> bool:
-        return digests(self._work / "done" / line.place) == line.done.outputs
 
     def _put(self, line: Answered, job: Job) -> None:
         """Give the outputs the name that the job gives them."""

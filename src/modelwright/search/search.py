@@ -387,13 +387,14 @@ class Search(Board):
                     yield self.encoding.job(item)
                     continue
                 candidate, fold = item
+                most = min((s for s in (limit(candidate), self.problem.limits.trial_s) if s is not None), default=None)
+                job = self._fit(candidate, fold, most)
                 refused = self.admits(candidate, len(self.part(fold).training))
-                if refused:
+                if refused and not self.executor.knows(job):
                     self._keep(candidate, fold, Done(error=refused, ended="memory"))
                     continue
                 keep.append(partial(self._keep, candidate, fold))
-                most = min((s for s in (limit(candidate), self.problem.limits.trial_s) if s is not None), default=None)
-                yield self._fit(candidate, fold, most)
+                yield job
 
         for position, done in self.executor.run(jobs(), deadline=deadline):
             keep[position](done)
