@@ -12,10 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import modelwright
 from modelwright.runs.entry import RunEntry
 from modelwright.runs.index import Indexed, Pin, RunIndex
 from modelwright.runs.listing import list_runs
 from modelwright.store.database import Database
+from modelwright.store.locks import FolderLock
 
 
 def entry(k: int, **more) -> RunEntry:
@@ -151,17 +153,45 @@ def test_a_training_whose_store_fails_at_the_end_is_not_lost(home: Path) -> None
     assert len(list_runs(home).entries) == 4
 
 
-def test_trainings_under_way_and_killed_ones_are_listed(home: Path) -> None:
-    import socket
+def unfinished(home: Path, name: str) -> Path:
+    """What a training that is not published has in its place."""
+    folder = home / "tmp" / name
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text(f'{{"run": "{name}", "created": "2027-01-01T00:00:00+00:00"}}')
+    return folder
 
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    for name, pid in (("alive-20270101-000000", os.getpid()), ("dead-20270102-000000", dead.pid)):
-        (home / "tmp" / name).mkdir(parents=True)
-        (home / "tmp" / name / "pid").write_text(f"{pid} {socket.gethostname()}")
-    found = [(each.name, each.state) for each in list_runs(home).entries if each.state != "finished"]
-    assert found == [("dead", "killed"), ("alive", "running")]
-    assert len(RunIndex.of(home).entries()) == 4
+
+def test_trainings_under_way_and_killed_ones_are_listed(home: Path, command) -> None:
+    unfinished(home, "dead-20270101-000000")
+    lock = FolderLock.take(unfinished(home, "alive-20270101-000000"))
+    assert lock is not None
+    found = {each.name: each.state for each in list_runs(home).entries if each.state != "finished"}
+    assert found == {"dead": "killed", "alive": "running"}
+    assert "resume dead-20270101-000000" in command("show", "dead", "--home", home).stdout
+    told = command("delete", "dead-20270101-000000", "alive-20270101-000000", "--yes", "--home", home).stdout
+    assert "deleted: dead-" in told
+    assert "stays: alive-20270101-000000 (somebody works on it)" in told
+    assert [path.name for path in (home / "tmp").iterdir()] == ["alive-20270101-000000"]
+    lock.release()
+
+
+def test_jobs_are_listed_beside_trainings(home: Path, command) -> None:
+    for seed in (0, 1):
+        with modelwright.start_run("mine", home=home, seed=seed, tags={"team": "x"}) as run:
+            run.log(params={"rate": 0.1}, metrics={"loss": 0.5 - 0.1 * seed, "broken": float("nan")})
+            during = {each.name: each.state for each in list_runs(home).entries}
+            assert during["mine"] == "running"
+    found = [each for each in list_runs(home).entries if each.kind == "job"]
+    assert [(each.state, each.metrics, each.tags) for each in found] == [
+        ("finished", {"loss": 0.4}, {"team": "x"}), ("finished", {"loss": 0.5}, {"team": "x"}),
+    ]  # fmt: skip
+    assert found[0].group == found[1].group
+    assert {each.id: each for each in RunIndex.of(home).entries()}[found[0].id] == found[0]
+    only = command("runs", "--filter", 'kind == "job" and metrics.loss < 0.45 and params.rate == 0.1', "--home", home)
+    assert "1 of 6 runs." in only.stdout
+    both = command("compare", found[0].id, found[1].id, "--home", home).stdout
+    assert "mean ± standard deviation" in both
+    assert "loss" in command("show", found[0].id, "--home", home).stdout
 
 
 def test_an_entry_of_a_later_version_is_read_from_its_folder(home: Path) -> None:

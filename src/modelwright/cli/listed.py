@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.reports.format import duration, number, shortened
+from modelwright.reports.format import duration, number, quantity, shortened
 from modelwright.runs.entry import RunEntry
 from modelwright.runs.fields import FAMILIES, Field, field_of
 from modelwright.runs.filter import parse_filter
@@ -101,6 +101,9 @@ def _reader(field: Field) -> Callable[[RunEntry], str]:
             return ""
         if isinstance(value, bool):
             return "yes" if value else "no"
+        # A setting is shown as it was given, a figure with four digits.
+        if field.name.startswith("params."):
+            return quantity("", value)
         return number(value) if isinstance(value, (int, float)) else str(value)
 
     return read

@@ -44,6 +44,8 @@ def entry_lines(entry: RunEntry, folder: Path | None, program: str = "modelwrigh
     if folder is not None:
         lines += ["", "Where it is", f"  {shown_path(folder)}", *_artifacts(folder)]
         lines += ["", "Next", f"  {program} report {entry.id}"]
+    elif entry.state == "killed":
+        lines += ["", "Next", f"  {program} resume {entry.id}"]
     return lines
 
 

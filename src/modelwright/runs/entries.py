@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -39,8 +37,8 @@ def entry_of(folder: Path) -> RunEntry:
 
         return training_entry(folder)
     if (folder / JOB).is_file():
-        # By name: trainings are listed without loading anything of jobs.
-        job_entry: Callable[[Path], RunEntry] = import_module("modelwright.jobs.folder").entry_of
+        from modelwright.jobs.folder import entry_of as job_entry
+
         return _numbers_only(job_entry(folder))
     raise InvalidInputError("There is no run in this folder.", where=str(folder), mend="Give the folder of a run.")
 

@@ -5,6 +5,7 @@ A folder is renamed out of the list first and removed then, so that nobody ever 
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -16,9 +17,11 @@ from pathlib import Path
 import msgspec
 
 from modelwright.errors import StorageError
+from modelwright.runs.entries import entry_of
 from modelwright.runs.entry import RunEntry
-from modelwright.runs.folder import RECORD
+from modelwright.runs.folder import JOB, RECORD
 from modelwright.runs.index import Pin, RunIndex
+from modelwright.store.unfinished import remove
 
 TRASH = "trash"
 
@@ -209,8 +212,10 @@ def _move_away(home: Path, run: str) -> Path:
     trash.mkdir(exist_ok=True)
     away = trash / f"{uuid.uuid4().hex[:8]}-{run}"[:200]
     folder = home / "runs" / run
+    if (folder / JOB).is_file() and entry_of(folder).state == "running":
+        raise OSError(errno.EBUSY, "somebody works on it")  # taken up since it was listed
     if folder.exists():
         os.replace(folder, away)
-    elif (home / "tmp" / run).exists():  # killed before it was published
-        os.replace(home / "tmp" / run, away)
+    elif (home / "tmp" / run).exists() and not remove(home / "tmp" / run):  # killed before it was published
+        raise OSError(errno.EBUSY, "somebody works on it")
     return away
