@@ -344,10 +344,9 @@ def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run
     folder = find_run(reference, Path(home), records=(RECORD, JOB))
     if not (folder / RECORD).is_file():
         from modelwright.jobs.opened import JobRun
-        from modelwright.jobs.tuning.result import Tuning
+        from modelwright.jobs.tuning.result import search_of
 
-        job = JobRun(folder)
-        return Tuning(folder) if job.record.kind == "tuning" else job
+        return search_of(folder) or JobRun(folder)
     from modelwright.runs.run import Run
 
     return Run(folder)

@@ -50,17 +50,17 @@ def report(
 ) -> None:
     """Print where the report of a run lies; of a job or a tuning it is written first."""
     from modelwright.errors import InvalidInputError
+    from modelwright.jobs.tuning.result import search_of
     from modelwright.runs.entries import entry_of, find_folder
     from modelwright.runs.folder import RECORD
 
     place, store = home_and_store(home, store)
     folder = find_folder(run, place)
     path = folder / "report.html"
-    if (folder / "tuning.json").is_file():
-        from modelwright.jobs.tuning.result import Tuning
+    if (found := search_of(folder)) is not None:
         from modelwright.reports.tuning_page import render
 
-        write_page(path, render(Tuning(folder)), quiet=True)
+        write_page(path, render(found), quiet=True)
     elif not (folder / RECORD).is_file():
         from modelwright.reports.job_page import render_job
         from modelwright.runs.curves import curves_of

@@ -269,12 +269,13 @@ def show(
 
     if as_json:
         typer.echo(entry_json(entry, folder))
-    elif entry.kind == "tuning" and folder is not None:
+    elif folder is not None and entry.kind == "tuning":
         from modelwright.cli.tuning_command import print_tuning
-        from modelwright.jobs.tuning.result import Tuning
+        from modelwright.jobs.tuning.result import search_of
 
         typer.echo("\n".join(entry_lines(entry, folder, program())) + "\n")
-        print_tuning(Tuning(folder))
+        if (found := search_of(folder)) is not None:
+            print_tuning(found)
     elif entry.kind == "training" and folder is not None:
         typer.echo("\n".join(label_lines(entry)), nl=bool(entry.tags or entry.note))
     else:

@@ -71,12 +71,12 @@ def search(
         raise
     run.end_as(End("interrupted" if found.ended is not None and found.ended.kind == "interrupt" else "finished"))
     emit(Finished(time.monotonic() - started, run.id, str(run.folder)))
-    return result
+    return Tuning(run.folder)
 
 
 def _nothing_came_through(result: Tuning) -> TrainingError:
     failed = next((trial for trial in result.counted if trial.error), None)
-    why = f"{failed.error}" if failed is not None else result.ended.reason if result.ended is not None else "nothing ran"
+    why = failed.error if failed is not None else result.ended.reason if result.ended is not None else "nothing ran"
     mend = f"Look at it: modelwright show {failed.run}" if failed is not None and failed.run else "Give it more time or trials."
     return TrainingError(f"No trial came through: {why.rstrip('.')}.", where=result.run.id, mend=mend)
 

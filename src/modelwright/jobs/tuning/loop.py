@@ -156,7 +156,7 @@ class Search:
         while len(self._running) < self.workers and self._ended is None:
             number = len(self._points)
             if self.limits.trials is not None and number >= self.limits.trials:
-                return Ended("trials", f"{number:,} {'trial was' if number == 1 else 'trials were'} asked for")
+                return Ended("trials", "the one trial was run" if number == 1 else f"all {number:,} trials were run")
             if not self._tell(self._needs(number)):
                 return None
             point = self.proposer.ask()
@@ -272,7 +272,7 @@ class Search:
             if self._too_many_failed():
                 self._ended = Ended("failures", f"{self._failed:,} of {self._judged:,} trials failed; the last: {trial.error}")
             elif rule := self._judge.stops(trial):
-                self._ended = Ended("stop", f"“{rule}” came true")
+                self._ended = Ended("stop", f"“{rule}” came true with trial {trial.number}")
             if self._ended is not None:
                 self.last = trial.number
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelwright.errors import BundleError
+from modelwright.jobs.folder import read_record
 from modelwright.jobs.opened import JobRun
-from modelwright.jobs.tuning.record import REPORT, TuningRecord, read_trials, read_tuning
+from modelwright.jobs.tuning.record import DETAILS, REPORT, TuningRecord, read_trials, read_tuning
 from modelwright.jobs.tuning.settings import Settings
 from modelwright.jobs.tuning.trial import Ended, Trial
 
@@ -99,6 +101,15 @@ class Tuning(JobRun):
         if self.best is None or self.best.value is None:
             return f"{len(self.counted)} trials, none came through"
         return f"{len(self.counted)} trials, best {self.settings.selector.metric} {self.best.value:.6g} with {self.best.params}"
+
+
+def search_of(folder: Path) -> Tuning | None:
+    """The search in a folder, None where another kind of run lies there."""
+    try:
+        record = read_record(folder)
+    except BundleError:
+        return None
+    return Tuning(folder) if DETAILS in record.details else None
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:

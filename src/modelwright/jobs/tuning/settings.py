@@ -176,10 +176,12 @@ def values_text(values: Values) -> str:
             return ",".join(values.values)
         listed = msgspec.json.encode(values.values).decode()
         return listed if any(isinstance(value, (str, list, dict)) for value in values.values) else listed[1:-1]
-    last = "" if values.step in (None, 1) else f",{values.step:g}"
+    last = "" if values.step in (None, 1) else f",{values.step:.12g}"
     if type(values).__name__ == "Int":
         return f"int({values.low},{values.high}{',log' if values.log else last})"
-    return f"log({values.low:g},{values.high:g})" if values.log else f"uniform({values.low:g},{values.high:g}{last})"
+    return (
+        f"log({values.low:.12g},{values.high:.12g})" if values.log else f"uniform({values.low:.12g},{values.high:.12g}{last})"
+    )
 
 
 def _default_trials(settings: Settings) -> int | None:
