@@ -22,7 +22,7 @@ from modelwright.runs.run import Run
 from modelwright.store.folders import unfinished
 
 FILES = {
-    "run.json", "plan.json", "partition.parquet", "trials.parquet", "curves.parquet", "findings.json", "evaluation.json",
+    "cells.npz", "run.json", "plan.json", "partition.parquet", "trials.parquet", "curves.parquet", "findings.json", "evaluation.json",
     "environment.json", "report.html", "model", "vault",
 }  # fmt: skip
 

@@ -56,8 +56,8 @@ def test_a_run_killed_at_every_turn_equals_one_that_was_not(tmp_path: Path) -> N
     told: set[tuple[object, ...]] = set()
     resume = ["resume", "--home", str(home), "--json"]
     turns = [
-        (first, "torn@write:7", -signal.SIGKILL, 0),  # in the middle of a line of the journal
-        (resume, "full@open:9", 2, 0),  # the disk is full
+        (first, "torn@write:8", -signal.SIGKILL, 0),  # in the middle of a line of the journal
+        (resume, "full@open:13", 2, 0),  # the disk is full
         (resume, "tree@commit:5", -signal.SIGKILL, 0),  # just before the look is entered in the ledger
         (resume, "kill@commit:6", -signal.SIGKILL, 1),  # just after that
         (resume, "kill@rename:2", -signal.SIGKILL, 1),  # published, and before the working files are removed
