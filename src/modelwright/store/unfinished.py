@@ -120,10 +120,12 @@ def sweep(home: Path, *, now: float | None = None) -> None:
         age_s = now - _changed(folder)
         if folder.name.startswith(OLD):
             shutil.rmtree(folder, ignore_errors=True)
+        elif is_held(folder):
+            continue
         elif folder.name.startswith(NEW) or not (folder / SPEC).exists():
-            if age_s > _DAY_S and not is_held(folder):  # being made takes an instant
+            if age_s > _DAY_S:  # being made takes an instant
                 remove(folder)
-        elif not is_held(folder) and (host_of(folder) == socket.gethostname() or age_s > KEPT_DAYS * _DAY_S):
+        elif host_of(folder) == socket.gethostname() or age_s > KEPT_DAYS * _DAY_S:
             about = _about(folder, home)
             if about is None or about.n_trials == 0 or age_s > KEPT_DAYS * _DAY_S:
                 remove(folder)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -197,7 +198,9 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
     table, training, findings = seal(folder.draft / "vault", vaults, budget, ledger, attempt.check_table)
     attempt.journal.read(table.fingerprint, large=large is not None, most_rows=None if large is None else large.most_rows)
     # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening.
-    name, spec = spec.name or _name_of(spec), attempt.plain
+    name = spec.name or _name_of(spec)
+    attempt = replace(attempt, spec=attempt.plain)
+    spec = attempt.spec
     metric = _metric(spec, table.task)
     with ledger.step("search", "baselines, portfolio, tuning, validation"):
         copies = copies_among(training, spec.budget_s)

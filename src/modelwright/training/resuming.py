@@ -31,6 +31,7 @@ from modelwright.search.budget import REFIT_SHARES, Budget
 from modelwright.search.journal import Journal, Line, TableRead, read_lines
 from modelwright.spec import DEFAULT_HOME, Spec, describe_source
 from modelwright.store.folders import RunFolder
+from modelwright.tables.locations import without_credentials
 from modelwright.tables.read import read
 from modelwright.tables.table import Table
 from modelwright.training.environment import libraries
@@ -229,8 +230,10 @@ def resumed_budget(total_s: float | None, used_s: float, read_s: float, started:
 
     Examples
     --------
-    >>> [round(resumed_budget(300.0, used, 20.0, time.monotonic()).left()) for used in (100, 290)]
-    [220, 115]
+    Of 300 s a run had used 100, the first 20 for reading: it has 220 again, as if it had used 80.
+
+    >>> 1000.0 - resumed_budget(300.0, 100.0, 20.0, started=1000.0).started
+    80.0
     """
     if total_s is None:
         return Budget(None, started - used_s)
@@ -257,16 +260,16 @@ def _asked(spec: Spec, plain: Spec, run: str, created: datetime, memory: dict[st
     hidden = [
         option
         for option in (*_OPTIONS, "store")
-        if option not in memory and isinstance(getattr(spec, option), (str, Path)) and _has_password(getattr(spec, option))
+        if option not in memory and isinstance(getattr(spec, option), (str, Path)) and _has_secret(str(getattr(spec, option)))
     ]
-    kept = msgspec.structs.replace(plain, store=None if plain.store is None else describe_source(plain.store))
+    kept = msgspec.structs.replace(plain, **{option: without_credentials(str(getattr(spec, option))) for option in hidden})
     if isinstance(kept.features, dict):
         kept = msgspec.structs.replace(kept, features={name: to_plain(given) for name, given in kept.features.items()})
     return Asked(run, created.isoformat(), os.getcwd(), kept, memory, hidden)
 
 
-def _has_password(address: str | Path) -> bool:
-    return describe_source(address) != str(address)
+def _has_secret(address: str) -> bool:
+    return without_credentials(address) != address
 
 
 def _restored(asked: Asked, folder: RunFolder, home: Path, data: Any, store: str | None) -> tuple[Spec, Spec]:
@@ -288,7 +291,7 @@ def _restored(asked: Asked, folder: RunFolder, home: Path, data: Any, store: str
             given[option] = _kept(folder.tmp / f"{option}.arrow", asked.memory[option], option)
         elif option in asked.hidden:
             raise InvalidInputError(
-                f"The address in {option} holds a password, which is not kept.",
+                f"The address in {option} holds a password or a signature, which is not kept.",
                 where=asked.run,
                 mend=f"Give it again with --{option}." if option == "data" else "Train anew.",
             )
