@@ -222,7 +222,7 @@ def test_members_delivered_as_the_clock_left_them_are_equal_to_the_byte(
     run = modelwright.train(
         rows,
         target="Churn",
-        budget="9s",
+        budget="20s",
         max_trial_time="0.4s",
         algorithms=["lightgbm", "linear"],
         hyperparams={"lightgbm": {"n_estimators": 10_000, "learning_rate": 0.005, "num_leaves": 63}, "linear": {}},
