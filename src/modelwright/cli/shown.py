@@ -27,7 +27,7 @@ def entry_lines(entry: RunEntry, folder: Path | None, program: str = "modelwrigh
         ("by", entry.user),
         ("part of", entry.parent),
         ("source", entry.source),
-        ("commit", entry.commit[:12] + (", with uncommitted changes" if entry.dirty else "")),
+        ("commit", ", ".join(filter(None, [entry.commit[:12], "uncommitted changes" if entry.dirty else ""]))),
         ("seed", "" if entry.seed is None else str(entry.seed)),
         ("peak memory", "" if entry.peak_memory_mb is None else size(entry.peak_memory_mb * 1e6)),
     ]
