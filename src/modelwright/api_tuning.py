@@ -47,7 +47,8 @@ def tune(
         Parameter -> values: "log(1e-4,1e-1)", "uniform(0,1)", "int(1,64)", "int(1,1024,log)", "adam,sgd", a list, or a
         single value.
     select : str, optional
-        The metric that decides: "max:roc_auc", "min:loss", "min:loss:best" for the best value over the steps.
+        The metric that decides: "max:roc_auc", "min:loss", "min:loss:best" for the best value over the steps. Need not
+        be said where the job logs a single metric that is known, or is a loss or an error.
     points : str, Path or sequence of dict, optional
         Points to go through: a CSV or JSON file, or the points.
     strategy : {"tpe", "random", "grid", "list", "cmaes", "gp"}, optional

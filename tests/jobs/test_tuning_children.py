@@ -245,6 +245,21 @@ def test_a_metric_that_the_job_does_not_log_is_told_after_the_first_trial(place:
     assert len(search.counted) == 1
 
 
+def test_without_a_word_the_only_metric_of_the_job_decides(place: Path) -> None:
+    (place / "job.py").write_text(
+        "def one(x):\n    return {'roc_auc': x / 10}\ndef two(x):\n    return {'roc_auc': 0.5, 'loss': 1}\n"
+    )
+    space = {"x": "int(1,9)"}
+    found = modelwright.tune("job.py:one", space, trials=4, workers=2)
+    told = modelwright.tune("job.py:one", space, trials=4, workers=2, select="max:roc_auc", home="told")
+
+    assert listed(found) == listed(told)
+    assert len([*(place / ".modelwright/runs").glob("one-*")]) == 4, "the first trial was not run twice"
+    assert listed(modelwright.tune(resume=found.id)) == listed(told)
+    with pytest.raises(SpecError, match=r"several: loss, roc_auc.*min:loss, max:roc_auc"):
+        modelwright.tune("job.py:two", space)
+
+
 def test_a_search_in_which_no_trial_comes_through_says_why(place: Path) -> None:
     with pytest.raises(TrainingError, match="x is two"):
         modelwright.tune("job.py:train", {"x": 2, "bad": "raise"}, select="min:loss")

@@ -204,14 +204,16 @@ def test_random_points_spread_over_the_scale() -> None:
         ("max:roc_auc", Selector("roc_auc", True)),
         ("min:val loss:best", Selector("val loss", False, "best")),
         ("rmse", Selector("rmse", False)),
+        ("val_loss:best", Selector("val_loss", False, "best")),
+        (None, Selector("", True)),
     ],
 )
-def test_selectors_are_read(text: str, selector: Selector) -> None:
+def test_selectors_are_read(text: str | None, selector: Selector) -> None:
     assert read_selector(text) == selector
 
 
-@pytest.mark.parametrize("text", [None, "", "loss", "mini:loss", "max:", "max:a:b"])
-def test_selectors_that_say_too_little_are_refused(text: str | None) -> None:
+@pytest.mark.parametrize("text", ["", "gain", "mini:loss", "max:", "max:a:b"])
+def test_selectors_that_say_too_little_are_refused(text: str) -> None:
     with pytest.raises(SpecError, match=r"min:loss|max:"):
         read_selector(text)
 

@@ -57,7 +57,7 @@ def begun(
         source=settings.target,
         seed=settings.seed,
         metric=settings.selector.metric,
-        greater_is_better=settings.selector.greater_is_better,
+        greater_is_better=settings.selector.greater_is_better if settings.selector.metric else None,
         details={DETAILS: msgspec.to_builtins(recorded)},
         enter=False,
     )

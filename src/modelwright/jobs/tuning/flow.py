@@ -13,6 +13,7 @@ from modelwright.jobs.active import ActiveRun, ending
 from modelwright.jobs.folder import JobRecord
 from modelwright.jobs.log import End
 from modelwright.jobs.tuning.children import Children
+from modelwright.jobs.tuning.first import with_selector
 from modelwright.jobs.tuning.loop import Limits, Outcome, Search, best_of
 from modelwright.jobs.tuning.record import REPORT, TrialLog, TuningRecord, left_behind, read_trials, write_tuning
 from modelwright.jobs.tuning.result import Tuning
@@ -93,12 +94,17 @@ def _search(
     def elapsed() -> float:
         return time.monotonic() - started
 
-    metric = settings.selector.metric
     deadline = None if settings.max_time_s is None else started + settings.max_time_s
     emit(StepStarted(elapsed(), "search", f"{settings.strategy} over {_space_words(settings)}"))
-    known, finished = _earlier(run.folder, metric) if resumed else ({}, {})
+    known, finished = _earlier(run.folder, settings.selector.metric) if resumed else ({}, {})
     if resumed:
         emit(Noted(elapsed(), f"{len(known) + len(finished):,} trials had ended before and are not run again."))
+    if not settings.selector.metric:
+        settings, finished = with_selector(settings, run, finished, stop, deadline)
+        write_tuning(run.folder, TuningRecord(settings))
+        direction = "high" if settings.selector.greater_is_better else "low"
+        emit(Noted(elapsed(), f"The job logs one metric, {settings.selector.metric}; {direction} values are better."))
+    metric = settings.selector.metric
     if workers > settings.ahead and not settings.rounds and settings.learns:
         emit(Noted(elapsed(), f"At most {settings.ahead} trials run at once: later proposals wait for their results."))
     log = TrialLog(run.folder)

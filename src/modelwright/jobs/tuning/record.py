@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from modelwright.errors import BundleError
-from modelwright.jobs.folder import JobRecord, read_record, read_status
+from modelwright.jobs.folder import JobRecord, JobStatus, read_record, read_status
 from modelwright.jobs.tuning.loop import Outcome
 from modelwright.jobs.tuning.settings import Settings
 from modelwright.jobs.tuning.trial import Ended, Trial
@@ -123,14 +123,16 @@ def left_behind(folder: Path, metric: str, known: set[str]) -> dict[int, tuple[J
             record, status = read_record(path.parent), read_status(path.parent)
             if record.parent != folder.name or TRIAL not in record.details or status.state != "finished":
                 continue
-            reported = [
-                (float(line.step), read_number(line.metrics[metric]))
-                for line in status.lines
-                if metric in line.metrics and line.step is not None
-            ]
-            seconds = (status.ended or 0.0) - status.lines[0].time
-            found[int(record.details[TRIAL])] = (
-                record,
-                Outcome("complete", status.metrics, reported, seconds=seconds, run=record.id),
-            )
+            found[int(record.details[TRIAL])] = (record, outcome_of(record, status, metric))
     return found
+
+
+def outcome_of(record: JobRecord, status: JobStatus, metric: str) -> Outcome:
+    """How a trial ended whose run has finished."""
+    reported = [
+        (float(line.step), read_number(line.metrics[metric]))
+        for line in status.lines
+        if metric in line.metrics and line.step is not None
+    ]
+    seconds = (status.ended or 0.0) - status.lines[0].time
+    return Outcome("complete", status.metrics, reported, seconds=seconds, run=record.id)

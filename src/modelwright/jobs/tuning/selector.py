@@ -16,7 +16,10 @@ _MEND = "Write max:roc_auc or min:loss; min:loss:best takes the best value over 
 
 
 class Selector(msgspec.Struct, frozen=True):
-    """``over`` says which value counts where the job logs several: the last one, or the best."""
+    """``over`` says which value counts where the job logs several: the last one, or the best.
+
+    Without ``metric`` it is open: the first trial shows what there is (`only_one`).
+    """
 
     metric: str
     greater_is_better: bool
@@ -54,7 +57,7 @@ class Selector(msgspec.Struct, frozen=True):
 
 
 def read_selector(text: str | None) -> Selector:
-    """Read ``max:roc_auc``, ``min:loss:best``, or the name alone of a metric whose direction is known.
+    """Read ``max:roc_auc``, ``min:loss:best``, or the name alone of a metric whose direction is known; open for None.
 
     Raises
     ------
@@ -69,20 +72,48 @@ def read_selector(text: str | None) -> Selector:
     True
     """
     where = "select"
-    if not text or not text.strip():
-        raise SpecError("It is not said which metric of the job decides.", where=where, mend=_MEND)
+    if text is None:
+        return Selector("", True)
     found = re.fullmatch(r"(?:(max|min):)?([^:]+?)(?::(last|best))?", text.strip())
     if found is None:
         raise SpecError(f"{text!r} does not select a metric.", where=where, mend=_MEND)
-    direction, metric, over = found[1], found[2].strip(), found[3] or "last"
-    if direction is None:
-        from modelwright.metrics.registry import METRICS
+    direction, metric, over = found[1], found[2].strip(), "best" if found[3] == "best" else "last"
+    upwards = direction == "max" if direction else _direction(metric)
+    if upwards is None:
+        raise SpecError(
+            f"It is not known whether high or low values of {metric!r} are better.",
+            where=where,
+            mend=f"Write max:{metric} or min:{metric}.",
+        )
+    return Selector(metric, upwards, "best" if over == "best" else "last")
 
-        if metric not in METRICS:
-            raise SpecError(
-                f"It is not known whether high or low values of {metric!r} are better.",
-                where=where,
-                mend=f"Write max:{metric} or min:{metric}.",
-            )
-        return Selector(metric, METRICS[metric].greater_is_better, "best" if over == "best" else "last")
-    return Selector(metric, direction == "max", "best" if over == "best" else "last")
+
+def only_one(metrics: Mapping[str, float]) -> Selector:
+    """The selector where nobody said one: of the only metric that a job logs, if its direction is known.
+
+    Raises
+    ------
+    SpecError
+        If there are several, or none.
+    """
+    choices = ", ".join(f"{'min' if _direction(name) is False else 'max'}:{name}" for name in sorted(metrics))
+    if len(metrics) != 1:
+        what = f"and the job logs several: {', '.join(sorted(metrics))}" if metrics else "and the job logs none"
+        raise SpecError(
+            f"It is not said which metric decides, {what}.",
+            where="select",
+            mend=f"Select one: {choices}." if metrics else "Return it from the job: {'loss': 0.3}.",
+        )
+    (name,) = metrics
+    return read_selector(name)
+
+
+def _direction(metric: str) -> bool | None:
+    """Whether high values are better; None where the name does not tell."""
+    from modelwright.metrics.registry import METRICS
+
+    if metric in METRICS:
+        return METRICS[metric].greater_is_better
+    if metric == "score":  # as a job that returns one number logs it
+        return True
+    return False if metric.lower().endswith(("loss", "error")) else None
