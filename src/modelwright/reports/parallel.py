@@ -177,7 +177,8 @@ def _along(places: Sequence[float], scores: Sequence[float | None]) -> float:
 def _numeric(title: str, values: Sequence[Any]) -> _Axis:
     present = [float(value) for value in values if value is not None]
     low, high = min(present), max(present)
-    logarithmic = low > 0 and high / low >= 50
+    # Only where most values lie near the low end; a share between 0.01 and 1 is not meant by its order of magnitude.
+    logarithmic = low > 0 and high / low >= 50 and sorted(present)[len(present) // 2] < low + 0.25 * (high - low)
     place = (lambda v: math.log(v / low) / math.log(high / low)) if logarithmic else (lambda v: (v - low) / (high - low))
     if high == low:
         return _Axis(title, [_MISSING if v is None else 0.5 for v in values], [(0.5, _short(low))])
