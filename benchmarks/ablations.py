@@ -84,7 +84,7 @@ class Look:
             for fold in folds:
                 view = search.view_of(fold, generated=candidate.generated)
                 if view not in encoded:
-                    encoded[view] = Encoder.load(search.views.path(view) / "encoder").transform(conformed)
+                    encoded[view] = Encoder.load(search.encoding.views.path(view) / "encoder").transform(conformed)
                 parts.append(
                     registry.load(candidate.algorithm, search.folder(candidate, fold) / "model").predict(encoded[view])
                 )

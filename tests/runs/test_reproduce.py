@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 import modelwright
 from modelwright.cli.main import main
 from modelwright.errors import BundleError, DataError, InvalidInputError
+from modelwright.provenance.record import Code, Hardware, Provenance
 from modelwright.runs.reproducing.flow import reproduce
-from modelwright.runs.reproducing.suspects import UNKNOWN
+from modelwright.runs.reproducing.suspects import UNKNOWN, suspects
 from modelwright.runs.reproducing.values import Reproduction
 from modelwright.runs.run import Run
 from modelwright.splits.vault import Vault
@@ -138,6 +140,23 @@ def test_a_table_that_training_would_refuse_is_still_told_apart(run: Run) -> Non
     assert found.culprit.startswith("data: Column 'Churn' is called 'churned'.")
 
 
+def test_threads_processor_and_the_users_own_code_are_suspected_in_order(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = Provenance(
+        [], "", "", "", {}, Hardware(platform.machine(), cpu="another"), {"OMP_NUM_THREADS": "64"}, Code("0" * 40)
+    )
+    monkeypatch.setattr("modelwright.runs.reproducing.suspects.provenance_of", lambda record: origin)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    threads, machine, code = suspects(run.record, run.folder, {})
+
+    assert "OMP_NUM_THREADS not set here, 64 in the run" in threads
+    assert machine.startswith("machine: processor ")
+    assert code == "your code: no repository here, commit 000000000000 in the run"
+
+
 def test_a_run_of_before_hashes_were_kept_is_compared_as_far_as_it_goes(run: Run, tmp_path: Path) -> None:
     assert run.record.evaluation is not None
     evaluation = msgspec.structs.replace(run.record.evaluation, predictions="")
@@ -222,24 +241,24 @@ def test_members_delivered_as_the_clock_left_them_are_equal_to_the_byte(
     run = modelwright.train(
         rows,
         target="Churn",
-        budget="20s",
+        budget="25s",  # the one set of hyperparameters is tried long before
         max_trial_time="0.4s",
-        algorithms=["lightgbm", "linear"],
-        hyperparams={"lightgbm": {"n_estimators": 10_000, "learning_rate": 0.005, "num_leaves": 63}, "linear": {}},
+        algorithms=["lightgbm"],
+        hyperparams={"lightgbm": {"n_estimators": 10_000, "learning_rate": 0.005, "num_leaves": 63}},
         home=tmp_path,
     )
     members = run.record.plan.members
-    assert {(member.refit, member.fold) for member in members} == {(False, 0)}
-    assert any(member.clock for member in members if member.algorithm == "lightgbm")
+    assert [(member.algorithm, member.refit, member.fold) for member in members] == [("lightgbm", False, 0)]
+    assert members[0].clock["rounds"] < 10_000
 
     found = reproduce(run.folder, rows)
 
     assert found.equal, found.steps
-    assert "as fitted for validation" in detail(found, "member 0 " + members[0].algorithm)
+    assert "as fitted for validation" in detail(found, "member 0 lightgbm")
 
     # A record of before the fold was kept says so instead.
     old = [msgspec.structs.replace(member, fold=None) for member in members]
     plan = msgspec.structs.replace(run.record.plan, members=old)
     unknown = reproduce(copy_of(run, tmp_path / "old", msgspec.structs.replace(run.record, plan=plan)), rows)
     assert not unknown.equal
-    assert states(unknown)["member 0 " + members[0].algorithm] == "not compared"
+    assert states(unknown)["member 0 lightgbm"] == "not compared"
