@@ -22,8 +22,8 @@ from modelwright.runs.run import Run
 from modelwright.store.folders import unfinished
 
 FILES = {
-    "cells.npz", "run.json", "plan.json", "partition.parquet", "trials.parquet", "curves.parquet", "findings.json", "evaluation.json",
-    "environment.json", "report.html", "model", "vault",
+    "run.json", "plan.json", "partition.parquet", "trials.parquet", "curves.parquet", "findings.json", "evaluation.json",
+    "environment.json", "cells.npz", "report.html", "model", "vault",
 }  # fmt: skip
 
 
