@@ -133,7 +133,7 @@ def test_metrics_are_told_while_the_child_runs_and_it_can_be_stopped(here: Path)
     assert time.monotonic() - started < 20
     assert (result.state, result.stopped, result.exit_code) == ("interrupted", "asked", None)
     assert seen[:3] == [("loss", 1.0, 0), ("loss", 0.5, 1), ("loss", 1 / 3, 2)]
-    assert result.metrics["loss"] == seen[-1][1]
+    assert result.metrics["loss"] <= seen[-1][1]  # it may have logged further steps before it ended
     assert opened(result.folder).record.parent == "outer"
     assert opened(result.folder).state == "interrupted"
 
@@ -179,7 +179,7 @@ def test_when_the_parent_is_killed_the_child_ends_too_and_the_run_reads_killed(h
 
 def test_ctrl_c_reaches_the_script_and_the_run_reads_interrupted(here: Path) -> None:
     (here / "long.py").write_text(
-        "import time\nprint('ready', flush=True)\ntry:\n    time.sleep(60)\nfinally:\n    print('tidied', flush=True)\n"
+        "import time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\nfinally:\n    print('tidied', flush=True)\n"
     )
     program = [sys.executable, "-m", "modelwright.cli.main", "run", "--home", "home", "long.py"]
     with subprocess.Popen(
