@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from modelwright.audit import audit
+from modelwright.audit.checks import audit
 from modelwright.audit.finding import Finding
 from modelwright.tables.roles import encode_target
 from modelwright.tables.types import infer_schema

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from modelwright.audit import audit
+from modelwright.audit.checks import audit
 from modelwright.audit.exact_lines import line_share
 from modelwright.audit.exact_planes import plane_share
 from modelwright.audit.finding import Finding, Fix

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from modelwright.audit import (
-    Context,
     across_split,
     adversarial,
     drift,
@@ -20,6 +19,7 @@ from modelwright.audit import (
     undeclared_group,
     undeclared_time,
 )
+from modelwright.audit.context import Context
 from modelwright.audit.finding import Finding
 from modelwright.tables.roles import encode_target
 from modelwright.tables.types import infer_schema

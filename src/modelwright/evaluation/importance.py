@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 import polars as pl
-from scipy.stats import rankdata
 
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.paired import compare
@@ -176,4 +175,6 @@ def correlated(frame: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, .
 
 def _ranks(cells: pl.Series) -> np.ndarray:
     values = cells.to_physical().cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    from scipy.stats import rankdata  # slow to import, and records of importances are read without it
+
     return np.asarray(rankdata(np.where(np.isnan(values), -np.inf, values)), dtype=np.float64)

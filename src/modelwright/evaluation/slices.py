@@ -19,7 +19,7 @@ from itertools import combinations, pairwise
 import msgspec
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy import special
 
 from modelwright.metrics.estimate import Interval
 from modelwright.metrics.intervals import interval
@@ -239,7 +239,9 @@ def confirm_slices(
     adjusted: dict[int, float] = {}
     if judged:
         raw = np.array([p_values[k] for k in judged], dtype=np.float64)
-        adjusted = dict(zip(judged, stats.false_discovery_control(raw).tolist(), strict=True))
+        from scipy.stats import false_discovery_control  # slow to import, and records of slices are read without it
+
+        adjusted = dict(zip(judged, false_discovery_control(raw).tolist(), strict=True))
     made = []
     for k, (conditions, mask) in enumerate(zip(slices, masks, strict=True)):
         of_validation = _mask(conditions, validation[0])
@@ -296,4 +298,4 @@ def _p_of_excess(mask: np.ndarray, loss: np.ndarray, clusters: np.ndarray | None
     var = float(units @ units) * n_units / max(1, n_units - 1)
     if not np.isfinite(var) or var <= 0 or n_units < 3:
         return None
-    return float(stats.t.sf((loss[mask].mean() - loss[~mask].mean()) / np.sqrt(var), n_units - 1))
+    return float(special.stdtr(n_units - 1, (loss[~mask].mean() - loss[mask].mean()) / np.sqrt(var)))

@@ -24,7 +24,7 @@ memory of a series; coverage is measured by ``benchmarks/uncertainty.py``.
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import special
 
 from modelwright.metrics import studentised
 from modelwright.metrics.bootstrap import draws
@@ -125,10 +125,10 @@ def bounds(metric: Metric) -> tuple[float, float]:
 def _on_scale(metric: Metric, value: float, units: Units, level: float) -> Estimate:
     """On the scale on which the values of the metric are nearest to normal, and back; within its bounds."""
     lowest, highest = bounds(metric)
-    half = float(stats.t.ppf(0.5 + level / 2, units.df)) * float(np.sqrt(units.variance))
+    half = float(special.stdtrit(units.df, 0.5 + level / 2)) * float(np.sqrt(units.variance))
     if half == 0 and value in (lowest, highest) and np.isfinite([lowest, highest]).all():
         # No spread is seen at the edge; Wilson says what so few units can exclude.
-        bound = wilson((value - lowest) / (highest - lowest), units.n, float(stats.norm.ppf(0.5 + level / 2)))
+        bound = wilson((value - lowest) / (highest - lowest), units.n, float(special.ndtri(0.5 + level / 2)))
         return Estimate(value, lowest + (highest - lowest) * bound.low, lowest + (highest - lowest) * bound.high)
     if metric.name == "mcc" and abs(value) < 1:
         half /= 1 - value * value
@@ -174,8 +174,7 @@ def _of_auc(found: Influence, units: Units, y: np.ndarray, plan: Design, level: 
     counts = np.bincount(y)
     rarest = int(counts[counts > 0].min())
     # Placements converge to the normal fast; sums of few entities or moments need the t.
-    spread = stats.norm if plan.independent else stats.t(units.df)
-    q = float(spread.ppf(0.5 + level / 2))
+    q = float(special.ndtri(0.5 + level / 2) if plan.independent else special.stdtrit(units.df, 0.5 + level / 2))
     # The mean over several classes rests on more than its rarest one.
     enough = rarest >= _FEW or np.count_nonzero(counts) > 2
     if enough and 0 < auc < 1 and units.variance > 0:
@@ -190,6 +189,8 @@ def _of_auc(found: Influence, units: Units, y: np.ndarray, plan: Design, level: 
 
 def _newcombe(auc: float, m: float, n: float, z: float) -> Estimate:
     """Score interval from the variance that the area implies by itself, for which few rows and a perfect ranking suffice."""
+    from scipy import optimize  # a tenth of a second that lists of runs need not wait for
+
     size = max((m + n) / 2 - 1, 0.0)
 
     def beyond(t: float) -> float:
@@ -212,7 +213,7 @@ def _newcombe(auc: float, m: float, n: float, z: float) -> Estimate:
 def _of_median(value: float, error: np.ndarray, plan: Design, level: float) -> Estimate:
     """The errors between which the share below one half plausibly lies (Woodruff, J. Am. Stat. Assoc. 47, 1952)."""
     units = plan.units(of_mean((error <= value).astype(np.float64), plan.weight).psi)
-    half = float(stats.t.ppf(0.5 + level / 2, units.df)) * float(np.sqrt(units.variance))
+    half = float(special.stdtrit(units.df, 0.5 + level / 2)) * float(np.sqrt(units.variance))
     low, high = quantiles(error, plan.weight, np.clip([0.5 - half, 0.5 + half + 1 / len(error)], 0.0, 1.0))
     return Estimate(value, min(float(low), value), max(float(high), value))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from modelwright.metrics import studentised
 from modelwright.metrics.bootstrap import draws
@@ -226,7 +226,8 @@ def _mcnemar(y: np.ndarray, model: np.ndarray, baseline: np.ndarray) -> float:
     if ours + theirs == 0:
         return 1.0
     fewer, n = min(ours, theirs), ours + theirs
-    return float(min(2 * stats.binom.cdf(fewer, n, 0.5) - stats.binom.pmf(fewer, n, 0.5), 1.0))
+    below = special.bdtr(fewer - 1, n, 0.5) if fewer else 0.0
+    return float(min(special.bdtr(fewer, n, 0.5) + below, 1.0))
 
 
 def _result(

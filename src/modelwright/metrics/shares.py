@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from modelwright.metrics.classification import label_counts
 from modelwright.metrics.dependence import Design, Units
@@ -56,8 +56,8 @@ def of_shares(
     .. [1] Wilson, J. Am. Stat. Assoc. 22 (1927); Newcombe, Statistics in Medicine 17 (1998), square-and-add.
     """
     right, actual, predicted = label_counts(y, label, None)
-    spread = stats.norm if plan.independent and plan.weight is None else stats.t(units.df)
-    q = float(spread.ppf(0.5 + level / 2))
+    high = 0.5 + level / 2
+    q = float(special.ndtri(high) if plan.independent and plan.weight is None else special.stdtrit(units.df, high))
     deff = _design_effect(found, units, plan)
     if name == "balanced_accuracy":
         return _balanced(found.value, right, actual, deff, q)

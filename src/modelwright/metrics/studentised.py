@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from modelwright.metrics.dependence import Units
 
@@ -33,7 +33,7 @@ def limits(value: float, units: Units, level: float) -> tuple[float, float]:
         Such as 0.95.
     """
     se = float(np.sqrt(units.variance))
-    q = float(stats.t.ppf(0.5 + level / 2, units.df))
+    q = float(special.stdtrit(units.df, 0.5 + level / 2))
     a = _skew(units)
     return value - se * _back(q, a), value - se * _back(-q, a)
 
@@ -46,7 +46,7 @@ def positive_limits(value: float, units: Units, level: float) -> tuple[float, fl
     log-normal losses (sd 0.7): the plain t covers 91 %, the logarithm 92.9 %, both together 94.5 %.
     """
     se = float(np.sqrt(units.variance))
-    q = float(stats.t.ppf(0.5 + level / 2, units.df))
+    q = float(special.stdtrit(units.df, 0.5 + level / 2))
     a = float(np.clip(units.skew, -_MOST_SKEW, _MOST_SKEW))
     low, high = value - se * _back(q, a), value - se * _back(-q, a)
     if value <= 0 or se == 0:
@@ -58,12 +58,12 @@ def positive_limits(value: float, units: Units, level: float) -> tuple[float, fl
 
 def p_value(value: float, units: Units, against: float = 0.0) -> float:
     """Two-sided p-value of "the true value is ``against``"; the same decision as `limits` gives."""
-    return float(min(2 * stats.t.sf(abs(_forth(value, units, against)), units.df), 1.0))
+    return float(min(2 * special.stdtr(units.df, -abs(_forth(value, units, against))), 1.0))
 
 
 def p_greater(value: float, units: Units, against: float = 0.0) -> float:
     """One-sided p-value of "the true value is not greater than ``against``"."""
-    return float(stats.t.sf(_forth(value, units, against), units.df))
+    return float(special.stdtr(units.df, -_forth(value, units, against)))
 
 
 def _forth(value: float, units: Units, against: float) -> float:

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from modelwright.audit import Context, audit
+from modelwright.audit.checks import audit
+from modelwright.audit.context import Context
 from modelwright.audit.cost import MOST_REFITS, costed
 from modelwright.audit.finding import Finding
 from modelwright.audit.waivers import waived
