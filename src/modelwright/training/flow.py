@@ -37,6 +37,7 @@ from modelwright.events import Emit, Finished, Noted
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
+from modelwright.provenance.machine import available_cpus
 from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
@@ -51,7 +52,7 @@ from modelwright.tables import traces
 from modelwright.tables.schema import Task
 from modelwright.training import naive
 from modelwright.training.auditing import findings_of, n_refits, time_for_checks
-from modelwright.training.environment import available_cpus, environment, libraries
+from modelwright.training.environment import environment, libraries
 from modelwright.training.evaluate import evaluate, standings, with_validation_plots
 from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
