@@ -40,6 +40,7 @@ from modelwright.metrics.metric import Metric
 from modelwright.provenance.collect import Collecting
 from modelwright.provenance.labels import Labels
 from modelwright.provenance.machine import available_cpus
+from modelwright.provenance.secrets import redacted
 from modelwright.provenance.source_version import source_version
 from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
@@ -288,7 +289,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
                 training.vault,
                 scored,
                 run=folder.run,
-                purpose=spec.purpose,
+                purpose=redacted(spec.purpose),
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
                 metric=metric,
                 task=table.task,
