@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from modelwright.jobs.active import start_run
     from modelwright.jobs.autolog import autolog
     from modelwright.jobs.decorated import job
+    from modelwright.registry.find import open_registry
     from modelwright.runs.audit import Audit
     from modelwright.runs.run import Run
     from modelwright.runs.table import RunList
 
 __all__ = [
     "Audit", "Model", "ModelwrightError", "Run", "RunList", "__version__", "audit_table", "autolog", "job", "list_runs", "load",
-    "open_run", "start_run", "train", "tune",
+    "open_registry", "open_run", "start_run", "train", "tune",
 ]  # fmt: skip
 
 #: Resolved on first use, so that importing the package loads no learner.
@@ -38,6 +39,7 @@ _HOMES = {
     "job": "modelwright.jobs.decorated",
     "load": "modelwright.api",
     "list_runs": "modelwright.api",
+    "open_registry": "modelwright.registry.find",
     "open_run": "modelwright.api",
     "start_run": "modelwright.jobs.active",
     "Model": "modelwright.artifacts.model",

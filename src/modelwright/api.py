@@ -311,16 +311,25 @@ def audit_table(
     return Audit(auditing.audit_table(spec, split=split, costs=costs))
 
 
-def load(path: str | Path, *, home: str | Path = ".modelwright", features: str | Path | None = None) -> Model:
-    """Load a model from its folder, from a run folder, or by the identifier or name of a run.
+def load(
+    path: str | Path,
+    *,
+    home: str | Path = ".modelwright",
+    features: str | Path | None = None,
+    store: str | None = None,
+) -> Model:
+    """Load a model from its folder, from a run folder, by the name of a run, or by the name of a registered model.
 
     Parameters
     ----------
     path : str or Path
+        ``churn@champion`` and ``churn/7`` mean registered versions.
     home : str or Path, default=".modelwright"
-        Where runs are looked for by name.
+        Where runs and models are looked for by name.
     features : str or Path, optional
         The file of the function that derives columns, where the model has one and it lies elsewhere now.
+    store : str, optional
+        URL of the database of the registry; None is SQLite in ``home``.
 
     Returns
     -------
@@ -334,12 +343,9 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
         If nothing of that name exists.
     """
     from modelwright.artifacts.bundle import load_bundle
-    from modelwright.store.folders import find_run
+    from modelwright.registry.find import find_bundle
 
-    folder = Path(path)
-    if not (folder / "manifest.json").is_file():
-        folder = find_run(path, Path(home)) / "model"
-    return load_bundle(folder, features=features)
+    return load_bundle(find_bundle(path, Path(home), store), features=features)
 
 
 def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run | JobRun:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from modelwright.cli.options import console, list_of_names, missing_values_of, option_name, program, types_of
+from modelwright.cli.place import home_and_store
 
 
 def audit(
@@ -120,12 +121,12 @@ def explain(
     from modelwright.artifacts.explain import explain as take_apart
     from modelwright.cli.explained import explanation_json, print_explanation, row_numbers
     from modelwright.cli.scored import check_output, write_table
-    from modelwright.spec import DEFAULT_HOME
     from modelwright.tables.read import read
 
     if output is not None:
         check_output(output)
-    loaded = load(model, home=home or DEFAULT_HOME, features=features)
+    place, store = home_and_store(home)
+    loaded = load(model, home=place, features=features, store=store)
     frame = loaded.rows(read(data, query=query).frame)
     numbers = row_numbers(rows, frame.height)
     chosen = frame[numbers]

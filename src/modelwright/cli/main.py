@@ -13,7 +13,17 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli import checking, comparing, jobs_commands, listing, looking, reproducing, resuming, tuning_command
+from modelwright.cli import (
+    checking,
+    comparing,
+    jobs_commands,
+    listing,
+    looking,
+    registering,
+    reproducing,
+    resuming,
+    tuning_command,
+)
 from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
 from modelwright.cli.options import (
     console,
@@ -25,6 +35,7 @@ from modelwright.cli.options import (
     program,
     types_of,
 )
+from modelwright.cli.place import home_and_store
 from modelwright.version import __version__
 
 app = typer.Typer(
@@ -199,10 +210,10 @@ def predict(
 
     check_output(output)
     from modelwright.api import load
-    from modelwright.spec import DEFAULT_HOME
     from modelwright.tables.read import read
 
-    loaded = load(model, home=home or DEFAULT_HOME, features=features)
+    place, store = home_and_store(home)
+    loaded = load(model, home=place, features=features, store=store)
     frame = read(data, query=query).frame
     scored = scored_frame(loaded, frame, interval)
     write_table(scored, output)
@@ -304,6 +315,7 @@ def _version_and_leave(wanted: bool) -> None:
 
 reproducing.register(app)
 looking.register(app)
+registering.register(app)
 resuming.register(app)
 jobs_commands.register(app)
 listing.register(app)

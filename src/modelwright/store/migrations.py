@@ -17,6 +17,12 @@ Version 2, the index of runs:
 - ``runs`` has what a list knows of each run of a home (``home`` is empty where the store lies in the home), and ``stamp``,
   the state of its folder when that was read; it can be made again from the folders;
 - ``pins`` has who needs a run to stay, and why; a run that is pinned is not deleted.
+
+Version 3, the registry of models:
+
+- ``versions`` has a line for each version, never deleted, and only its tags change; ``aliases`` has what points to which;
+- ``decisions`` has a line for each change, chained by hashes, never changed or deleted; ``decision_chains`` has the head of
+  the chain and is the row on which deciders wait for each other.
 """
 
 from __future__ import annotations
@@ -119,9 +125,66 @@ CREATE TABLE pins (
 );
 """
 
+_REGISTRY = """
+CREATE TABLE versions (
+    home VARCHAR(500) NOT NULL,
+    name VARCHAR(100) NOT NULL,
+    number INTEGER NOT NULL,
+    digest VARCHAR(64) NOT NULL,
+    run VARCHAR(300) NOT NULL,
+    data VARCHAR(200) NOT NULL,
+    created VARCHAR(40) NOT NULL,
+    by_whom TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    PRIMARY KEY (home, name, number)
+);
+CREATE TABLE aliases (
+    home VARCHAR(500) NOT NULL,
+    name VARCHAR(100) NOT NULL,
+    alias VARCHAR(100) NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (home, name, alias)
+);
+CREATE TABLE decisions (
+    home VARCHAR(500) NOT NULL,
+    count INTEGER NOT NULL,
+    at VARCHAR(40) NOT NULL,
+    by_whom TEXT NOT NULL,
+    kind VARCHAR(20) NOT NULL,
+    name VARCHAR(100) NOT NULL,
+    number INTEGER NOT NULL,
+    alias VARCHAR(100) NOT NULL,
+    was INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    key VARCHAR(300) NOT NULL,
+    previous VARCHAR(64) NOT NULL,
+    hash VARCHAR(64) NOT NULL,
+    PRIMARY KEY (home, count)
+);
+CREATE INDEX decisions_by_name ON decisions (home, name, count);
+CREATE TABLE decision_chains (
+    home VARCHAR(500) PRIMARY KEY,
+    count INTEGER NOT NULL,
+    head VARCHAR(64) NOT NULL
+);
+"""
+
+_DECISIONS_STAY: dict[str, str] = {
+    "sqlite": """
+CREATE TRIGGER decisions_not_changed BEFORE UPDATE ON decisions BEGIN SELECT RAISE(ABORT, 'lines are never changed'); END;
+CREATE TRIGGER decisions_not_deleted BEFORE DELETE ON decisions BEGIN SELECT RAISE(ABORT, 'lines are never deleted'); END;
+CREATE TRIGGER versions_not_deleted BEFORE DELETE ON versions BEGIN SELECT RAISE(ABORT, 'lines are never deleted'); END;
+""",
+    "postgresql": """
+CREATE TRIGGER decisions_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON decisions EXECUTE FUNCTION lines_stay();
+CREATE TRIGGER versions_stay BEFORE DELETE OR TRUNCATE ON versions EXECUTE FUNCTION lines_stay();
+""",
+}
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
-MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED], [_RUNS]]
+MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED], [_RUNS], [_REGISTRY, _DECISIONS_STAY]]
 
 _WORDS = {
     "sqlite": {"REAL": "REAL", "BYTES": "BLOB"},

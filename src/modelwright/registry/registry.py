@@ -1,0 +1,366 @@
+"""The registry: versions, aliases and decisions of the models of one home.
+
+Every change is one transaction with its lines of the log, so a process that is killed leaves either all of it or nothing.
+The folder of a new version is renamed into place before its line is committed; what a killed process left there is
+replaced by the next version of that number.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelwright.errors import BundleError, InvalidInputError, StorageError
+from modelwright.provenance.command import user
+from modelwright.provenance.secrets import redacted
+from modelwright.registry.decisions import Decision, Kind, champion_before, faults
+from modelwright.registry.files import copied, digest_of, placed
+from modelwright.registry.names import CHAMPION, Reference, checked_name, read_reference
+from modelwright.registry.rows import Rows, Version
+from modelwright.registry.source import Source
+from modelwright.store.database import Database
+
+#: Taken from a version that becomes champion.
+CHALLENGER = "challenger"
+_RESTORE = "Restore it from a backup, or promote another version."
+
+
+class Registry:
+    """The models of a home.
+
+    Parameters
+    ----------
+    home : Path
+        Folder that holds runs and models.
+    store : str, optional
+        URL of the database; None is SQLite in ``home``.
+    clock : callable, optional
+        Gives the moment that is logged.
+    """
+
+    def __init__(
+        self, home: Path, store: str | None = None, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.home = home
+        self.database = Database.of(home, store)
+        self._clock = clock
+        # A home that is moved takes its own store along, so its place must not stand in there.
+        self._key = "" if store is None else f"{socket.gethostname()}:{home.resolve()}"
+
+    # -- looking -------------------------------------------------------------------------------------------
+
+    def resolve(self, reference: str | Reference) -> Version:
+        """The version that a reference means at this moment; its manifest has the digest that was registered.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is none; those that exist are named.
+        BundleError
+            If its folder is gone or was changed.
+        """
+        wanted = read_reference(reference) if isinstance(reference, str) else reference
+        with self._reading() as rows:
+            version = rows.version(wanted)
+        where = str(version.folder)
+        try:
+            there = digest_of(version.folder)
+        except OSError as error:
+            said = f"The folder of {version} cannot be read: {error.strerror}."
+            raise BundleError(said, where=where, mend=_RESTORE) from error
+        if there != version.digest:
+            raise BundleError(f"The manifest of {version} is not the one that was registered.", where=where, mend=_RESTORE)
+        return version
+
+    def models(self) -> list[str]:
+        """Names of all models, sorted."""
+        with self._reading() as rows:
+            return rows.models()
+
+    def versions(self, name: str) -> list[Version]:
+        """All versions of a model, the newest first; none of a model that does not exist."""
+        with self._reading() as rows:
+            return rows.versions(name)[::-1]
+
+    def decisions(self, name: str | None = None) -> list[Decision]:
+        """The log, oldest first, of one model or of all."""
+        with self._reading() as rows:
+            found = rows.decisions()
+        return found if name is None else [decision for decision in found if decision.name == name]
+
+    def sequence(self) -> int:
+        """How many decisions were made; a server that keeps this number knows whether anything changed."""
+        with self._reading() as rows:
+            return rows.chain()[0]
+
+    def verify(self) -> list[str]:
+        """What is wrong with the log, the entries and the folders; empty if nothing is."""
+        with self._reading() as rows:
+            decisions, chain = rows.decisions(), rows.chain()
+            versions = [version for name in rows.models() for version in rows.versions(name)]
+        return faults(decisions, *chain) + _against_log(versions, decisions) + _of_folders(versions)
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    def register(
+        self,
+        source: Source,
+        name: str,
+        *,
+        aliases: Iterable[str] = (),
+        tags: Mapping[str, str] | None = None,
+        force: bool = False,
+        why: str = "",
+    ) -> Version:
+        """Make a bundle the next version of a model; the same bytes twice are one version.
+
+        Parameters
+        ----------
+        source : Source
+            From `source.source_of`.
+        name : str
+        aliases : iterable of str
+            That point to it from now on.
+        tags : mapping of str to str, optional
+        force : bool, default=False
+            Register in spite of barriers; then ``why`` is needed.
+        why : str
+
+        Raises
+        ------
+        InvalidInputError
+            If there are barriers, or a name is none.
+        BundleError, StorageError
+            If the bundle is damaged, or cannot be copied.
+        """
+        checked_name(name, "model")
+        wanted = [checked_name(alias, "alias") for alias in aliases]
+        if source.barriers and not (force and why.strip()):
+            raise InvalidInputError(
+                f"The model should not be registered: {' '.join(source.barriers)}",
+                where=source.run or str(source.bundle),
+                mend="Mend it, waive the finding with a reason, or give --force and --why.",
+            )
+        copy = copied(source.bundle, self.home, name)
+        try:
+            digest = digest_of(copy)
+            with self._deciding() as log:
+                versions = log.rows.versions(name)
+                version = next((each for each in versions if each.digest == digest), None)
+                if version is None:
+                    number = versions[-1].number + 1 if versions else 1
+                    evidence = {"digest": digest, "run": source.run, "data": source.data, "barriers": source.barriers}
+                    decision = log.add("register", name, number, why=why, evidence=evidence)
+                    version = Version(
+                        name, number, digest, placed(copy, number), source.run, source.data, decision.at, decision.by_whom,
+                        (), dict(tags or {}),
+                    )  # fmt: skip
+                    log.rows.insert(version)
+                elif tags:
+                    log.retag(version, {**version.tags, **tags}, why)
+                for alias in wanted:
+                    log.move("alias", version, alias, why=why)
+                return log.rows.version(Reference(name, number=version.number))
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+
+    def promote(
+        self,
+        name: str,
+        number: int,
+        *,
+        alias: str = CHAMPION,
+        why: str = "",
+        evidence: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> Version:
+        """Make a version the champion, in one step; one that is it already stays it, and nothing is logged.
+
+        Parameters
+        ----------
+        name : str
+        number : int
+        alias : str, default="champion"
+        why : str
+        evidence : mapping, optional
+            What the decision rests on; plain values.
+        key : str
+            Names the step that asks: a step that was killed and asks again decides nothing new.
+        """
+        checked_name(alias, "alias")
+        with self._deciding() as log:
+            version = log.rows.version(Reference(name, number=number))
+            if not log.rows.decided(key):
+                log.move("promote", version, alias, why=why, evidence=evidence, key=key)
+                if alias == CHAMPION and CHALLENGER in version.aliases:
+                    log.unalias(version, CHALLENGER, "it became champion")
+            return log.rows.version(Reference(name, number=number))
+
+    def rollback(self, name: str, *, alias: str = CHAMPION, why: str = "", key: str = "") -> Version:
+        """Return the alias to the version that it pointed to before, in one step; no training data is needed.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no version before.
+        """
+        with self._deciding() as log:
+            now = log.rows.version(Reference(name, alias=alias))
+            if log.rows.decided(key):
+                return now
+            before = champion_before([d for d in log.rows.decisions() if d.name == name], alias)
+            if before is None:
+                raise InvalidInputError(
+                    f"{name}@{alias} pointed to no version before {now}.",
+                    where=name,
+                    mend=f"Promote another: there are {log.rows.listed(name)}.",
+                )
+            log.move("rollback", log.rows.version(Reference(name, number=before)), alias, why=why, key=key)
+            return log.rows.version(Reference(name, number=before))
+
+    def set_alias(self, name: str, alias: str, number: int, *, why: str = "") -> Version:
+        """Let an alias point to a version."""
+        checked_name(alias, "alias")
+        with self._deciding() as log:
+            log.move("alias", log.rows.version(Reference(name, number=number)), alias, why=why)
+            return log.rows.version(Reference(name, number=number))
+
+    def remove_alias(self, name: str, alias: str, *, why: str = "") -> None:
+        """Let an alias point to nothing.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such alias.
+        """
+        with self._deciding() as log:
+            log.unalias(log.rows.version(Reference(name, alias=alias)), alias, why)
+
+    def tag(self, name: str, number: int, tags: Mapping[str, str], *, why: str = "") -> Version:
+        """Set tags of a version; an empty text takes one away."""
+        with self._deciding() as log:
+            version = log.rows.version(Reference(name, number=number))
+            log.retag(version, {key: value for key, value in {**version.tags, **tags}.items() if value != ""}, why)
+            return log.rows.version(Reference(name, number=number))
+
+    @contextmanager
+    def _reading(self) -> Iterator[Rows]:
+        with self.database.reading() as connection:
+            yield Rows(connection, self.home, self._key)
+
+    @contextmanager
+    def _deciding(self) -> Iterator[_Log]:
+        """A transaction in which something is decided: whoever decides meanwhile waits."""
+        with self.database.writing() as connection:
+            rows = Rows(connection, self.home, self._key)
+            rows.hold()
+            yield _Log(rows, self._clock)
+
+
+class _Log:
+    """Changes of one transaction, each with its line."""
+
+    def __init__(self, rows: Rows, clock: Callable[[], datetime]) -> None:
+        self.rows, self._clock = rows, clock
+
+    def add(
+        self,
+        kind: Kind,
+        name: str,
+        number: int,
+        *,
+        alias: str = "",
+        was: int = 0,
+        why: str = "",
+        evidence: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> Decision:
+        """Write a line."""
+        try:
+            told = json.dumps(evidence or {}, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise StorageError(
+                f"The evidence is not made of plain values: {error}.",
+                where=f"{kind} {name}/{number}",
+                mend="Give texts, finite numbers, lists and dicts.",
+            ) from error
+        count, head = self.rows.chain()
+        decision = Decision(
+            count=count + 1,
+            at=self._clock().isoformat(timespec="milliseconds"),
+            by_whom=user(),
+            kind=kind,
+            name=name,
+            number=number,
+            alias=alias,
+            was=was,
+            why=redacted(why.strip()),
+            evidence=redacted(told),
+            key=key,
+            previous=head,
+        )
+        decision = msgspec.structs.replace(decision, hash=decision.digest())
+        self.rows.append(decision)
+        return decision
+
+    def move(
+        self,
+        kind: Kind,
+        version: Version,
+        alias: str,
+        *,
+        why: str = "",
+        evidence: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> None:
+        """Let an alias point to a version; nothing is done where it does."""
+        was = self.rows.pointed(version.name, alias)
+        if was != version.number:
+            self.add(kind, version.name, version.number, alias=alias, was=was, why=why, evidence=evidence, key=key)
+            self.rows.point(version.name, alias, version.number)
+
+    def unalias(self, version: Version, alias: str, why: str) -> None:
+        """Let an alias that points to a version point to nothing."""
+        self.add("unalias", version.name, version.number, alias=alias, was=version.number, why=why)
+        self.rows.point(version.name, alias, 0)
+
+    def retag(self, version: Version, tags: dict[str, str], why: str) -> None:
+        """Replace the tags of a version; nothing is done where they are these."""
+        if tags != version.tags:
+            self.add("tag", version.name, version.number, why=why, evidence={"tags": tags})
+            self.rows.retag(version, tags)
+
+
+def _against_log(versions: list[Version], decisions: list[Decision]) -> list[str]:
+    """Entries that are not as the log decided."""
+    registered = {(d.name, d.number): json.loads(d.evidence).get("digest") for d in decisions if d.kind == "register"}
+    pointing = {(d.name, d.alias): 0 if d.kind == "unalias" else d.number for d in decisions if d.alias}
+    found = []
+    for version in versions:
+        if registered.pop((version.name, version.number), None) != version.digest:
+            found.append(f"The entry of {version} is not the one that was decided on.")
+        for alias in version.aliases:
+            if pointing.pop((version.name, alias), 0) != version.number:
+                found.append(f"{version.name}@{alias} points to {version}, and nobody decided so.")
+    found += [f"The entry of {name}/{number} is gone." for name, number in registered]
+    return found + [f"{name}@{alias} should point to {name}/{number}." for (name, alias), number in pointing.items() if number]
+
+
+def _of_folders(versions: list[Version]) -> list[str]:
+    """Folders that are gone or were changed."""
+    found = []
+    for version in versions:
+        try:
+            if digest_of(version.folder) != version.digest:
+                found.append(f"The manifest of {version} was changed.")
+        except OSError:
+            found.append(f"The folder of {version} is gone.")
+    return found
