@@ -59,6 +59,7 @@ def train(
     repeats: int | None = None,
     sensitive: Sequence[str] | None = None,
     store: str | None = None,
+    artifacts: str | None = None,
     sampler: str | None = None,
     hyperparams: dict[str, dict[str, Any]] | None = None,
     max_trial_time: str | float | None = None,
@@ -143,6 +144,8 @@ def train(
         Columns by whose values the metrics are told apart.
     store : str, optional
         URL of the database that holds the ledger; SQLite in ``home`` by default.
+    artifacts : str, optional
+        Address where the finished run is published too, such as "s3://bucket/churn".
     sampler : {"tpe", "cmaes", "gp", "random", "grid"}, optional
         Who proposes hyperparameters after the portfolio.
     hyperparams : dict, optional
@@ -185,10 +188,15 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     from modelwright.runs.run import Run
     from modelwright.training.flow import train as run_flow
 
+    if spec.artifacts is not None:
+        from modelwright.store.published import Published
+
+        Published(Path(spec.home), spec.artifacts).check()  # before anything costs time
     stop = threading.Event()
     with first_interrupt_stops(stop):
         record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
     _enter(folder, Path(spec.home), spec.store)
+    _publish(folder, Path(spec.home), spec.artifacts)
     return Run(folder, record)
 
 
@@ -198,6 +206,7 @@ def resume(
     home: str | Path = ".modelwright",
     data: Any = None,
     store: str | None = None,
+    artifacts: str | None = None,
     on_event: Callable[[Event], None] | None = None,
     started: float | None = None,
 ) -> Run:
@@ -213,6 +222,8 @@ def resume(
         The rows, where they are no longer where the run read them, or were in memory and too large to be kept.
     store : str, optional
         URL of the database, where it holds a password.
+    artifacts : str, optional
+        Where the finished run is published, if not where it was asked for.
     on_event : callable, optional
         Receives progress (`modelwright.events`).
     started : float, optional
@@ -251,6 +262,7 @@ def resume(
             store=store,
         )
     _enter(folder, Path(home), store or record.spec.get("store"))
+    _publish(folder, Path(home), artifacts or record.spec.get("artifacts"))
     return Run(folder, record)
 
 
@@ -261,6 +273,13 @@ def _enter(folder: Path, home: Path, store: str | None) -> None:
 
     with suppress(ModelwrightError, OSError):
         enter(folder, RunIndex.of(home, store))
+
+
+def _publish(folder: Path, home: Path, artifacts: str | None) -> None:
+    if artifacts is not None:
+        from modelwright.runs.remote import publish_finished
+
+        publish_finished(home, artifacts, folder.name)
 
 
 def audit_table(
@@ -305,7 +324,13 @@ def audit_table(
     return Audit(auditing.audit_table(spec, split=split, costs=costs))
 
 
-def load(path: str | Path, *, home: str | Path = ".modelwright", features: str | Path | None = None) -> Model:
+def load(
+    path: str | Path,
+    *,
+    home: str | Path = ".modelwright",
+    features: str | Path | None = None,
+    artifacts: str | None = None,
+) -> Model:
     """Load a model from its folder, from a run folder, or by the identifier or name of a run.
 
     Parameters
@@ -315,6 +340,8 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
         Where runs are looked for by name.
     features : str or Path, optional
         The file of the function that derives columns, where the model has one and it lies elsewhere now.
+    artifacts : str, optional
+        Address where runs are published; one that is not in ``home`` is copied there and verified.
 
     Returns
     -------
@@ -330,17 +357,19 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
     from modelwright.artifacts.bundle import load_bundle
     from modelwright.store.folders import find_run
 
+    _bring(path, home, artifacts)
     folder = Path(path)
     if not (folder / "manifest.json").is_file():
         folder = find_run(path, Path(home)) / "model"
     return load_bundle(folder, features=features)
 
 
-def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run | JobRun:
+def open_run(reference: str | Path, *, home: str | Path = ".modelwright", artifacts: str | None = None) -> Run | JobRun:
     """A run by folder, identifier or name: a finished training, a job of your own code in whatever state, or a search."""
     from modelwright.runs.folder import JOB, RECORD
     from modelwright.store.folders import find_run
 
+    _bring(reference, home, artifacts)
     folder = find_run(reference, Path(home), records=(RECORD, JOB))
     if not (folder / RECORD).is_file():
         from modelwright.jobs.opened import JobRun
@@ -352,12 +381,20 @@ def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run
     return Run(folder)
 
 
-def open_training(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:
+def open_training(reference: str | Path, *, home: str | Path = ".modelwright", artifacts: str | None = None) -> Run:
     """Like `open_run`, for trainings only."""
     from modelwright.runs.run import Run
     from modelwright.store.folders import find_run
 
+    _bring(reference, home, artifacts)
     return Run(find_run(reference, Path(home)))
+
+
+def _bring(reference: str | Path, home: str | Path, artifacts: str | None) -> None:
+    if artifacts is not None:
+        from modelwright.runs.remote import bring
+
+        bring([reference], Path(home), artifacts)
 
 
 def list_runs(
@@ -367,6 +404,7 @@ def list_runs(
     limit: int | None = None,
     home: str | Path = ".modelwright",
     store: str | None = None,
+    artifacts: str | None = None,
 ) -> RunList:
     """All runs of a home as a table, newest first.
 
@@ -381,6 +419,8 @@ def list_runs(
     home : str or Path, default=".modelwright"
     store : str, optional
         URL of the database, where it is not SQLite in ``home``.
+    artifacts : str, optional
+        Address where runs are published; they are listed too.
 
     Returns
     -------
@@ -395,7 +435,7 @@ def list_runs(
     from modelwright.runs.listing import list_runs as listed
     from modelwright.runs.table import RunList, chosen
 
-    found = listed(Path(home), store)
+    found = listed(Path(home), store, artifacts=artifacts)
     return RunList(chosen(found.entries, filter, sort)[:limit], found.notes)
 
 
