@@ -277,8 +277,16 @@ def _enter(folder: Path, home: Path, store: str | None) -> None:
 
 def _publish(folder: Path, home: Path, artifacts: str | None) -> None:
     if artifacts is not None:
+        from modelwright.errors import InvalidInputError
+        from modelwright.masking import MASK
         from modelwright.runs.remote import publish_finished
 
+        if MASK in artifacts:
+            raise InvalidInputError(
+                f"The run is finished and lies in {folder}; the address of the artifacts holds a password, which is not kept.",
+                where=artifacts,
+                mend=f"Publish it with: modelwright store push {folder.name} --artifacts URL",
+            )
         publish_finished(home, artifacts, folder.name)
 
 

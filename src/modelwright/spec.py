@@ -6,7 +6,6 @@ is for `tables` to say, whether an algorithm or a metric exists for `learners` a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelwright.errors import SpecError
+from modelwright.masking import masked
 from modelwright.spec_values import READERS, Scalar, nearest
 from modelwright.spec_values import parse_budget as parse_budget
 
@@ -251,7 +251,7 @@ def describe_source(source: Any) -> str:
     if source is None:
         return ""
     if isinstance(source, (str, Path)):
-        return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", str(source))
+        return masked(str(source))
     kind = f"{type(source).__module__.split('.')[0]}.{type(source).__name__}"
     shape = getattr(source, "shape", None)
     if isinstance(shape, tuple) and len(shape) == 2:

@@ -184,14 +184,15 @@ def moved_lines(moved: Moved, url: str | None, artifacts: str | None) -> list[st
             lines.append(f"An earlier state of this database lies in {moved.database.aside}; it can be removed.")
     if moved.stayed:
         lines.append(f"Unfinished runs stayed in the home: {', '.join(moved.stayed)}. Resume them with --store.")
+    from modelwright.masking import masked
     from modelwright.spec import FILE_NAME
-    from modelwright.tables.locations import without_credentials
 
     wanted = [(key, value) for key, value in (("store", url), ("artifacts", artifacts)) if value is not None]
-    settings = [f'  {key} = "{without_credentials(value)}"' for key, value in wanted if value != LOCAL]
+    settings = [f'  {key} = "{masked(value)}"' for key, value in wanted if value != LOCAL]
     gone = [key for key, value in wanted if value == LOCAL]
     if settings:
-        lines += [f"Write into {FILE_NAME} (passwords as ${{NAME}}):", *settings]
+        hint = " (the password as ${NAME})" if any("***" in line for line in settings) else ""
+        lines += [f"Write into {FILE_NAME}{hint}:", *settings]
     if gone:
         lines.append(f"Remove from {FILE_NAME}: {', '.join(gone)}.")
     return lines

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from modelwright.errors import BundleError, InvalidInputError, StorageError
+from modelwright.masking import masked
 from modelwright.runs.entries import entry_of, is_run
 from modelwright.runs.index import key_of
 from modelwright.runs.listing import run_folders
@@ -27,9 +28,8 @@ from modelwright.store.database import FILE_NAME, Database
 from modelwright.store.folders import unfinished
 from modelwright.store.locks import FolderLock
 from modelwright.store.moving import DatabaseMoved, move_database
-from modelwright.store.published import Published
+from modelwright.store.published import Published, WentNote
 from modelwright.store.unfinished import NEW
-from modelwright.tables.locations import without_credentials
 
 #: The note in the folder of a home whose runs or database were moved.
 NOTE = "moved.json"
@@ -93,7 +93,8 @@ def move(
     """
     if to_store is None and to_artifacts is None:
         raise InvalidInputError("Nothing is to be moved.", where="store move", mend="Give a URL, --artifacts URL, or both.")
-    if to_artifacts == artifacts or (to_artifacts == LOCAL and artifacts is None):
+    home = home.absolute()  # notes at the other end must make sense from anywhere
+    if (to_artifacts is not None and to_artifacts == artifacts) or (to_artifacts == LOCAL and artifacts is None):
         raise InvalidInputError("The run folders are there already.", where="--artifacts", mend="Leave it out.")
     with _alone(home):
         _refuse_runs_at_work(home)
@@ -199,7 +200,8 @@ class _ToAddress(_Folders):
         for run in ended(self.home):
             if run not in self._done:
                 tell(f"copying run {run}")
-                self.target.publish(run, msgspec.json.encode(entry_of(self.home / "runs" / run)), verify=True)
+                entry = entry_of(self.home / "runs" / run)
+                self.target.publish(run, msgspec.json.encode(entry), verify=True, moving=True)
                 self.count(moved, run, self.target.markers()[run])
         for run, marker in ({} if self.source is None else self.source.markers()).items():
             if run not in self._done:
@@ -213,7 +215,7 @@ class _ToAddress(_Folders):
     def arrived(self, at: str) -> None:
         self.target.store.remove_note()
         if self.source is not None:
-            self.source.store.write_note(msgspec.json.encode(HomeNote("", self.target.store.shown, at)))
+            self.source.store.write_note(msgspec.json.encode(WentNote(self.target.store.shown, at)))
 
 
 class _ToHome(_Folders):
@@ -241,7 +243,7 @@ class _ToHome(_Folders):
             self.count(moved, run, marker)
 
     def arrived(self, at: str) -> None:
-        self.source.store.write_note(msgspec.json.encode(HomeNote("", _shown(self.home, LOCAL), at)))
+        self.source.store.write_note(msgspec.json.encode(WentNote(_shown(self.home, LOCAL), at)))
 
 
 def _folders_to(home: Path, source: str | None, target: str) -> _Folders:
@@ -297,7 +299,7 @@ def _refuse_runs_at_work(home: Path) -> None:
 def _leave_note(home: Path, to_store: str | None, to_artifacts: str | None, at: str) -> None:
     """Say in the home where it went; what came back here went nowhere."""
     earlier = read_note(home) or HomeNote("", "", at)
-    store = earlier.store if to_store is None else "" if to_store == LOCAL else without_credentials(to_store)
+    store = earlier.store if to_store is None else "" if to_store == LOCAL else masked(to_store)
     artifacts = earlier.artifacts if to_artifacts is None else "" if to_artifacts == LOCAL else _shown(home, to_artifacts)
     if not store and not artifacts:
         (home / NOTE).unlink(missing_ok=True)

@@ -132,6 +132,8 @@ def published_entries(home: Path, url: str, local: Iterable[RunEntry]) -> tuple[
         Those of the home.
     """
     published, notes = Published(home, url), []
+    if (went := published.note()) is not None:
+        notes.append(f"The runs at {published.store.shown} were moved to {went.artifacts} on {went.at[:10]}.")
     markers, known = published.markers(), published.known()
     found = {entry.id: entry for entry in local}
     lacking = [run for run, entry in found.items() if run not in markers and entry.state != "running"]

@@ -26,8 +26,9 @@ from typing import Any
 import msgspec
 
 from modelwright.errors import BundleError, InvalidInputError, ModelwrightError, StorageError
+from modelwright.masking import masked
 from modelwright.provenance.secrets import expanded, redacted
-from modelwright.tables.locations import is_database, is_url, without_credentials
+from modelwright.tables.locations import is_database, is_url
 from modelwright.version import __version__
 
 #: Raised when an older reader would misread a newer marker.
@@ -84,7 +85,7 @@ class ArtifactStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.shown = without_credentials(url)
+        self.shown = masked(url)
 
     @cached_property
     def _place(self) -> tuple[Any, str]:

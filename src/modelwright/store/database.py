@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import MissingExtraError, StorageError
+from modelwright.masking import masked
 from modelwright.provenance.secrets import expanded, redacted
 from modelwright.store import moves
 from modelwright.store.migrations import MIGRATIONS, statements
-from modelwright.tables.locations import without_credentials
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -51,7 +51,7 @@ class Database:
 
     def __init__(self, url: str, *, wait_s: int = WAIT_S) -> None:
         self.url = re.sub(r"^postgres(?:ql)?://", "postgresql+psycopg://", url)
-        self.shown = without_credentials(url)
+        self.shown = masked(url)
         self.wait_s = wait_s
 
     @classmethod

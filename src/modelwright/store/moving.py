@@ -74,7 +74,7 @@ def move_database(
     """
     _refuse_other_databases(target)
     aside = _set_aside(source, target)
-    note = _begin(source, Note(uuid.uuid4().hex, "moving", target.shown, artifacts, at))
+    note = _begin(source, Note(uuid.uuid4().hex, "moving", _place(target), artifacts, at))
     at_commit: list[bool] = []
     here: Note | None = None
     try:
@@ -147,7 +147,7 @@ def _copy(
 ) -> tuple[list[Copied], list[str]]:
     with source.reading() as rows, target.exclusively() as connection:
         tables, stayed = copy_rows(rows, connection, change, lambda table: tell(f"copying {table}"))
-        moves.leave(connection, Note(note.id, "arrived", source.shown, note.artifacts, note.at))
+        moves.leave(connection, Note(note.id, "arrived", _place(source), note.artifacts, note.at))
         at_commit.append(True)
     return tables, stayed
 
@@ -222,6 +222,11 @@ def _set_aside(source: Database, target: Database) -> str:
     aside = path.with_name(f"{path.stem}-moved-{gone.at[:10]}-{gone.id[:8]}{path.suffix}")
     os.replace(path, aside)
     return str(aside)
+
+
+def _place(database: Database) -> str:
+    """The address for notes: a file by its full path."""
+    return database.shown if database.file is None else f"sqlite:///{database.file}"
 
 
 def _with_state(note: Note, state: moves.State) -> Note:

@@ -17,10 +17,19 @@ import shutil
 import uuid
 from pathlib import Path
 
+import msgspec
+
 from modelwright.errors import InvalidInputError, StorageError
 from modelwright.store.artifacts import LABELS, ArtifactStore, Marker, decoded, is_whole, run_of
 from modelwright.store.folders import sync
 from modelwright.store.unfinished import NEW
+
+
+class WentNote(msgspec.Struct, frozen=True):
+    """Where published runs went, as it may be shown, and when (ISO 8601)."""
+
+    artifacts: str
+    at: str
 
 
 class Published:
@@ -58,8 +67,13 @@ class Published:
                 (self._folder / name).unlink(missing_ok=True)
         return found
 
-    def publish(self, run: str, entry: bytes, *, verify: bool = False) -> None:
-        """Publish a run of this home, or what changed of it (see `ArtifactStore.publish`)."""
+    def publish(self, run: str, entry: bytes, *, verify: bool = False, moving: bool = False) -> None:
+        """Publish a run of this home, or what changed of it (see `ArtifactStore.publish`).
+
+        With ``moving`` also where an earlier move went away from: it is coming back.
+        """
+        if not moving:
+            self.check()
         known = max((name for name in self._kept() if run_of(name) == run), default="")
         name, text = self.store.publish(self.home / "runs" / run, entry, replaces=known, verify=verify)
         self._keep(name, text)
@@ -95,8 +109,6 @@ class Published:
 
     def labels_differ(self, marker: Marker) -> bool:
         """Whether a run of this home has other labels than were published."""
-        import msgspec
-
         try:
             here = msgspec.json.decode((self.home / "runs" / marker.run / LABELS).read_bytes())
         except (OSError, msgspec.MsgspecError):
@@ -121,13 +133,21 @@ class Published:
         ------
         InvalidInputError, StorageError
         """
-        note = self.store.read_note()
+        note = self.note()
         if note is not None:
             raise InvalidInputError(
-                f"The runs at this address were moved: {note.decode(errors='replace')}",
+                f"The runs at this address were moved to {note.artifacts} on {note.at[:10]}.",
                 where=self.store.shown,
                 mend="Give the new address with --artifacts, or in modelwright.toml.",
             )
+
+    def note(self) -> WentNote | None:
+        """Where the runs of the address went; None if they did not."""
+        text = self.store.read_note()
+        try:
+            return None if text is None else msgspec.json.decode(text, type=WentNote)
+        except msgspec.MsgspecError:
+            return WentNote("another address", "")
 
     def _kept(self) -> set[str]:
         try:

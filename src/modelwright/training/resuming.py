@@ -27,6 +27,7 @@ import polars as pl
 
 from modelwright.errors import DataError, InvalidInputError, StorageError
 from modelwright.features.expressions import from_plain, to_plain
+from modelwright.masking import masked
 from modelwright.search.budget import REFIT_SHARES, Budget
 from modelwright.search.journal import Journal, Line, TableRead, read_lines
 from modelwright.spec import DEFAULT_HOME, Spec, describe_source
@@ -259,7 +260,7 @@ def _journal(folder: RunFolder, budget: Budget, lines: list[Line], earlier_s: fl
 def _asked(spec: Spec, plain: Spec, run: str, created: datetime, memory: dict[str, str]) -> Asked:
     hidden = [
         option
-        for option in (*_OPTIONS, "store")
+        for option in (*_OPTIONS, "store", "artifacts")
         if option not in memory and isinstance(getattr(spec, option), (str, Path)) and _has_secret(str(getattr(spec, option)))
     ]
     kept = msgspec.structs.replace(plain, **{option: without_credentials(str(getattr(spec, option))) for option in hidden})
@@ -269,7 +270,7 @@ def _asked(spec: Spec, plain: Spec, run: str, created: datetime, memory: dict[st
 
 
 def _has_secret(address: str) -> bool:
-    return without_credentials(address) != address
+    return without_credentials(address) != address and masked(address) != address
 
 
 def _restored(asked: Asked, folder: RunFolder, home: Path, data: Any, store: str | None) -> tuple[Spec, Spec]:
