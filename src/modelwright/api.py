@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 from modelwright.events import Event, ignore
+from modelwright.interrupts import first_interrupt_stops
 from modelwright.spec import Spec, resolve_spec
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from modelwright.artifacts.model import Model
     from modelwright.jobs.opened import JobRun
     from modelwright.runs.audit import Audit
@@ -185,18 +183,16 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     """Like `train`, for a resolved `Spec`; ``started`` is when the budget began on the ``time.monotonic`` clock."""
     started = time.monotonic() if started is None else started
     from modelwright.reports.report import render
+    from modelwright.runs.remote import check, publish_finished
     from modelwright.runs.run import Run
     from modelwright.training.flow import train as run_flow
 
-    if spec.artifacts is not None:
-        from modelwright.store.published import Published
-
-        Published(Path(spec.home), spec.artifacts).check()  # before anything costs time
+    check(Path(spec.home), spec.artifacts)  # before anything costs time
     stop = threading.Event()
     with first_interrupt_stops(stop):
         record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
     _enter(folder, Path(spec.home), spec.store)
-    _publish(folder, Path(spec.home), spec.artifacts)
+    publish_finished(Path(spec.home), spec.artifacts, folder.name)
     return Run(folder, record)
 
 
@@ -244,6 +240,7 @@ def resume(
     """
     started = time.monotonic() if started is None else started
     from modelwright.reports.report import render
+    from modelwright.runs.remote import publish_finished
     from modelwright.runs.run import Run
     from modelwright.store.unfinished import only_unfinished
     from modelwright.training.flow import resume as run_flow
@@ -262,7 +259,7 @@ def resume(
             store=store,
         )
     _enter(folder, Path(home), store or record.spec.get("store"))
-    _publish(folder, Path(home), artifacts or record.spec.get("artifacts"))
+    publish_finished(Path(home), artifacts or record.spec.get("artifacts"), folder.name)
     return Run(folder, record)
 
 
@@ -273,21 +270,6 @@ def _enter(folder: Path, home: Path, store: str | None) -> None:
 
     with suppress(ModelwrightError, OSError):
         enter(folder, RunIndex.of(home, store))
-
-
-def _publish(folder: Path, home: Path, artifacts: str | None) -> None:
-    if artifacts is not None:
-        from modelwright.errors import InvalidInputError
-        from modelwright.masking import MASK
-        from modelwright.runs.remote import publish_finished
-
-        if MASK in artifacts:
-            raise InvalidInputError(
-                f"The run is finished and lies in {folder}; the address of the artifacts holds a password, which is not kept.",
-                where=artifacts,
-                mend=f"Publish it with: modelwright store push {folder.name} --artifacts URL",
-            )
-        publish_finished(home, artifacts, folder.name)
 
 
 def audit_table(
@@ -363,9 +345,10 @@ def load(
         If nothing of that name exists.
     """
     from modelwright.artifacts.bundle import load_bundle
+    from modelwright.runs.remote import bring
     from modelwright.store.folders import find_run
 
-    _bring(path, home, artifacts)
+    bring([path], Path(home), artifacts)
     folder = Path(path)
     if not (folder / "manifest.json").is_file():
         folder = find_run(path, Path(home)) / "model"
@@ -375,9 +358,10 @@ def load(
 def open_run(reference: str | Path, *, home: str | Path = ".modelwright", artifacts: str | None = None) -> Run | JobRun:
     """A run by folder, identifier or name: a finished training, a job of your own code in whatever state, or a search."""
     from modelwright.runs.folder import JOB, RECORD
+    from modelwright.runs.remote import bring
     from modelwright.store.folders import find_run
 
-    _bring(reference, home, artifacts)
+    bring([reference], Path(home), artifacts)
     folder = find_run(reference, Path(home), records=(RECORD, JOB))
     if not (folder / RECORD).is_file():
         from modelwright.jobs.opened import JobRun
@@ -391,18 +375,12 @@ def open_run(reference: str | Path, *, home: str | Path = ".modelwright", artifa
 
 def open_training(reference: str | Path, *, home: str | Path = ".modelwright", artifacts: str | None = None) -> Run:
     """Like `open_run`, for trainings only."""
+    from modelwright.runs.remote import bring
     from modelwright.runs.run import Run
     from modelwright.store.folders import find_run
 
-    _bring(reference, home, artifacts)
+    bring([reference], Path(home), artifacts)
     return Run(find_run(reference, Path(home)))
-
-
-def _bring(reference: str | Path, home: str | Path, artifacts: str | None) -> None:
-    if artifacts is not None:
-        from modelwright.runs.remote import bring
-
-        bring([reference], Path(home), artifacts)
 
 
 def list_runs(
@@ -445,29 +423,3 @@ def list_runs(
 
     found = listed(Path(home), store, artifacts=artifacts)
     return RunList(chosen(found.entries, filter, sort)[:limit], found.notes)
-
-
-@contextmanager
-def first_interrupt_stops(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C ends the search and lets the run finish; the second leaves at once.
-
-    Signals reach the main thread only; elsewhere the handler stays as it is.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    interrupted = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted = True
-        stop.set()
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

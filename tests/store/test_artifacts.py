@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from modelwright.errors import BundleError, InvalidInputError, StorageError
-from modelwright.store.artifacts import ArtifactStore, decoded
+from modelwright.store.artifacts import ArtifactStore
+from modelwright.store.markers import decoded
 from modelwright.store.published import Published
 
 ENTRY = b'{"id":"churn-20990101-000000"}'

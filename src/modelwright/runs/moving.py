@@ -23,10 +23,11 @@ from modelwright.runs.entries import entry_of, is_run
 from modelwright.runs.index import key_of
 from modelwright.runs.listing import run_folders
 from modelwright.runs.remote import ended
-from modelwright.store.artifacts import RUNS, ArtifactStore, Marker, described
+from modelwright.store.artifacts import RUNS, ArtifactStore
 from modelwright.store.database import FILE_NAME, Database
 from modelwright.store.folders import unfinished
 from modelwright.store.locks import FolderLock
+from modelwright.store.markers import Marker, described
 from modelwright.store.moving import DatabaseMoved, move_database
 from modelwright.store.published import Published, WentNote
 from modelwright.store.unfinished import NEW

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from modelwright.errors import ModelwrightError
+from modelwright.errors import InvalidInputError, ModelwrightError
+from modelwright.masking import MASK
 from modelwright.runs.entries import entry_of, is_run
 from modelwright.runs.entry import RunEntry
 from modelwright.runs.folder import Labels
 from modelwright.runs.labels import write_labels
 from modelwright.runs.listing import run_folders
-from modelwright.store.artifacts import Marker
+from modelwright.store.markers import Marker
 from modelwright.store.published import Published
 
 
@@ -42,14 +43,36 @@ def push(home: Path, url: str, run: str, *, verify: bool = False) -> None:
     Published(home, url).publish(run, msgspec.json.encode(entry), verify=verify)
 
 
-def publish_finished(home: Path, url: str, run: str) -> None:
+def check(home: Path, url: str | None) -> None:
+    """Refuse an address that cannot be used; None is no address."""
+    if url is not None:
+        Published(home, url).check()
+
+
+def publish_finished(home: Path, url: str | None, run: str) -> None:
     """`push` for a run that was just made: an error says that the run itself is safe.
+
+    Parameters
+    ----------
+    home : Path
+    url : str or None
+        None does nothing. One that was kept with its password masked cannot be used.
+    run : str
 
     Raises
     ------
     ModelwrightError
         As `push`, with what to do next.
     """
+    if url is None:
+        return
+    if MASK in url:
+        raise InvalidInputError(
+            f"The run is finished and lies in {home / 'runs' / run}; the address of the artifacts holds a password, which is"
+            " not kept.",
+            where=url,
+            mend=f"Publish it with: modelwright store push {run} --artifacts URL",
+        )
     try:
         push(home, url, run)
     except ModelwrightError as error:

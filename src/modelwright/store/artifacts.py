@@ -15,55 +15,36 @@ second are told apart by the content, and the second is refused.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from modelwright.errors import BundleError, InvalidInputError, ModelwrightError, StorageError
 from modelwright.masking import masked
 from modelwright.provenance.secrets import expanded, redacted
+from modelwright.store.markers import (
+    LABELS,
+    MARKER_FORMAT,
+    NAME,
+    Marker,
+    StoredFile,
+    content_of,
+    decoded,
+    described,
+    digest_of,
+    encoded,
+    file_digest,
+    is_whole,
+    raw,
+    safe_path,
+)  # fmt: skip
 from modelwright.tables.locations import is_database, is_url
 from modelwright.version import __version__
 
-#: Raised when an older reader would misread a newer marker.
-MARKER_FORMAT = 1
 RUNS, PUBLISHED = "runs", "published"
-#: The one file of a run that changes later; it stands in the marker, which is replaced as a whole.
-LABELS = "labels.json"
-_NAME = re.compile(r"(?P<run>[^~/]+)~(?P<number>\d{6})~(?P<digest>[0-9a-f]{16})\.json")
 _CHUNK = 1 << 20
-
-
-class StoredFile(msgspec.Struct, frozen=True):
-    """One file of a published run; ``path`` is relative to its folder, with slashes."""
-
-    path: str
-    size: int
-    sha256: str
-
-
-class Marker(msgspec.Struct, frozen=True):
-    """What a published run consists of; ``entry`` and ``labels`` are JSON as whoever published it wrote them."""
-
-    format_version: int
-    run: str
-    modelwright: str
-    content: str
-    files: list[StoredFile]
-    folders: list[str]
-    entry: msgspec.Raw
-    labels: msgspec.Raw
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of all files together."""
-        return sum(file.size for file in self.files)
 
 
 class ArtifactStore:
@@ -119,7 +100,7 @@ class ArtifactStore:
         """Of every run that is there the names of its markers, the one that counts first. One look at one folder."""
         found: dict[str, list[tuple[str, str]]] = {}
         for name in self._listed(PUBLISHED):
-            match = _NAME.fullmatch(name)
+            match = NAME.fullmatch(name)
             if match:
                 found.setdefault(match["run"], []).append((match["number"], name))
         return {run: [name for _, name in sorted(markers, reverse=True)] for run, markers in sorted(found.items())}
@@ -172,7 +153,7 @@ class ArtifactStore:
         if "~" in run or "/" in run:
             raise StorageError(f"{run!r} is no identifier of a run.", where=str(folder), mend="Rename the folder.")
         files, folders = described(folder)
-        content = _content(files, folders)
+        content = content_of(files, folders)
         known = self.marker(run)
         if known is not None and known[1].content != content and known[0] != replaces:
             raise StorageError(
@@ -185,11 +166,11 @@ class ArtifactStore:
         if verify or known is None or known[1].content != content:
             self._check(f"{RUNS}/{run}~{content}", files, digests=verify)
         labels = (folder / LABELS).read_bytes() if (folder / LABELS).is_file() else b"null"
-        text = _encoded(Marker(MARKER_FORMAT, run, __version__, content, files, folders, _raw(entry), _raw(labels)))
-        if known is not None and _NAME.fullmatch(known[0])["digest"] == _digest(text):  # type: ignore[index]
+        text = encoded(Marker(MARKER_FORMAT, run, __version__, content, files, folders, raw(entry), raw(labels)))
+        if known is not None and NAME.fullmatch(known[0])["digest"] == digest_of(text):  # type: ignore[index]
             return known[0], text
-        number = 1 if known is None else int(_NAME.fullmatch(known[0])["number"]) + 1  # type: ignore[index]
-        name = f"{run}~{number:06d}~{_digest(text)}.json"
+        number = 1 if known is None else int(NAME.fullmatch(known[0])["number"]) + 1  # type: ignore[index]
+        name = f"{run}~{number:06d}~{digest_of(text)}.json"
         system, root = self._place
         with self._translated("The run cannot be published"):
             system.makedirs(f"{root}/{PUBLISHED}", exist_ok=True)
@@ -219,13 +200,13 @@ class ArtifactStore:
         try:
             into.mkdir(parents=True)
             for folder in marker.folders:
-                (into / _safe(folder)).mkdir(parents=True, exist_ok=True)
+                (into / safe_path(folder)).mkdir(parents=True, exist_ok=True)
             for file in marker.files:
-                path = into / _safe(file.path)
+                path = into / safe_path(file.path)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with self._translated("A file of the run cannot be read", f"{marker.run}/{file.path}"):
                     system.get_file(f"{source}/{file.path}", str(path))
-                if (path.stat().st_size, _file_digest(path)) != (file.size, file.sha256):
+                if (path.stat().st_size, file_digest(path)) != (file.size, file.sha256):
                     raise self._differs(f"{marker.run}/{file.path}")
             if bytes(marker.labels) != b"null":
                 (into / LABELS).write_bytes(bytes(marker.labels))
@@ -366,85 +347,3 @@ class ArtifactStore:
 
 #: Name of the note that says where the runs went.
 MOVED = "moved.json"
-
-
-def is_whole(name: str, content: bytes) -> bool:
-    """Whether a marker has the content that its name speaks of."""
-    match = _NAME.fullmatch(name)
-    return match is not None and match["digest"] == _digest(content)
-
-
-def run_of(name: str) -> str:
-    """The run that a marker of this name is of."""
-    return name.partition("~")[0]
-
-
-def decoded(content: bytes, name: str) -> Marker:
-    """A marker from its text.
-
-    Raises
-    ------
-    BundleError
-        If a newer version wrote it, or it is none.
-    """
-    try:
-        marker = msgspec.json.decode(content, type=Marker)
-    except msgspec.MsgspecError as error:
-        raise BundleError(
-            f"The marker of the run {run_of(name)} cannot be read: {error}.", where=name, mend="Publish the run again."
-        ) from error
-    if marker.format_version > MARKER_FORMAT:
-        raise BundleError(
-            f"The marker of the run {run_of(name)} has format {marker.format_version}, this version reads up to"
-            f" {MARKER_FORMAT}.",
-            where=name,
-            mend="Install a newer modelwright.",
-        )
-    return marker
-
-
-def described(folder: Path) -> tuple[list[StoredFile], list[str]]:
-    """Every file of a run folder with its digest, and its folders; not the labels, and not files that are being written.
-
-    Parameters
-    ----------
-    folder : Path
-    """
-    files, folders = [], []
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir():
-            folders.append(name)
-        elif path.is_file() and name != LABELS and not name.startswith(f".{LABELS}"):
-            files.append(StoredFile(name, path.stat().st_size, _file_digest(path)))
-    return files, folders
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _content(files: list[StoredFile], folders: list[str]) -> str:
-    return hashlib.sha256(msgspec.json.encode([files, folders])).hexdigest()[:16]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _encoded(marker: Marker) -> bytes:
-    return msgspec.json.encode(marker)
-
-
-def _raw(text: bytes) -> msgspec.Raw:
-    # On one line and valid, whatever the file looked like.
-    return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(text)))
-
-
-def _safe(path: str) -> Path:
-    """A path within the folder of a run; anything else is refused."""
-    pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or os.sep not in "/":
-        raise BundleError(f"{path!r} is no path within a run.", where=path, mend="Do not use these artifacts.")
-    return Path(*pure.parts)

@@ -20,8 +20,9 @@ from pathlib import Path
 import msgspec
 
 from modelwright.errors import InvalidInputError, StorageError
-from modelwright.store.artifacts import LABELS, ArtifactStore, Marker, decoded, is_whole, run_of
+from modelwright.store.artifacts import ArtifactStore
 from modelwright.store.folders import sync
+from modelwright.store.markers import LABELS, Marker, decoded, is_whole, run_of
 from modelwright.store.unfinished import NEW
 
 
