@@ -15,6 +15,7 @@ import hashlib
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -59,9 +60,10 @@ class Published:
                 text = texts.get(name) or self._read(name) or self.store.markers([name]).get(name)
                 if text is not None:
                     if name in texts:
-                        self._keep(name, text)
+                        self._keep({name: text})
                     found[run] = decoded(text, name)
                     break
+        self._keep(texts)
         for name in kept:
             # That a run of this home was published once is remembered: removed elsewhere, it is not published anew by itself.
             if run_of(name) not in names and not (self.home / "runs" / run_of(name)).exists():
@@ -77,7 +79,7 @@ class Published:
             self.check()
         known = max((name for name in self._kept() if run_of(name) == run), default="")
         name, text = self.store.publish(self.home / "runs" / run, entry, replaces=known, verify=verify)
-        self._keep(name, text)
+        self._keep({name: text})
 
     def bring(self, marker: Marker) -> Path:
         """The folder of a run in this home, copied and verified if it is not here; its labels as they were published.
@@ -158,19 +160,26 @@ class Published:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            text = (self._folder / name).read_bytes()
+            # Ten thousand of them are read for a list: the plainest call.
+            with open(f"{self._folder}/{name}", "rb", buffering=0) as file:
+                text = file.read()
         except OSError:
             return None
         return text if is_whole(name, text) else None
 
-    def _keep(self, name: str, text: bytes) -> None:
+    def _keep(self, texts: Mapping[str, bytes]) -> None:
+        """Keep markers as they were read, and none that they replace."""
+        if not texts:
+            return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            beside = self._folder / f".{uuid.uuid4().hex[:8]}"
-            beside.write_bytes(text)
-            os.replace(beside, self._folder / name)
+            for name, text in texts.items():
+                beside = self._folder / f".{uuid.uuid4().hex[:8]}"
+                beside.write_bytes(text)
+                os.replace(beside, self._folder / name)
+            latest = {run_of(name): name for name in texts}
             for old in self._kept():
-                if run_of(old) == run_of(name) and old < name:
+                if old < latest.get(run_of(old), ""):
                     (self._folder / old).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(
