@@ -59,8 +59,6 @@ class Published:
             for name in markers:
                 text = texts.get(name) or self._read(name) or self.store.markers([name]).get(name)
                 if text is not None:
-                    if name in texts:
-                        self._keep({name: text})
                     found[run] = decoded(text, name)
                     break
         self._keep(texts)
