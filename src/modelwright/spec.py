@@ -115,6 +115,10 @@ class Spec(msgspec.Struct, frozen=True):
         Derived columns: expressions by name, or "file.py:function".
     select_features : bool, default=False
         Leave out columns that do not help on validation rows.
+    tags : dict of str to str
+        Labels of the run, by which runs are found; they may be changed later.
+    note : str
+        A sentence about the run; may be changed later.
     """
 
     data: Any = None
@@ -161,6 +165,8 @@ class Spec(msgspec.Struct, frozen=True):
     interpretable: bool = False
     features: dict[str, Any] | str | None = None
     select_features: bool = False
+    tags: dict[str, str] = {}
+    note: str = ""
 
     def without_tables(self) -> Spec:
         """The same with tables in memory replaced by their description: what later steps are handed holds no rows."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -61,3 +64,38 @@ def test_what_cannot_be_resumed_is_refused_with_a_mend(tmp_path: Path) -> None:
     code, _, err = modelwright("resume", "a", *home)
     assert (code, "cannot be read" in err, "Train anew." in err) == (2, True, True)
     assert (tmp_path / "tmp" / "a").is_dir()
+
+
+def test_a_killed_search_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("job.py").write_text("import time\ndef train(lr):\n    time.sleep(0.2)\n    return {'loss': (lr - 0.3) ** 2}\n")
+    words = [
+        "tune",
+        "job.py:train",
+        "--param",
+        "lr=0.1,0.2,0.3,0.4",
+        "--strategy",
+        "grid",
+        "--select",
+        "min:loss",
+        "--workers",
+        "1",
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "modelwright.cli.main", *words, "--name", "killed"], stdout=subprocess.DEVNULL
+    ) as killed:
+        runs = Path(".modelwright/runs")
+        while not any(log.read_text().count("\n") >= 2 for log in runs.glob("killed*/trials.jsonl")):
+            assert killed.poll() is None
+            time.sleep(0.02)
+        killed.kill()
+    (log,) = runs.glob("killed*/trials.jsonl")
+    run, ended = log.parent.name, log.read_text().splitlines()[:2]
+    code, _, err = modelwright("resume", run, "--data", "other.csv")
+    assert (code, f"{run} is a search" in err) == (2, True)
+    code, out, _ = modelwright("resume", run, "--json")
+    assert code == 0
+    told = json.loads(out.splitlines()[-1])
+    assert (len(told["trials"]), told["best"]["params"]) == (4, {"lr": 0.3})
+    assert log.read_text().splitlines()[:2] == ended  # and neither was done again
+    assert sorted(json.loads(line)["number"] for line in log.read_text().splitlines()) == [0, 1, 2, 3]

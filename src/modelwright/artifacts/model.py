@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from modelwright.errors import InvalidInputError
 from modelwright.features.derived import Derived
 from modelwright.features.encoder import Encoder
 from modelwright.learners.base import Learner
+from modelwright.provenance.machine import available_cpus
 from modelwright.tables.conform import conform
 from modelwright.tables.read import read
 from modelwright.tables.schema import Schema, Task
@@ -23,6 +25,10 @@ from modelwright.tables.schema import Schema, Task
 if TYPE_CHECKING:
     from modelwright.artifacts.compiled import CompiledModel, Row
     from modelwright.artifacts.explain import Explanation
+
+
+#: Rows that are scored at once: what is made of them stays small and in the cache, and there are parts for every core.
+PART_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -291,7 +297,15 @@ class Model:
         return total if self.task in ("regression", "clustering") else calibrate(total, self.calibration)
 
     def uncalibrated(self, conformed: pl.DataFrame) -> np.ndarray:
-        """What the weighed members say together, before calibration."""
+        """What the weighed members say together, before calibration; many rows in parts, side by side."""
+        parts = [conformed[start : start + PART_ROWS] for start in range(0, conformed.height, PART_ROWS)]
+        threads = min(len(parts), available_cpus())
+        if threads < 2:
+            return self._together(conformed) if len(parts) < 2 else np.concatenate([self._together(part) for part in parts])
+        with ThreadPoolExecutor(threads) as pool:
+            return np.concatenate(list(pool.map(self._together, parts)))
+
+    def _together(self, conformed: pl.DataFrame) -> np.ndarray:
         matrices: dict[int, Any] = {}
         total: np.ndarray | None = None
         for member in self.members:

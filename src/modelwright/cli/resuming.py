@@ -24,7 +24,7 @@ def resume(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events and result as JSON lines.")] = False,
 ) -> None:
-    """Go on with a training that was killed or that failed.
+    """Go on with a training or a search (tune) that was killed or that failed.
 
     Finished trials are kept, and none is done twice. Without a name the only such run is taken; if there are several
     they are named.
@@ -36,12 +36,42 @@ def resume(
     if listed:
         _print_unfinished(place, as_json=as_json)
         return
+    if run is not None and _is_search(place, run):
+        _go_on_searching(place, run, data=data, store=store, quiet=quiet, as_json=as_json)
+        return
     from modelwright.api import resume as go_on
     from modelwright.cli.progress import choose_progress
 
     with interrupts_told(), choose_progress(quiet=quiet, as_json=as_json, budget_s=None) as progress:
         finished = go_on(run, home=place, data=data, store=store, artifacts=artifacts, on_event=progress, started=started)
     _print_result(finished.record, finished.folder, quiet=quiet, as_json=as_json)
+
+
+def _is_search(home: Path, run: str) -> bool:
+    """Whether it is a run of ``modelwright tune``; an identifier that is a path is none."""
+    from modelwright.runs.folder import JOB
+
+    path = home / "runs" / run / JOB
+    if Path(run).name != run or not path.is_file():
+        return False
+    from modelwright.jobs.folder import read_record
+
+    return read_record(path.parent).kind == "tuning"
+
+
+def _go_on_searching(home: Path, run: str, *, data: str | None, store: str | None, quiet: bool, as_json: bool) -> None:
+    from modelwright.api_tuning import tune
+    from modelwright.cli.progress import choose_progress
+    from modelwright.cli.tuning_command import print_tuning
+    from modelwright.errors import SpecError
+
+    for name, value in (("data", data), ("store", store)):
+        if value is not None:
+            mend = f"Leave it out. For other limits: {program()} tune --resume {run} --trials N."
+            raise SpecError(f"{run} is a search, and has none to replace.", where=f"--{name}", mend=mend)
+    with choose_progress(quiet=quiet, as_json=as_json, budget_s=None) as progress:
+        found = tune(home=home, resume=run, on_event=progress)
+    print_tuning(found, quiet=quiet, as_json=as_json)
 
 
 def _print_unfinished(home: Path, *, as_json: bool) -> None:

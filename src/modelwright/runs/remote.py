@@ -13,9 +13,9 @@ import msgspec
 
 from modelwright.errors import InvalidInputError, ModelwrightError
 from modelwright.masking import MASK
+from modelwright.provenance.labels import Labels
 from modelwright.runs.entries import entry_of, is_run
 from modelwright.runs.entry import RunEntry
-from modelwright.runs.folder import Labels
 from modelwright.runs.labels import write_labels
 from modelwright.runs.listing import run_folders
 from modelwright.store.markers import Marker

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import resource
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from modelwright.provenance.machine import available_cpus
 
 #: Packages whose version can change a result.
 PACKAGES = (
@@ -51,11 +52,6 @@ def code_digest() -> str:
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def available_cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_memory_mb() -> float:

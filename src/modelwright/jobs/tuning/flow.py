@@ -20,7 +20,7 @@ from modelwright.jobs.tuning.result import Tuning
 from modelwright.jobs.tuning.settings import Settings
 from modelwright.jobs.tuning.space import Point
 from modelwright.jobs.tuning.trial import Trial
-from modelwright.training.environment import available_cpus
+from modelwright.provenance.machine import available_cpus
 
 Render = Callable[[Tuning], str]
 

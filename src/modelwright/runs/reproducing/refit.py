@@ -15,13 +15,13 @@ from modelwright.artifacts.model import Member, Model
 from modelwright.errors import DataError
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
+from modelwright.provenance.machine import available_cpus
 from modelwright.runs.reproducing.again import Again
 from modelwright.runs.reproducing.values import Step
 from modelwright.search.executor import Executor
 from modelwright.search.jobs import Fit, Job
 from modelwright.search.views import Views
 from modelwright.splits.partition import Fold
-from modelwright.training.environment import available_cpus
 from modelwright.training.record import MemberRecord, RunRecord
 
 _UNKNOWN_ROWS = "delivered as fitted for validation, by a version that did not keep on which rows"

@@ -11,6 +11,7 @@ import msgspec
 from modelwright.audit.finding import Finding
 from modelwright.learners import registry
 from modelwright.learners.streamed import streams
+from modelwright.provenance.machine import available_cpus
 from modelwright.search.budget import Budget
 from modelwright.search.executor import Executor
 from modelwright.search.journal import TableRead
@@ -18,7 +19,6 @@ from modelwright.spec import Spec
 from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables.scan import Scan
 from modelwright.training.auditing import findings_of, n_refits, time_for_checks
-from modelwright.training.environment import available_cpus
 from modelwright.training.final import FinalFit
 from modelwright.training.large.draw import SAMPLE_ROWS, SEALED_ROWS
 from modelwright.training.large.fit import fit_large, search_budget

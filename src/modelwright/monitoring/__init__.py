@@ -1,0 +1,1 @@
+"""What a model meets in production: its inputs, its answers, and later the truth."""
