@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
 from modelwright.events import Event, ignore
+from modelwright.interrupts import first_interrupt_stops
 from modelwright.spec import Spec, resolve_spec
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from modelwright.artifacts.model import Model
     from modelwright.jobs.opened import JobRun
     from modelwright.runs.audit import Audit
@@ -59,6 +57,7 @@ def train(
     repeats: int | None = None,
     sensitive: Sequence[str] | None = None,
     store: str | None = None,
+    artifacts: str | None = None,
     sampler: str | None = None,
     hyperparams: dict[str, dict[str, Any]] | None = None,
     max_trial_time: str | float | None = None,
@@ -145,6 +144,8 @@ def train(
         Columns by whose values the metrics are told apart.
     store : str, optional
         URL of the database that holds the ledger; SQLite in ``home`` by default.
+    artifacts : str, optional
+        Address where the finished run is published too, such as "s3://bucket/churn".
     sampler : {"tpe", "cmaes", "gp", "random", "grid"}, optional
         Who proposes hyperparameters after the portfolio.
     hyperparams : dict, optional
@@ -188,13 +189,16 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     """Like `train`, for a resolved `Spec`; ``started`` is when the budget began on the ``time.monotonic`` clock."""
     started = time.monotonic() if started is None else started
     from modelwright.reports.report import render
+    from modelwright.runs.remote import check, publish_finished
     from modelwright.runs.run import Run
     from modelwright.training.flow import train as run_flow
 
+    check(Path(spec.home), spec.artifacts)  # before anything costs time
     stop = threading.Event()
     with first_interrupt_stops(stop):
         record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
     _enter(folder, Path(spec.home), spec.store)
+    publish_finished(Path(spec.home), spec.artifacts, folder.name)
     return Run(folder, record)
 
 
@@ -204,6 +208,7 @@ def resume(
     home: str | Path = ".modelwright",
     data: Any = None,
     store: str | None = None,
+    artifacts: str | None = None,
     on_event: Callable[[Event], None] | None = None,
     started: float | None = None,
 ) -> Run:
@@ -219,6 +224,8 @@ def resume(
         The rows, where they are no longer where the run read them, or were in memory and too large to be kept.
     store : str, optional
         URL of the database, where it holds a password.
+    artifacts : str, optional
+        Where the finished run is published, if not where it was asked for.
     on_event : callable, optional
         Receives progress (`modelwright.events`).
     started : float, optional
@@ -239,6 +246,7 @@ def resume(
     """
     started = time.monotonic() if started is None else started
     from modelwright.reports.report import render
+    from modelwright.runs.remote import publish_finished
     from modelwright.runs.run import Run
     from modelwright.store.unfinished import only_unfinished
     from modelwright.training.flow import resume as run_flow
@@ -257,6 +265,7 @@ def resume(
             store=store,
         )
     _enter(folder, Path(home), store or record.spec.get("store"))
+    publish_finished(Path(home), artifacts or record.spec.get("artifacts"), folder.name)
     return Run(folder, record)
 
 
@@ -317,6 +326,7 @@ def load(
     home: str | Path = ".modelwright",
     features: str | Path | None = None,
     store: str | None = None,
+    artifacts: str | None = None,
 ) -> Model:
     """Load a model from its folder, from a run folder, by the name of a run, or by the name of a registered model.
 
@@ -330,6 +340,8 @@ def load(
         The file of the function that derives columns, where the model has one and it lies elsewhere now.
     store : str, optional
         URL of the database of the registry; None is SQLite in ``home``.
+    artifacts : str, optional
+        Address where runs are published; one that is not in ``home`` is copied there and verified.
 
     Returns
     -------
@@ -344,15 +356,19 @@ def load(
     """
     from modelwright.artifacts.bundle import load_bundle
     from modelwright.registry.find import find_bundle
+    from modelwright.runs.remote import bring
 
+    bring([path], Path(home), artifacts)
     return load_bundle(find_bundle(path, Path(home), store), features=features)
 
 
-def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run | JobRun:
+def open_run(reference: str | Path, *, home: str | Path = ".modelwright", artifacts: str | None = None) -> Run | JobRun:
     """A run by folder, identifier or name: a finished training, a job of your own code in whatever state, or a search."""
     from modelwright.runs.folder import JOB, RECORD
+    from modelwright.runs.remote import bring
     from modelwright.store.folders import find_run
 
+    bring([reference], Path(home), artifacts)
     folder = find_run(reference, Path(home), records=(RECORD, JOB))
     if not (folder / RECORD).is_file():
         from modelwright.jobs.opened import JobRun
@@ -364,11 +380,13 @@ def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run
     return Run(folder)
 
 
-def open_training(reference: str | Path, *, home: str | Path = ".modelwright") -> Run:
+def open_training(reference: str | Path, *, home: str | Path = ".modelwright", artifacts: str | None = None) -> Run:
     """Like `open_run`, for trainings only."""
+    from modelwright.runs.remote import bring
     from modelwright.runs.run import Run
     from modelwright.store.folders import find_run
 
+    bring([reference], Path(home), artifacts)
     return Run(find_run(reference, Path(home)))
 
 
@@ -379,6 +397,7 @@ def list_runs(
     limit: int | None = None,
     home: str | Path = ".modelwright",
     store: str | None = None,
+    artifacts: str | None = None,
 ) -> RunList:
     """All runs of a home as a table, newest first.
 
@@ -393,6 +412,8 @@ def list_runs(
     home : str or Path, default=".modelwright"
     store : str, optional
         URL of the database, where it is not SQLite in ``home``.
+    artifacts : str, optional
+        Address where runs are published; they are listed too.
 
     Returns
     -------
@@ -407,31 +428,5 @@ def list_runs(
     from modelwright.runs.listing import list_runs as listed
     from modelwright.runs.table import RunList, chosen
 
-    found = listed(Path(home), store)
+    found = listed(Path(home), store, artifacts=artifacts)
     return RunList(chosen(found.entries, filter, sort)[:limit], found.notes)
-
-
-@contextmanager
-def first_interrupt_stops(stop: threading.Event) -> Iterator[None]:
-    """The first Ctrl-C ends the search and lets the run finish; the second leaves at once.
-
-    Signals reach the main thread only; elsewhere the handler stays as it is.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    interrupted = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted = True
-        stop.set()
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelwright.api import first_interrupt_stops
 from modelwright.events import Event, ignore
+from modelwright.interrupts import first_interrupt_stops
 
 if TYPE_CHECKING:
     from modelwright.jobs.tuning.result import Tuning

@@ -93,6 +93,8 @@ class Spec(msgspec.Struct, frozen=True):
         Columns by whose values the metrics are told apart.
     store : str or None
         URL of the database that holds the ledger; None is SQLite in ``home``.
+    artifacts : str or None
+        Address where finished runs are published, of any store that fsspec reaches; None leaves them in ``home``.
     sampler : {"tpe", "cmaes", "gp", "random", "grid"}, default="tpe"
         Who proposes hyperparameters after the portfolio.
     hyperparams : dict
@@ -152,6 +154,7 @@ class Spec(msgspec.Struct, frozen=True):
     repeats: int = 1
     sensitive: tuple[str, ...] = ()
     store: str | None = None
+    artifacts: str | None = None
     sampler: Literal["tpe", "cmaes", "gp", "random", "grid"] = "tpe"
     hyperparams: dict[str, dict[str, tuple[Any, ...]]] = {}
     max_trial_time: float | None = None
@@ -175,6 +178,7 @@ class Spec(msgspec.Struct, frozen=True):
         plain = msgspec.structs.asdict(self)
         plain["data"] = describe_source(self.data)
         plain["store"] = describe_source(self.store) or None
+        plain["artifacts"] = describe_source(self.artifacts) or None
         plain["evaluation"] = self.evaluation if isinstance(self.evaluation, float) else describe_source(self.evaluation)
         # By way of JSON, so that the values equal those that come back from the run folder.
         return dict(msgspec.json.decode(msgspec.json.encode(plain, enc_hook=str)))

@@ -38,6 +38,7 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("repeats", "Fits of the final model with different seeds, to show what the score owes to the seed.", "3"),
     ("sensitive", "Columns by whose values the metrics are told apart.", '["sex"]'),
     ("store", "Database of the ledger; SQLite in home if left out.", '"postgresql+psycopg://user@host/db"'),
+    ("artifacts", "Where finished runs are published; only in home if left out.", '"s3://bucket/churn"'),
     ("sampler", "Who proposes hyperparameters after the portfolio: tpe, cmaes, gp, random or grid.", '"tpe"'),
     ("hyperparams", "Values to try, by algorithm.", "{ lightgbm = { num_leaves = [15, 63] } }"),
     ("max_trial_time", "Time that one fit may take.", '"30s"'),

@@ -371,6 +371,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "repeats": _whole(1, 100),
     "sensitive": _columns,
     "store": _text,
+    "artifacts": _text,
     "sampler": _choice(("tpe", "cmaes", "gp", "random", "grid"), {"bayes": "Did you mean 'tpe' or 'gp'?"}),
     "hyperparams": _hyperparams,
     "max_trial_time": _quantity(_SECONDS, "seconds", "a time", '"30s" or "2m"'),

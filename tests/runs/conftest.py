@@ -29,6 +29,8 @@ _SPEC.loader.exec_module(_stores)
 postgres_url = _stores.postgres_url
 fresh_postgres = _stores.fresh_postgres
 store_url = _stores.store_url
+ftp_server = _stores.ftp_server
+ftp_url = _stores.ftp_url
 
 
 @pytest.fixture(scope="session")

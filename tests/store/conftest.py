@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,4 +40,55 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     url: str = request.getfixturevalue("fresh_postgres")
+    return url
+
+
+_FTP_SERVER = """
+import sys
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.servers import ThreadedFTPServer
+
+FTPHandler.authorizer = DummyAuthorizer()
+FTPHandler.authorizer.add_user("ann", sys.argv[2], sys.argv[1], perm="elradfmwMT")
+server = ThreadedFTPServer(("127.0.0.1", 0), FTPHandler)
+print(server.socket.getsockname()[1], flush=True)
+server.serve_forever()
+"""
+#: The password of the file server; tests look for it in stored bytes.
+FTP_PASSWORD = "geheim-Wort-7x"
+
+
+@pytest.fixture(scope="session")
+def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """A file server on loopback: its folder and its port."""
+    root = tmp_path_factory.mktemp("ftp")
+    server = subprocess.Popen(
+        [sys.executable, "-c", _FTP_SERVER, str(root), FTP_PASSWORD],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        yield root, int(server.stdout.readline())
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+@pytest.fixture
+def ftp_url(ftp_server: tuple[Path, int], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Address of an empty folder of that server, with its password by reference."""
+    monkeypatch.setenv("FTP_SECRET", FTP_PASSWORD)
+    return f"ftp://ann:${{FTP_SECRET}}@127.0.0.1:{ftp_server[1]}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(params=["file", "ftp"])
+def artifacts_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty folder, once on the disk and once on a server."""
+    if request.param == "file":
+        return (tmp_path / "bucket").as_uri()
+    url: str = request.getfixturevalue("ftp_url")
     return url

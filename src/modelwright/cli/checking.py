@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwright.cli.listing import Home, RunName, Store
-from modelwright.cli.place import home_and_store
+from modelwright.cli.listing import Artifacts, Home, RunName, Store
+from modelwright.cli.place import home_and_store, home_with
 
 if TYPE_CHECKING:
     from modelwright.runs.filter import Filter
@@ -32,6 +32,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the gates as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only gates that fail.")] = False,
     home: Home = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Hold a run against gates, and tell a pipeline about it.
 
@@ -41,7 +42,7 @@ def check(
     from modelwright.runs.entries import find_folder
 
     conditions = prepared(fail_if, summary, junit)
-    folder = find_folder(run, home_and_store(home)[0])
+    folder = find_folder(run, home_with([run], home, artifacts))
     judge(folder, conditions, summary, junit, quiet=quiet, as_json=as_json)
 
 

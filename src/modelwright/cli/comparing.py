@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from modelwright.cli.listing import Home, RunName, Store
-from modelwright.cli.place import home_and_store
+from modelwright.cli.listing import Artifacts, Home, RunName, Store
+from modelwright.cli.place import home_and_store, home_with
 
 
 def compare(
@@ -16,6 +16,7 @@ def compare(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the comparison as a page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     home: Home = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Say what differs between runs: what was asked, data, columns, hyperparameters, versions, and scores.
 
@@ -26,7 +27,7 @@ def compare(
     from modelwright.runs.compare import compare_runs
     from modelwright.runs.entries import entry_of, find_folder
 
-    place, _ = home_and_store(home)
+    place = home_with(names, home, artifacts)
     folders = [find_folder(name, place) for name in names]
     entries = [entry_of(folder) for folder in folders]
     compared = compare_runs(folders, entries)
@@ -47,6 +48,7 @@ def report(
     open_report: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     home: Home = None,
     store: Store = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Print where the report of a run lies; of a job or a tuning it is written first."""
     from modelwright.errors import InvalidInputError
@@ -54,7 +56,7 @@ def report(
     from modelwright.runs.entries import entry_of, find_folder
     from modelwright.runs.folder import RECORD
 
-    place, store = home_and_store(home, store)
+    place, store = home_with([run], home, artifacts), home_and_store(home, store)[1]
     folder = find_folder(run, place)
     path = folder / "report.html"
     if (found := search_of(folder)) is not None:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelwright.cli.listing import Artifacts
+from modelwright.cli.place import place_of
+
 if TYPE_CHECKING:
     from modelwright.jobs.child import ChildResult
 
@@ -27,6 +30,7 @@ def run(
     home: Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Keep its output off the terminal.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON to stderr.")] = False,
+    artifacts: Artifacts = None,
 ) -> None:
     """Run your own script or function as a run.
 
@@ -48,6 +52,7 @@ def run(
         autolog=autolog,
         quiet=quiet,
     )
+    publish(result.folder, artifacts)
     if as_json:
         import msgspec
 
@@ -55,6 +60,21 @@ def run(
     elif not quiet:
         typer.echo("\n".join(result_lines(result)), err=True)
     raise typer.Exit(exit_code_of(result))
+
+
+def publish(folder: Path, artifacts: str | None) -> None:
+    """Publish the run of a job or a search, where artifacts are given here or in modelwright.toml for its home."""
+    home = folder.parent.parent
+    url = artifacts or place_of(str(home)).artifacts
+    if url is not None:
+        from modelwright.runs.entries import entry_of
+        from modelwright.runs.remote import publish_finished, waiting
+
+        # The trials of a search are runs too; the search itself is published when they are there.
+        for run in waiting(home, url) if entry_of(folder).kind == "tuning" else []:
+            if entry_of(home / "runs" / run).parent == folder.name:
+                publish_finished(home, url, run)
+        publish_finished(home, url, folder.name)
 
 
 def tags_of(values: list[str] | None) -> dict[str, str]:

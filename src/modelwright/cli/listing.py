@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwright.cli.place import home_and_store
+from modelwright.cli.place import home_with, place_of
 
 if TYPE_CHECKING:
     from modelwright.runs.entry import RunEntry
 
 Home = Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")]
 Store = Annotated[str | None, typer.Option(metavar="URL", help="Database of the index.  [default: SQLite in home]")]
+Artifacts = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where runs are published.  [default: as modelwright.toml says]")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the identifier or name of a run.")]
 
 #: Runs shown where nothing else is said; the rest is counted.
@@ -36,6 +39,7 @@ def runs(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print all fields as CSV.")] = False,
     home: Home = None,
     store: Store = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """List the runs, newest first.
 
@@ -45,10 +49,13 @@ def runs(
     """
     from modelwright.cli.listed import csv_text, list_json, list_lines, remarks
     from modelwright.runs.listing import list_runs
+    from modelwright.runs.moving import read_note
     from modelwright.runs.table import RunList, chosen
 
-    place, store = home_and_store(home, store)
-    listing = list_runs(place, store)
+    place, store, artifacts = place_of(home, store, artifacts)
+    listing = list_runs(place, store, artifacts=artifacts)
+    if artifacts is None and (went := read_note(place)) is not None and went.artifacts:
+        typer.echo(f"note: The runs of this home were moved to {went.artifacts} on {went.at[:10]}; give --artifacts.", err=True)
     found = chosen(listing.entries, filter_, sort)
     shown = found[:limit] if limit > 0 else found
     for note in [*listing.notes, *remarks(listing.entries, filter_)]:
@@ -74,6 +81,7 @@ def tag(
     remove: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Tag to take away.")] = None,
     home: Home = None,
     store: Store = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Set tags and the note of a run; without any, show them."""
     from modelwright.errors import InvalidInputError, StorageError
@@ -82,13 +90,14 @@ def tag(
     from modelwright.runs.labels import read_labels, relabel
     from modelwright.runs.listing import enter
 
-    place, store = home_and_store(home, store)
+    place, store, artifacts = place_of(home, store, artifacts)
     given = {}
     for each in tags or []:
         key, equals, value = each.partition("=")
         if not (equals and key.strip()):
             raise InvalidInputError(f"{each!r} is not KEY=VALUE.", where="KEY=VALUE", mend="Write it as team=x.")
         given[key.strip()] = value.strip()
+    home_with([run], home, artifacts)
     folder = find_folder(run, place)
     if not given and note is None and not remove:
         labels = read_labels(folder)
@@ -99,6 +108,10 @@ def tag(
                 enter(folder, RunIndex.of(place, store))
             except StorageError as error:
                 typer.echo(f"note: The run was labelled; the index will follow with the next list. {error.what}", err=True)
+            if artifacts is not None:
+                from modelwright.runs.remote import push
+
+                push(place, artifacts, folder.name)
     typer.echo("\n".join([folder.name, *(f"  {k} = {v}" for k, v in sorted(labels.tags.items()))]))
     if labels.note:
         typer.echo(f"  {labels.note}")
@@ -115,6 +128,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     home: Home = None,
     store: Store = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Delete runs: those named, and with --older-than or --filter those that match both.
 
@@ -130,17 +144,17 @@ def delete(
     from modelwright.runs.removal import older_than as older
     from modelwright.runs.table import chosen
 
-    place, store = home_and_store(home, store)
+    place, store, artifacts = place_of(home, store, artifacts)
     if not names and older_than is None and filter_ is None:
         raise InvalidInputError("No run is named.", where="RUN", mend="Name runs, or give --older-than 30d or --filter.")
-    everything = list_runs(place, store).entries
+    everything = list_runs(place, store, artifacts=artifacts).entries
     asked = _named(names or [], everything, place)
     if older_than is not None or filter_ is not None:
         matching = chosen(everything, filter_)
         if older_than is not None:
             matching = older(matching, _age(older_than), datetime.now(UTC))
         asked += [entry for entry in matching if entry not in asked]
-    index = RunIndex.of(place, store)
+    index = RunIndex.of(place, store, of_all_homes=artifacts is not None)
     if not asked:
         typer.echo("Nothing to delete.")
         return
@@ -158,6 +172,12 @@ def delete(
             typer.echo("Nothing was deleted.")
             return
     done = delete_runs(place, index, asked, everything, keep_best=keep_best)
+    if artifacts is not None:
+        from modelwright.store.published import Published
+
+        published = Published(place, artifacts)
+        for gone in done.gone:
+            published.remove(gone)
     _tell(done.gone, done.stayed, "deleted")
 
 

@@ -22,6 +22,7 @@ from modelwright.cli import (
     registering,
     reproducing,
     resuming,
+    store_commands,
     tuning_command,
 )
 from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
@@ -35,7 +36,7 @@ from modelwright.cli.options import (
     program,
     types_of,
 )
-from modelwright.cli.place import home_and_store
+from modelwright.cli.place import home_and_store, home_with
 from modelwright.version import __version__
 
 app = typer.Typer(
@@ -103,6 +104,7 @@ def train(
         list[str] | None, typer.Option(metavar="COLUMNS", help="Tell the metrics apart by the values of these.")
     ] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="Database of the ledger.  [default: SQLite in home]")] = None,
+    artifacts: Annotated[str | None, typer.Option(metavar="URL", help="Publish the finished run at this address too.")] = None,
     sampler: Annotated[
         str | None, typer.Option(help="Who proposes hyperparameters: tpe, cmaes, gp, random or grid.  [default: tpe]")
     ] = None,
@@ -156,7 +158,7 @@ def train(
         "gap": gap, "partition": partition, "reserve": reserve, "open_reserve": open_reserve or None, "purpose": purpose,
         "strict": strict or None,
         "known": list_of_names(known), "cost": cost, "floor": floor, "repeats": repeats,
-        "sensitive": list_of_names(sensitive), "store": store, "sampler": sampler,
+        "sensitive": list_of_names(sensitive), "store": store, "artifacts": artifacts, "sampler": sampler,
         "hyperparams": hyperparams_of(hyperparams), "max_trial_time": max_trial_time, "max_failures": max_failures,
         "max_latency": max_latency, "max_size": max_size, "max_fit_memory": max_fit_memory,
         "interpretable": interpretable or None, "features": features_of(feature, features),
@@ -200,6 +202,7 @@ def predict(
         str | None, typer.Option(metavar="FILE.py", help="File of the function that derives columns, if it was moved.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
+    artifacts: listing.Artifacts = None,
 ) -> None:
     """Score new rows with a trained model.
 
@@ -212,8 +215,8 @@ def predict(
     from modelwright.api import load
     from modelwright.tables.read import read
 
-    place, store = home_and_store(home)
-    loaded = load(model, home=place, features=features, store=store)
+    _, store = home_and_store(home)
+    loaded = load(model, home=home_with([model], home, artifacts), features=features, store=store)
     frame = read(data, query=query).frame
     scored = scored_frame(loaded, frame, interval)
     write_table(scored, output)
@@ -268,13 +271,13 @@ def show(
     run: Annotated[str, typer.Argument(help="Run folder, or the identifier or name of a run.")],
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    artifacts: listing.Artifacts = None,
 ) -> None:
     """Show the summary of a run of any kind."""
     from modelwright.runs.folder import RECORD
     from modelwright.runs.shown import folder_or_entry
-    from modelwright.spec import DEFAULT_HOME
 
-    folder, entry = folder_or_entry(run, Path(home or DEFAULT_HOME))
+    folder, entry = folder_or_entry(run, home_with([run], home, artifacts))
     if folder is not None and (folder / RECORD).is_file():
         from modelwright.cli.shown import origin_lines
         from modelwright.runs.run import Run
@@ -322,6 +325,7 @@ listing.register(app)
 comparing.register(app)
 checking.register(app)
 tuning_command.register(app)
+store_commands.register(app)
 
 
 @app.callback()

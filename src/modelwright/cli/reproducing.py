@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from modelwright.cli.listing import Artifacts
+from modelwright.cli.place import home_with
 
 if TYPE_CHECKING:
     from modelwright.runs.reproducing.values import Reproduction
@@ -19,6 +21,7 @@ def reproduce(
     ] = False,
     home: Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    artifacts: Artifacts = None,
 ) -> None:
     """Do a run again by its plan, and say step by step whether it comes out equal.
 
@@ -27,10 +30,9 @@ def reproduce(
     """
     from modelwright.runs.reproducing.environment import reproduce_in_environment
     from modelwright.runs.reproducing.flow import reproduce as again
-    from modelwright.spec import DEFAULT_HOME
     from modelwright.store.folders import find_run
 
-    place = Path(home or DEFAULT_HOME)
+    place = home_with([run], home, artifacts)
     folder = find_run(run, place)
     if environment:
         found = reproduce_in_environment(folder, data, home=place, tell=lambda sentence: typer.echo(sentence, err=True))

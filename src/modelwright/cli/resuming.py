@@ -18,6 +18,9 @@ def resume(
     data: Annotated[str | None, typer.Option(help="The rows, where they are no longer where the run read them.")] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="Database of the ledger, if its URL has a password.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the unfinished runs, and change nothing.")] = False,
+    artifacts: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where to publish it, if its URL has a password.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events and result as JSON lines.")] = False,
 ) -> None:
@@ -40,7 +43,7 @@ def resume(
     from modelwright.cli.progress import choose_progress
 
     with interrupts_told(), choose_progress(quiet=quiet, as_json=as_json, budget_s=None) as progress:
-        finished = go_on(run, home=place, data=data, store=store, on_event=progress, started=started)
+        finished = go_on(run, home=place, data=data, store=store, artifacts=artifacts, on_event=progress, started=started)
     _print_result(finished.record, finished.folder, quiet=quiet, as_json=as_json)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelwright.cli.jobs_commands import publish
+from modelwright.cli.listing import Artifacts
 from modelwright.cli.options import console, option_name, program
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def tune(
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with this search, instead of JOB.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events and result as JSON lines.")] = False,
+    artifacts: Artifacts = None,
 ) -> None:
     """Search for the best parameters of a job of your own.
 
@@ -77,6 +80,7 @@ def tune(
     except SpecError as error:
         raise SpecError(error.what, where=_spelled(error.where), mend=error.mend) from error
     print_tuning(found, quiet=quiet, as_json=as_json)
+    publish(found.folder, artifacts)
 
 
 def _spelled(where: str) -> str:

@@ -49,14 +49,17 @@ class RunIndex:
     database : Database
     home : str, default=""
         Which home the runs lie in, where several share the database; empty where the database lies in the home.
+    of_all_homes : bool, default=False
+        Whether pins of other homes hold a run too: they do where runs are published.
     """
 
-    def __init__(self, database: Database, home: str = "") -> None:
+    def __init__(self, database: Database, home: str = "", *, of_all_homes: bool = False) -> None:
         self.database = database
         self.home = home
+        self.of_all_homes = of_all_homes
 
     @classmethod
-    def of(cls, home: Path, store: str | None = None) -> RunIndex:
+    def of(cls, home: Path, store: str | None = None, *, of_all_homes: bool = False) -> RunIndex:
         """The index of a home.
 
         Parameters
@@ -64,10 +67,10 @@ class RunIndex:
         home : Path
         store : str or None
             URL of the store; None is SQLite in the home.
+        of_all_homes : bool, default=False
+            As for the class.
         """
-        # A home that is moved takes its own store along, so its place must not stand in there.
-        key = "" if store is None else f"{socket.gethostname()}:{home.resolve()}"
-        return cls(Database.of(home, store), key)
+        return cls(Database.of(home, store), key_of(home, store), of_all_homes=of_all_homes)
 
     def put(self, entry: RunEntry, stamp: str) -> None:
         """Enter a run, or replace what is known of it."""
@@ -179,8 +182,22 @@ class RunIndex:
     def _pins(self, connection: sa.Connection) -> list[Pin]:
         import sqlalchemy as sa
 
-        wanted = sa.text("SELECT run, holder, why FROM pins WHERE home = :home ORDER BY run, holder")
-        return [Pin(*row) for row in connection.execute(wanted, {"home": self.home})]
+        homes = "" if self.of_all_homes else "WHERE home = :home "
+        wanted = sa.text(f"SELECT run, holder, why FROM pins {homes}ORDER BY run, holder")
+        return [Pin(*row) for row in connection.execute(wanted, {} if self.of_all_homes else {"home": self.home})]
+
+
+def key_of(home: Path, store: str | None) -> str:
+    """What the database calls a home.
+
+    Parameters
+    ----------
+    home : Path
+    store : str or None
+        URL of the store; None is SQLite in the home.
+    """
+    # A home that is moved takes its own store along, so its place must not stand in there.
+    return "" if store is None else f"{socket.gethostname()}:{home.resolve()}"
 
 
 class Removal:

@@ -54,8 +54,8 @@ def enter(folder: Path, index: RunIndex) -> RunEntry:
     return entry
 
 
-def list_runs(home: Path, store: str | None = None, *, unfinished: bool = True) -> Listing:
-    """All runs of a home, newest first.
+def list_runs(home: Path, store: str | None = None, *, unfinished: bool = True, artifacts: str | None = None) -> Listing:
+    """All runs of a home, newest first, and those that are published at an address.
 
     Parameters
     ----------
@@ -65,12 +65,14 @@ def list_runs(home: Path, store: str | None = None, *, unfinished: bool = True) 
         URL of the store; None is SQLite in the home.
     unfinished : bool, default=True
         Whether trainings that are under way or were killed are listed too.
+    artifacts : str or None
+        Where runs are published.
 
     Returns
     -------
     Listing
     """
-    if not home.is_dir():
+    if not home.is_dir() and artifacts is None:
         return Listing([])
     try:
         entries, notes = _repaired(home, RunIndex.of(home, store))
@@ -81,6 +83,11 @@ def list_runs(home: Path, store: str | None = None, *, unfinished: bool = True) 
     if unfinished:
         published = {entry.id for entry in entries}
         entries += [entry for entry in unfinished_entries(home) if entry.id not in published]
+    if artifacts is not None:
+        from modelwright.runs.remote import published_entries
+
+        entries, more = published_entries(home, artifacts, entries)
+        notes += more
     return Listing(sorted(entries, key=_when, reverse=True), notes)
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import MissingExtraError, StorageError
+from modelwright.masking import masked
+from modelwright.provenance.secrets import expanded, redacted
+from modelwright.store import moves
 from modelwright.store.migrations import MIGRATIONS, statements
-from modelwright.tables.locations import without_credentials
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -49,7 +51,7 @@ class Database:
 
     def __init__(self, url: str, *, wait_s: int = WAIT_S) -> None:
         self.url = re.sub(r"^postgres(?:ql)?://", "postgresql+psycopg://", url)
-        self.shown = without_credentials(url)
+        self.shown = masked(url)
         self.wait_s = wait_s
 
     @classmethod
@@ -77,6 +79,14 @@ class Database:
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction that writes; on SQLite nobody else writes meanwhile. Commits at the end, rolls back on error."""
         with self._translated(), self._engine.connect() as connection, connection.begin():
+            moves.refuse_if_moved(connection, self.shown)
+            yield connection
+
+    @contextmanager
+    def exclusively(self) -> Iterator[sa.Connection]:
+        """Like `writing`, also in a store that was moved; on Postgres too nobody else writes meanwhile."""
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            moves.lock_out_writers(connection)
             yield connection
 
     @contextmanager
@@ -89,6 +99,41 @@ class Database:
             with connection.execution_options(**options).begin():
                 yield connection
 
+    @contextmanager
+    def untouched(self) -> Iterator[sa.Connection]:
+        """A transaction that reads, before tables are made or brought forward."""
+        with (
+            self._translated(),
+            self._make_engine().connect() as connection,
+            connection.execution_options(writes=False).begin(),
+        ):
+            yield connection
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database; None for others."""
+        kind, _, name = self.url.partition("://")
+        if kind.partition("+")[0] != "sqlite" or name.startswith("/file:") or len(name) < 2 or "${" in name:
+            return None
+        return Path(name[1:].partition("?")[0]).absolute()
+
+    def close_file(self) -> None:
+        """Bring everything of an SQLite database into its one file, so that it may be renamed.
+
+        Raises
+        ------
+        StorageError
+            If somebody uses it.
+        """
+        with self._translated(), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+        del self.__dict__["_engine"]
+        if busy or mode != "delete":
+            raise StorageError("Somebody uses the database.", where=self.shown, mend="End the other programs, and try again.")
+
     @cached_property
     def _engine(self) -> sa.Engine:
         engine = self._make_engine()
@@ -100,7 +145,8 @@ class Database:
         import sqlalchemy as sa
 
         try:
-            parsed = sa.make_url(self.url)
+            # References are resolved here and nowhere else: what is kept and shown has them as they were written.
+            parsed = sa.make_url(expanded(self.url, where="store"))
         except (sa.exc.ArgumentError, ValueError):
             raise StorageError(
                 "The URL of the store cannot be understood.",
@@ -167,7 +213,7 @@ class Database:
             raise
 
     def _error(self, said: str) -> StorageError:
-        said = " ".join(said.split())[:400].rstrip(".")
+        said = redacted(" ".join(said.split()))[:400].rstrip(".")
         low = said.lower()
         for sign, mend in _MENDS.items():
             if sign in low:

@@ -140,7 +140,7 @@ class RunFolder:
 
     def publish(self) -> Path:
         """Make the draft visible in one step and drop the working files."""
-        _sync(self.draft)
+        sync(self.draft)
         os.replace(self.draft, self.published)
         _sync_one(self.published.parent)
         self.discard()
@@ -186,7 +186,7 @@ def _made(home: Path, run: str, asked: bytes) -> FolderLock | None:
     return lock
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Bring files and folders to the disk before the rename makes them visible."""
     for path in [*folder.rglob("*"), folder]:
         if path.is_dir() or path.is_file():

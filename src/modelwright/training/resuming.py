@@ -260,7 +260,7 @@ def _journal(folder: RunFolder, budget: Budget, lines: list[Line], earlier_s: fl
 def _asked(spec: Spec, plain: Spec, run: str, created: datetime, memory: dict[str, str]) -> Asked:
     hidden = [
         option
-        for option in (*_OPTIONS, "store")
+        for option in (*_OPTIONS, "store", "artifacts")
         if option not in memory and isinstance(getattr(spec, option), (str, Path)) and _has_secret(str(getattr(spec, option)))
     ]
     kept = msgspec.structs.replace(plain, **{option: masked(str(getattr(spec, option))) for option in hidden})
