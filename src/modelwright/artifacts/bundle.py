@@ -7,6 +7,7 @@
     conformal.npz     scores of validation rows behind intervals and sets; absent where there were too few
     schema.json       columns with their reading instructions
     derived.json      the user's derived columns: expressions, or path, name and digest of a function; absent without any
+    golden.json       training rows with their predictions, replayed wherever the model is loaded to serve (`golden`)
     encoders/N/       encoder.json, arrays.npz
     members/N/        whatever the learner saves: LightGBM text, CatBoost cbm, XGBoost ubj, npz, safetensors
 
@@ -24,6 +25,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from modelwright.artifacts.golden import Golden, write_golden
 from modelwright.artifacts.model import Member, Model
 from modelwright.ensembles.calibration import Calibration
 from modelwright.ensembles.conformal import Conformal, Kind
@@ -34,6 +36,7 @@ from modelwright.learners import registry
 from modelwright.tables.schema import Schema, Task
 from modelwright.version import FORMAT_VERSION, __version__
 
+MANIFEST_FILE = "manifest.json"
 _CONFORMAL_FILE = "conformal.npz"
 _DERIVED_FILE = "derived.json"
 _CONFORMAL_ARRAYS = ("scores", "starts", "x", "scale")
@@ -85,8 +88,22 @@ class Manifest(msgspec.Struct, frozen=True):
     files: list[FileEntry]
 
 
-def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], lineage: dict[str, str]) -> Manifest:
-    """Write ``model`` into ``folder``, which must not exist."""
+def write_bundle(
+    model: Model, folder: Path, *, libraries: dict[str, str], lineage: dict[str, str], golden: Golden | None = None
+) -> Manifest:
+    """Write ``model`` into ``folder``, which must not exist.
+
+    Parameters
+    ----------
+    model : Model
+    folder : Path
+    libraries : dict of str to str
+        Versions of the packages that it was made with.
+    lineage : dict of str to str
+        Where it comes from: ``run``, ``data`` (fingerprint) and ``code`` (commit).
+    golden : Golden, optional
+        Rows to be replayed wherever the model is loaded to serve.
+    """
     folder.mkdir(parents=True)
     for number, encoder in enumerate(model.encoders):
         path = folder / "encoders" / str(number)
@@ -112,13 +129,15 @@ def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], linea
     (folder / "schema.json").write_bytes(msgspec.json.format(msgspec.json.encode(model.schema)))
     if model.derived is not None:
         (folder / _DERIVED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.derived.about)))
+    if golden is not None:
+        write_golden(golden, folder)
     files = [
         FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size, _sha256(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
     manifest = Manifest(FORMAT_VERSION, __version__, libraries, lineage, files)
-    (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    (folder / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
     return manifest
 
 
@@ -203,13 +222,9 @@ def _read_conformal(entry: _ConformalEntry | None, folder: Path) -> Conformal | 
 
 def verify_bundle(folder: Path) -> Manifest:
     """Check every file against the manifest before anything parses it."""
-    path = folder / "manifest.json"
+    path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise BundleError(
-            "There is no manifest.json, so this is not a model folder.",
-            where=str(folder),
-            mend="Give the folder that training named as the model.",
-        )
+        raise _not_a_bundle(folder)
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.DecodeError as error:
@@ -222,7 +237,7 @@ def verify_bundle(folder: Path) -> Manifest:
             where=str(folder),
             mend=f"Install modelwright {manifest.modelwright} or newer.",
         )
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"manifest.json"}
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {MANIFEST_FILE}
     listed = {entry.path for entry in manifest.files}
     for kind, names in (("missing", listed - present), ("not in the manifest", present - listed)):
         if names:
@@ -238,6 +253,37 @@ def verify_bundle(folder: Path) -> Manifest:
                 "The file differs from the manifest.", where=str(file), mend="Copy the model folder again from its source."
             )
     return manifest
+
+
+def manifest_digest(folder: Path) -> str:
+    """SHA-256 of the manifest, which names every file with its digest: two bundles with the same one are the same.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    BundleError
+        If there is no manifest.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise _not_a_bundle(folder)
+    return _sha256(path)
+
+
+def _not_a_bundle(folder: Path) -> BundleError:
+    return BundleError(
+        "There is no manifest.json, so this is not a model folder.",
+        where=str(folder),
+        mend="Give the folder that training named as the model.",
+    )
 
 
 def _sha256(path: Path) -> str:
