@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from modelwright.artifacts.manifest import UNREADABLE
 from modelwright.errors import BundleError, ModelwrightError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def read_golden(folder: Path) -> Golden | None:
         return None
     try:
         return msgspec.json.decode(path.read_bytes(), type=Golden)
-    except (msgspec.DecodeError, OSError) as error:
+    except UNREADABLE as error:
         raise BundleError(
             f"The golden rows cannot be read: {error}.", where=str(path), mend="Copy the model folder again."
         ) from error
