@@ -17,6 +17,7 @@ from modelwright.cli import (
     bundle_commands,
     checking,
     comparing,
+    export_commands,
     jobs_commands,
     listing,
     looking,
@@ -313,6 +314,7 @@ comparing.register(app)
 checking.register(app)
 tuning_command.register(app)
 bundle_commands.register(app)
+export_commands.register(app)
 
 
 @app.callback()
