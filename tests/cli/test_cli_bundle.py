@@ -88,3 +88,31 @@ def test_wrong_input_ends_with_two_and_the_mend(tmp_path: Path, capsys: pytest.C
         assert code == 2, words
         assert "  mend: " in err, words
     assert sorted(path.name for path in tmp_path.iterdir()) == ["no.tar.gz"]
+
+
+def test_a_model_is_exported_after_a_comparison_or_refused(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    words = ("export", "churn", "--home", str(home), "--data", str(TELCO))
+    code, out, _ = run(capsys, *words, "--to", "onnx", "-o", str(tmp_path / "churn.onnx"))
+    assert (code, "7,063 rows compared" in out, (tmp_path / "churn.onnx").is_file()) == (0, True, True)
+    code, out, _ = run(capsys, *words, "--to", "mlflow", "-o", str(tmp_path / "churn"))
+    assert (code, "7,063 rows give the same bits" in out, (tmp_path / "churn" / "MLmodel").is_file()) == (0, True, True)
+    code, _, err = run(capsys, *words, "--to", "pickle", "-o", str(tmp_path / "churn.pkl"))
+    assert (code, "Choose onnx or mlflow" in err) == (2, True)
+
+
+def test_a_container_is_written_with_the_texts_asked_for(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("container", "churn", "--home", str(home), "-o", str(tmp_path / "image"), "--name", "churn", "--systemd")
+    code, out, _ = run(capsys, *words, "--kubernetes", "shop/churn:7")
+    assert (code, "docker build" in out) == (0, True)
+    written = {path.name for path in (tmp_path / "image").iterdir()}
+    assert written == {
+        *("Dockerfile", "requirements.txt", ".dockerignore", "bundle"),
+        *("kubernetes.yaml", "modelwright-churn.service"),
+    }
+    code, _, err = run(capsys, *words)
+    assert (code, "such a folder already" in err) == (2, True)
