@@ -15,11 +15,12 @@ from modelwright.cli.main import app
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 COMMANDS = tuple(command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands)
-#: Commands that have commands of their own.
-GROUPS = {
-    group.name: [command.name or command.callback.__name__ for command in group.typer_instance.registered_commands]
+#: Commands that stand under a word of their own, such as "bundle export".
+GROUPED = tuple(
+    f"{group.name or group.typer_instance.info.name} {command.name or command.callback.__name__.replace('_', '-')}"
     for group in app.registered_groups
-}
+    for command in group.typer_instance.registered_commands
+)
 #: Documents that show commands to users.
 SHOWN = sorted(
     {"README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))}
@@ -55,26 +56,22 @@ def test_architecture_names_only_files_that_exist() -> None:
     assert len(named) > 20
 
 
-def help_page(*command: str) -> str:
-    program = [sys.executable, "-m", "modelwright.cli.main", *command, "--help"]
-    return subprocess.run(program, capture_output=True, text=True, check=True).stdout
-
-
 @pytest.mark.parametrize("document", SHOWN)
 def test_a_document_shows_only_commands_and_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     # Options of the user's own script are its words, not ours.
     text = re.sub(r"```python.*?```", "", text, flags=re.DOTALL)
     text = re.sub(r"(modelwright run (?:[^`\n]*? )?[\w/]+(?:\.py|:)\w*)[^`\n]*", r"\1", text)
-    lines = re.findall(r"modelwright ([a-z]+)([^`\n]*)", text)
-    shown = [(command, rest) for command, rest in lines if command in COMMANDS or command in GROUPS]
+    text = re.sub(r"^\$ docker .*$", "", text, flags=re.MULTILINE)
+    lines = re.findall(rf"modelwright ({'|'.join(GROUPED)}|[a-z]+)([^`\n]*)", text)
+    shown = [(command, rest) for command, rest in lines if command in (*COMMANDS, *GROUPED)]
     assert shown
-    assert {line.split()[2] for line in text.splitlines() if line.startswith("$ modelwright ")} <= {*COMMANDS, *GROUPS}
-    for command, rest in shown:
-        assert command not in GROUPS or rest.split()[0] in GROUPS[command], f"{command} {rest}"
+    typed = [line.split() for line in text.splitlines() if line.startswith("$ modelwright ")]
+    assert all(words[2] in COMMANDS or " ".join(words[2:4]) in GROUPED for words in typed)
     pages: dict[str, str] = {}
     for command in {"train", *(command for command, _ in shown)}:
-        pages[command] = "".join(help_page(command, *each) for each in ([(name,) for name in GROUPS.get(command, ())] or [()]))
+        program = [sys.executable, "-m", "modelwright.cli.main", *command.split(), "--help"]
+        pages[command] = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     for command, rest in shown:
         for option in re.findall(r"--[a-z][a-z-]+", rest):
             assert option in pages[command], f"{command} {option}"

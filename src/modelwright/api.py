@@ -327,6 +327,7 @@ def load(
     features: str | Path | None = None,
     store: str | None = None,
     artifacts: str | None = None,
+    trusted_keys: str | Path | Sequence[str | Path] = (),
 ) -> Model:
     """Load a model from its folder, from a run folder, by the name of a run, or by the name of a registered model.
 
@@ -342,6 +343,8 @@ def load(
         URL of the database of the registry; None is SQLite in ``home``.
     artifacts : str, optional
         Address where runs are published; one that is not in ``home`` is copied there and verified.
+    trusted_keys : str, Path or sequence of them, default=()
+        Files of public keys, one of which must have signed the model.
 
     Returns
     -------
@@ -350,7 +353,7 @@ def load(
     Raises
     ------
     BundleError
-        If the folder is damaged or from a newer version.
+        If the folder is damaged, from a newer version, or not signed by a trusted key.
     InvalidInputError
         If nothing of that name exists.
     """
@@ -359,7 +362,7 @@ def load(
     from modelwright.runs.remote import bring
 
     bring([path], Path(home), artifacts)
-    return load_bundle(find_bundle(path, Path(home), store), features=features)
+    return load_bundle(find_bundle(path, Path(home), store), features=features, trusted_keys=trusted_keys)
 
 
 def open_run(reference: str | Path, *, home: str | Path = ".modelwright", artifacts: str | None = None) -> Run | JobRun:

@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 import modelwright
+from modelwright.artifacts.manifest import manifest_digest
 from modelwright.errors import BundleError, InvalidInputError, StorageError
-from modelwright.registry.files import digest_of
 from modelwright.registry.names import is_reference, read_reference
 from modelwright.registry.registry import Registry
 from modelwright.registry.source import source_of
@@ -37,7 +37,7 @@ def test_a_version_is_a_verified_copy_that_outlives_its_run(home: Path) -> None:
     registry = registered(home, "one", "two")
     first, second = registry.versions("churn")[::-1]
     assert (str(first), str(second), first.aliases) == ("churn/1", "churn/2", ())
-    assert first.digest == digest_of(home / "runs" / first.run / "model") == digest_of(first.folder)
+    assert first.digest == manifest_digest(home / "runs" / first.run / "model") == manifest_digest(first.folder)
     assert first.data
     pins = {pin.run: pin.holder for pin in RunIndex.of(home).pins()}
     assert pins == {first.run: "model churn, version 1", second.run: "model churn, version 2"}
@@ -204,7 +204,7 @@ def test_a_registration_that_is_killed_leaves_all_or_nothing(home: Path, at: str
     assert [version.number for version in registry.versions("churn")] == [1]
     assert registry.verify() == []
     again = registry.register(source_of("two", home), "churn")
-    assert (again.number, digest_of(again.folder)) == (2, again.digest)
+    assert (again.number, manifest_digest(again.folder)) == (2, again.digest)
 
 
 def test_the_registry_works_on_postgres_with_triggers(home: Path, fresh_postgres: str) -> None:

@@ -14,8 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from modelwright.cli import (
+    bundle_commands,
     checking,
     comparing,
+    export_commands,
     jobs_commands,
     listing,
     looking,
@@ -326,6 +328,8 @@ comparing.register(app)
 checking.register(app)
 tuning_command.register(app)
 store_commands.register(app)
+bundle_commands.register(app)
+export_commands.register(app)
 
 
 @app.callback()

@@ -163,6 +163,11 @@ class BoostedTrees(Learner):
         raw = None if self._coding.constant is not None else self._predict_raw(X)
         return self._coding.decode(raw, X.n_rows)
 
+    @property
+    def coding(self) -> Coding:
+        """How the target was turned into what the library learned."""
+        return self._coding
+
     def save(self, folder: Path) -> None:
         meta = Meta(self.task, self.n_classes, self.seed, self.params, self._coding, *self._shape)
         (folder / "meta.json").write_bytes(msgspec.json.encode(meta))

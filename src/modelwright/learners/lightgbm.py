@@ -137,6 +137,11 @@ class LightGBM(BoostedTrees):
     def _predict_raw(self, X: Matrix) -> np.ndarray:
         return chances(self._scores.table(joined(X)), self._coding.n_present)
 
+    def dumped(self) -> dict[str, Any]:
+        """The trees as LightGBM describes them."""
+        found: dict[str, Any] = self._booster.dump_model()
+        return found
+
     def prepare_rows(self) -> None:
         if self._coding.constant is None:
             self._scores.prepare()

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
 from pathlib import Path
 
-from modelwright.artifacts.bundle import verify_bundle
+from modelwright.artifacts.manifest import verify_bundle
 from modelwright.errors import StorageError
 
 MODELS = "models"
-_MANIFEST = "manifest.json"
 _NEW = ".new-"
-
-
-def digest_of(bundle: Path) -> str:
-    """SHA-256 of the manifest, which names every other file with its own digest: it identifies the bytes of a model."""
-    return hashlib.sha256((bundle / _MANIFEST).read_bytes()).hexdigest()
 
 
 def version_folder(home: Path, name: str, number: int) -> Path:

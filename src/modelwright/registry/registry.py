@@ -18,11 +18,12 @@ from typing import Any
 
 import msgspec
 
+from modelwright.artifacts.manifest import manifest_digest
 from modelwright.errors import BundleError, InvalidInputError, StorageError
 from modelwright.provenance.command import user
 from modelwright.provenance.secrets import redacted
 from modelwright.registry.decisions import Decision, Kind, champion_before, faults
-from modelwright.registry.files import copied, digest_of, placed
+from modelwright.registry.files import copied, placed
 from modelwright.registry.names import CHAMPION, Reference, checked_name, read_reference
 from modelwright.registry.rows import Rows, Version
 from modelwright.registry.source import Source
@@ -72,7 +73,7 @@ class Registry:
             version = rows.version(wanted)
         where = str(version.folder)
         try:
-            there = digest_of(version.folder)
+            there = manifest_digest(version.folder)
         except OSError as error:
             said = f"The folder of {version} cannot be read: {error.strerror}."
             raise BundleError(said, where=where, mend=_RESTORE) from error
@@ -151,7 +152,7 @@ class Registry:
             )
         copy = copied(source.bundle, self.home, name)
         try:
-            digest = digest_of(copy)
+            digest = manifest_digest(copy)
             with self._deciding() as log:
                 versions = log.rows.versions(name)
                 version = next((each for each in versions if each.digest == digest), None)
@@ -359,7 +360,7 @@ def _of_folders(versions: list[Version]) -> list[str]:
     found = []
     for version in versions:
         try:
-            if digest_of(version.folder) != version.digest:
+            if manifest_digest(version.folder) != version.digest:
                 found.append(f"The manifest of {version} was changed.")
         except OSError:
             found.append(f"The folder of {version} is gone.")
