@@ -13,7 +13,17 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli import checking, comparing, jobs_commands, listing, looking, reproducing, resuming, tuning_command
+from modelwright.cli import (
+    checking,
+    comparing,
+    jobs_commands,
+    listing,
+    looking,
+    reproducing,
+    resuming,
+    serving_commands,
+    tuning_command,
+)
 from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
 from modelwright.cli.options import (
     console,
@@ -302,6 +312,7 @@ listing.register(app)
 comparing.register(app)
 checking.register(app)
 tuning_command.register(app)
+serving_commands.register(app)
 
 
 @app.callback()

@@ -17,6 +17,12 @@ Version 2, the index of runs:
 - ``runs`` has what a list knows of each run of a home (``home`` is empty where the store lies in the home), and ``stamp``,
   the state of its folder when that was read; it can be made again from the folders;
 - ``pins`` has who needs a run to stay, and why; a run that is pinned is not deleted.
+
+Version 4, what serving writes:
+
+- ``predictions`` has a line for each answer that was logged, with all its rows;
+- ``labels`` has what was told of a prediction later, with every correction: the highest revision holds;
+- ``tokens`` has the hashes of the tokens of the server.
 """
 
 from __future__ import annotations
@@ -119,9 +125,46 @@ CREATE TABLE pins (
 );
 """
 
+_SERVING = """
+CREATE TABLE predictions (
+    id VARCHAR(100) PRIMARY KEY,
+    n_rows INTEGER NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    at VARCHAR(40) NOT NULL,
+    entities TEXT,
+    features {BYTES} NOT NULL,
+    predictions TEXT NOT NULL,
+    proba TEXT,
+    latency_ms {REAL} NOT NULL,
+    trace VARCHAR(32)
+);
+CREATE INDEX predictions_by_time ON predictions (model, at);
+CREATE TABLE labels (
+    prediction VARCHAR(100) NOT NULL,
+    revision INTEGER NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    value TEXT NOT NULL,
+    at VARCHAR(40),
+    received VARCHAR(40) NOT NULL,
+    by_whom VARCHAR(100) NOT NULL,
+    PRIMARY KEY (prediction, revision)
+);
+CREATE INDEX labels_by_time ON labels (model, received);
+CREATE TABLE tokens (
+    id VARCHAR(20) PRIMARY KEY,
+    name VARCHAR(100) NOT NULL,
+    scopes VARCHAR(100) NOT NULL,
+    hash VARCHAR(64) NOT NULL,
+    created VARCHAR(40) NOT NULL,
+    revoked VARCHAR(40)
+);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
-MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED], [_RUNS]]
+MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED], [_RUNS], [_SERVING]]
 
 _WORDS = {
     "sqlite": {"REAL": "REAL", "BYTES": "BLOB"},
