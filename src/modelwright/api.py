@@ -305,7 +305,13 @@ def audit_table(
     return Audit(auditing.audit_table(spec, split=split, costs=costs))
 
 
-def load(path: str | Path, *, home: str | Path = ".modelwright", features: str | Path | None = None) -> Model:
+def load(
+    path: str | Path,
+    *,
+    home: str | Path = ".modelwright",
+    features: str | Path | None = None,
+    trusted_keys: str | Path | Sequence[str | Path] = (),
+) -> Model:
     """Load a model from its folder, from a run folder, or by the identifier or name of a run.
 
     Parameters
@@ -315,6 +321,8 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
         Where runs are looked for by name.
     features : str or Path, optional
         The file of the function that derives columns, where the model has one and it lies elsewhere now.
+    trusted_keys : str, Path or sequence of them, default=()
+        Files of public keys, one of which must have signed the model.
 
     Returns
     -------
@@ -323,7 +331,7 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
     Raises
     ------
     BundleError
-        If the folder is damaged or from a newer version.
+        If the folder is damaged, from a newer version, or not signed by a trusted key.
     InvalidInputError
         If nothing of that name exists.
     """
@@ -333,7 +341,7 @@ def load(path: str | Path, *, home: str | Path = ".modelwright", features: str |
     folder = Path(path)
     if not (folder / "manifest.json").is_file():
         folder = find_run(path, Path(home)) / "model"
-    return load_bundle(folder, features=features)
+    return load_bundle(folder, features=features, trusted_keys=trusted_keys)
 
 
 def open_run(reference: str | Path, *, home: str | Path = ".modelwright") -> Run | JobRun:

@@ -316,6 +316,9 @@ def _hyperparams(value: object) -> dict[str, dict[str, tuple[Any, ...]]]:
     return listed
 
 
+#: Bytes as a number, or as a text such as "20MB".
+parse_size = _quantity(_BYTES, "bytes", "a size", '"20MB"')
+
 #: Reads one given value, or refuses it: option -> function.
 READERS: dict[str, Callable[[Any], Any]] = {
     "data": _source,
@@ -365,7 +368,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "max_trial_time": _quantity(_SECONDS, "seconds", "a time", '"30s" or "2m"'),
     "max_failures": _whole(1, 1_000_000),
     "max_latency": _quantity(_SECONDS, "seconds", "a time for one row", '"1ms"'),
-    "max_size": _quantity(_BYTES, "bytes", "a size", '"20MB"'),
+    "max_size": parse_size,
     "max_fit_memory": _quantity(_BYTES, "bytes", "a memory size", '"2GB"'),
     "interpretable": _flag,
     "features": _features,

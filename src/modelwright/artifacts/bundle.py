@@ -2,44 +2,54 @@
 
 ::
 
-    manifest.json     format version, versions of libraries, every file with its size and SHA-256
+    manifest.json     format version, versions of libraries, every file with its size and SHA-256 (`manifest`)
     model.json        task, target, classes, members with weights, calibration, threshold
     conformal.npz     scores of validation rows behind intervals and sets; absent where there were too few
     schema.json       columns with their reading instructions
     derived.json      the user's derived columns: expressions, or path, name and digest of a function; absent without any
+    golden.json       training rows with their predictions, replayed wherever the model is loaded to serve (`golden`)
     encoders/N/       encoder.json, arrays.npz
     members/N/        whatever the learner saves: LightGBM text, CatBoost cbm, XGBoost ubj, npz, safetensors
 
-Digests are checked before any parser sees a byte, since damaged files crash native parsers. The file of a user's function
+Digests are checked before any parser sees a byte, since damaged files crash native parsers; a bundle from elsewhere is
+first loaded in a child process (`probe`). The file of a user's function
 is not in the folder: whoever loads the model must have it, unchanged.
 """
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
+from modelwright.artifacts.golden import Golden, write_golden
+from modelwright.artifacts.manifest import UNREADABLE, Manifest, write_manifest
+from modelwright.artifacts.manifest import manifest_digest as manifest_digest
+from modelwright.artifacts.manifest import verify_bundle as verify_bundle
 from modelwright.artifacts.model import Member, Model
+from modelwright.artifacts.signing import verify_signature
+from modelwright.artifacts.versions import check_versions
 from modelwright.ensembles.calibration import Calibration
 from modelwright.ensembles.conformal import Conformal, Kind
-from modelwright.errors import BundleError
+from modelwright.errors import BundleError, ModelwrightError
 from modelwright.features.derived import Derived, DerivedColumns, load_derived
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.tables.schema import Schema, Task
-from modelwright.version import FORMAT_VERSION, __version__
 
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _CONFORMAL_FILE = "conformal.npz"
 _DERIVED_FILE = "derived.json"
 _CONFORMAL_ARRAYS = ("scores", "starts", "x", "scale")
 
 
-class _MemberEntry(msgspec.Struct, frozen=True):
+class MemberEntry(msgspec.Struct, frozen=True):
+    """One member: its algorithm, its weight, and the number of its encoder."""
+
     algorithm: str
     weight: float
     encoder: int
@@ -53,7 +63,9 @@ class _ConformalEntry(msgspec.Struct, frozen=True):
     rolling: tuple[float, ...] = ()
 
 
-class _ModelFile(msgspec.Struct, frozen=True):
+class ModelFile(msgspec.Struct, frozen=True):
+    """What ``model.json`` holds."""
+
     task: Task
     target: str | None
     classes: list[Any]
@@ -61,32 +73,28 @@ class _ModelFile(msgspec.Struct, frozen=True):
     run: str
     temperature: float
     threshold: float | None
-    members: list[_MemberEntry]
+    members: list[MemberEntry]
     # Absent in bundles of format 1, where the temperature is all the calibration there is.
     calibration: Calibration | None = None
     conformal: _ConformalEntry | None = None
 
 
-class FileEntry(msgspec.Struct, frozen=True):
-    """Size and digest of one file of a bundle."""
+def write_bundle(
+    model: Model, folder: Path, *, libraries: dict[str, str], lineage: dict[str, str], golden: Golden | None = None
+) -> Manifest:
+    """Write ``model`` into ``folder``, which must not exist.
 
-    path: str
-    size: int
-    sha256: str
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What a bundle consists of."""
-
-    format_version: int
-    modelwright: str
-    libraries: dict[str, str]
-    lineage: dict[str, str]
-    files: list[FileEntry]
-
-
-def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], lineage: dict[str, str]) -> Manifest:
-    """Write ``model`` into ``folder``, which must not exist."""
+    Parameters
+    ----------
+    model : Model
+    folder : Path
+    libraries : dict of str to str
+        Versions of the packages that it was made with.
+    lineage : dict of str to str
+        Where it comes from: ``run``, ``data`` (fingerprint) and ``code`` (commit).
+    golden : Golden, optional
+        Rows to be replayed wherever the model is loaded to serve.
+    """
     folder.mkdir(parents=True)
     for number, encoder in enumerate(model.encoders):
         path = folder / "encoders" / str(number)
@@ -96,7 +104,7 @@ def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], linea
         path = folder / "members" / str(number)
         path.mkdir(parents=True)
         member.learner.save(path)
-    described = _ModelFile(
+    described = ModelFile(
         task=model.task,
         target=model.target,
         classes=model.classes_.tolist(),
@@ -104,7 +112,7 @@ def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], linea
         run=model.run,
         temperature=model.calibration.temperature,
         threshold=model.threshold,
-        members=[_MemberEntry(m.learner.algorithm.name, m.weight, m.encoder) for m in model.members],
+        members=[MemberEntry(m.learner.algorithm.name, m.weight, m.encoder) for m in model.members],
         calibration=model.calibration,
         conformal=_write_conformal(model.conformal, folder),
     )
@@ -112,17 +120,14 @@ def write_bundle(model: Model, folder: Path, *, libraries: dict[str, str], linea
     (folder / "schema.json").write_bytes(msgspec.json.format(msgspec.json.encode(model.schema)))
     if model.derived is not None:
         (folder / _DERIVED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.derived.about)))
-    files = [
-        FileEntry(path.relative_to(folder).as_posix(), path.stat().st_size, _sha256(path))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    ]
-    manifest = Manifest(FORMAT_VERSION, __version__, libraries, lineage, files)
-    (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
-    return manifest
+    if golden is not None:
+        write_golden(golden, folder)
+    return write_manifest(folder, libraries=libraries, lineage=lineage)
 
 
-def load_bundle(folder: Path, *, features: str | Path | None = None) -> Model:
+def load_bundle(
+    folder: Path, *, features: str | Path | None = None, trusted_keys: str | Path | Sequence[str | Path] = ()
+) -> Model:
     """Verify and load a model folder.
 
     Parameters
@@ -131,21 +136,55 @@ def load_bundle(folder: Path, *, features: str | Path | None = None) -> Model:
     features : str, Path or None
         The file of the function that derives columns, for models that have one; None looks for it at the path that it
         had when the model was trained, from the working folder.
+    trusted_keys : str, Path or sequence of them, default=()
+        Files of public keys, one of which must have signed the bundle; without any, signatures are not looked at.
 
     Raises
     ------
     BundleError
-        If a file is missing, added, or differs from the manifest, or if the format is newer than this version; if
-        the file of the function is absent or was changed.
+        If a file is missing, added, or differs from the manifest, or if the format is newer than this version; if no
+        trusted key has signed it; if a library of a member has another major version than it was trained with; if the
+        file of the function is absent or was changed.
     MissingExtraError
         If a member needs a library that is not installed.
     """
-    verify_bundle(folder)
+    manifest = verify_bundle(folder)
+    verify_signature(folder, trusted_keys)
+    described = read_description(folder)
+    schema = read_schema(folder)
+    check_versions(manifest, [entry.algorithm for entry in described.members], folder)
     try:
-        described = msgspec.json.decode((folder / "model.json").read_bytes(), type=_ModelFile)
-        schema = msgspec.json.decode((folder / "schema.json").read_bytes(), type=Schema)
-    except (msgspec.DecodeError, OSError) as error:
-        raise BundleError(f"The model description cannot be read: {error}.", where=str(folder), mend="Train again.") from error
+        return _built(folder, described, schema, features)
+    except ModelwrightError:
+        raise
+    except Exception as error:  # what parsers say of content that is whole but makes no sense
+        raise BundleError(
+            f"The content of the bundle makes no sense: {type(error).__name__}.", where=str(folder), mend="Train again."
+        ) from error
+
+
+def read_description(folder: Path) -> ModelFile:
+    """``model.json`` of a verified bundle."""
+    return read_json(folder / "model.json", ModelFile)
+
+
+def read_schema(folder: Path) -> Schema:
+    """``schema.json`` of a verified bundle."""
+    return read_json(folder / "schema.json", Schema)
+
+
+def read_json(path: Path, kind: type[_Struct]) -> _Struct:
+    """One of the JSON files of a verified bundle."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except UNREADABLE as error:
+        raise BundleError(f"The model description cannot be read: {error}.", where=str(path), mend="Train again.") from error
+
+
+def _built(folder: Path, described: ModelFile, schema: Schema, features: str | Path | None) -> Model:
+    n_encoders = sum(path.is_dir() for path in (folder / "encoders").glob("*"))
+    if not described.members or any(not 0 <= member.encoder < n_encoders for member in described.members):
+        raise BundleError("The members name no encoder of the bundle.", where=str(folder), mend="Train again.")
     numbers = range(1 + max((m.encoder for m in described.members), default=-1))
     encoders = [Encoder.load(folder / "encoders" / str(number)) for number in numbers]
     members = [
@@ -173,11 +212,7 @@ def _read_derived(folder: Path, features: str | Path | None) -> Derived | None:
     path = folder / _DERIVED_FILE
     if not path.is_file():
         return None
-    try:
-        about = msgspec.json.decode(path.read_bytes(), type=DerivedColumns)
-    except (msgspec.DecodeError, OSError) as error:
-        raise BundleError(f"The derived columns cannot be read: {error}.", where=str(path), mend="Train again.") from error
-    return load_derived(about, features=features, bundle=folder)
+    return load_derived(read_json(path, DerivedColumns), features=features, bundle=folder)
 
 
 def _write_conformal(conformal: Conformal | None, folder: Path) -> _ConformalEntry | None:
@@ -199,47 +234,3 @@ def _read_conformal(entry: _ConformalEntry | None, folder: Path) -> Conformal | 
         raise BundleError(
             f"The calibration scores cannot be read: {error}.", where=_CONFORMAL_FILE, mend="Train or copy the model again."
         ) from error
-
-
-def verify_bundle(folder: Path) -> Manifest:
-    """Check every file against the manifest before anything parses it."""
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise BundleError(
-            "There is no manifest.json, so this is not a model folder.",
-            where=str(folder),
-            mend="Give the folder that training named as the model.",
-        )
-    try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        raise BundleError(
-            f"The manifest is damaged: {error}.", where=str(path), mend="Copy the model folder again from its source."
-        ) from error
-    if manifest.format_version > FORMAT_VERSION:
-        raise BundleError(
-            f"The model has format {manifest.format_version}, this modelwright {__version__} reads up to {FORMAT_VERSION}.",
-            where=str(folder),
-            mend=f"Install modelwright {manifest.modelwright} or newer.",
-        )
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"manifest.json"}
-    listed = {entry.path for entry in manifest.files}
-    for kind, names in (("missing", listed - present), ("not in the manifest", present - listed)):
-        if names:
-            raise BundleError(
-                f"Files {kind}: {', '.join(sorted(names)[:5])}.",
-                where=str(folder),
-                mend="Copy the model folder again from its source.",
-            )
-    for entry in manifest.files:
-        file = folder / entry.path
-        if file.stat().st_size != entry.size or _sha256(file) != entry.sha256:
-            raise BundleError(
-                "The file differs from the manifest.", where=str(file), mend="Copy the model folder again from its source."
-            )
-    return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwright.cli import (
+    bundle_commands,
     checking,
     comparing,
     jobs_commands,
@@ -313,6 +314,7 @@ comparing.register(app)
 checking.register(app)
 tuning_command.register(app)
 serving_commands.register(app)
+bundle_commands.register(app)
 
 
 @app.callback()

@@ -235,6 +235,9 @@ class Encoder:
             vectors = {}
             # Opened here because numpy leaves the file open when it finds it damaged.
             with (folder / _ARRAYS_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                named = {f"{name}_{number}" for number in range(len(texts)) for name in ("idf", "components")}
+                if set(arrays.files) != named:
+                    raise ValueError(f"{_ARRAYS_FILE} does not hold the arrays of its text columns")
                 for number, text in enumerate(texts):
                     idf, components = arrays[f"idf_{number}"], arrays[f"components_{number}"]
                     if idf.shape != (len(text.terms),) or components.shape != (len(text.terms), len(text.topic_names)):

@@ -182,8 +182,10 @@ def _tree(given: pl.Expr) -> Any:
 
 def _from_json(content: str, where: str) -> pl.Expr:
     """An expression from its JSON, which is looked through first: Polars would unpickle functions that stand in it."""
-    _check(json.loads(content), where)
-    return pl.Expr.deserialize(io.StringIO(content), format="json")
+    tree = json.loads(content)
+    _check(tree, where)
+    # What was looked through is handed on, not the text: two parsers may differ in what they make of a key given twice.
+    return pl.Expr.deserialize(io.StringIO(json.dumps(tree)), format="json")
 
 
 def _check(node: Any, where: str) -> None:

@@ -49,6 +49,21 @@ def code_of(start: Path) -> tuple[Code | None, str]:
     return Code(commit=commit, branch=branch, diff=DIFF_FILE if text else "", left_out=left_out), text
 
 
+def commit_of(start: Path) -> str:
+    """The commit that a folder is at, with a "+" where files that git follows were changed since; "" outside a repository.
+
+    Parameters
+    ----------
+    start : Path
+    """
+    deadline = time.monotonic() + TIMEOUT_S
+    commit = (_said(start, deadline, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
+    if not commit:
+        return ""
+    changed = _output(start, deadline, "status", "--porcelain", "--untracked-files=no", most=1)
+    return commit if changed == b"" else f"{commit}+"
+
+
 def _diff(top: Path, deadline: float) -> tuple[str, list[str]]:
     # Without the user's own drivers and pagers: the text must apply elsewhere, and asking must start no program.
     options = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")

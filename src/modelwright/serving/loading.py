@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.artifacts.bundle import load_bundle
+from modelwright.artifacts.golden import check_golden
+from modelwright.artifacts.manifest import manifest_digest
+from modelwright.artifacts.probe import probe_bundle
+from modelwright.errors import BundleError
 from modelwright.serving.deployments import Served, Target
 from modelwright.serving.scoring import Scorer
+from modelwright.version import __version__
+
+#: Folder of the home that remembers what was loaded by a child before, one empty file each.
+_TRIED = "tried"
 
 
 @dataclass(frozen=True)
@@ -60,16 +68,36 @@ class Loader:
         ModelwrightError
             If it is damaged, cannot be loaded, or answers its golden rows otherwise than when it was written.
         """
+        if not self._tried(found.digest):
+            probe_bundle(found.folder, features=self.features)
+            self._remember(found.digest)
         model = load_bundle(found.folder, features=self.features)
+        check_golden(model, found.folder)
+        if manifest_digest(found.folder) != found.digest:
+            raise BundleError("The model was replaced while it was loaded.", where=str(found.folder), mend="Try again.")
         return Served(target.name, found.version, found.digest, found.folder, Scorer(model))
 
+    def _tried(self, digest: str) -> bool:
+        """Whether a child process on this machine has loaded these very bytes before, with these libraries."""
+        return (self.home / _TRIED / f"{digest}-{_libraries()}").is_file()
 
-def manifest_digest(folder: Path) -> str:
-    """SHA-256 of the manifest, which holds the digests of all other files; "" without one.
+    def _remember(self, digest: str) -> None:
+        folder = self.home / _TRIED
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{digest}-{_libraries()}").touch()
+        except OSError:
+            return  # a home that cannot be written: the child loads it again next time
 
-    Parameters
-    ----------
-    folder : Path
-    """
-    path = folder / "manifest.json"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+def _libraries() -> str:
+    """A short name for the versions that parse models."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = [__version__]
+    for name in ("numpy", "scikit-learn", "lightgbm", "catboost", "xgboost-cpu", "torch", "skops"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return hashlib.sha256("; ".join(found).encode()).hexdigest()[:12]

@@ -37,6 +37,7 @@ from modelwright.events import Emit, Finished, Noted
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
+from modelwright.provenance.code import commit_of
 from modelwright.provenance.machine import available_cpus
 from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
@@ -243,13 +244,15 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
 
         final = fit(selection, fitted, spec.repeats, seeds)
 
+        lineage = {"run": folder.run, "data": table.fingerprint, "code": commit_of(Path.cwd())}
+
         def packaged(selection: Selection, final: FinalFit) -> Measured:
             return package(
                 _model(table, training, selection, final, metric.name, folder.run),
                 folder.draft / "model",
                 training,
                 libraries=libraries(),
-                lineage={"run": folder.run, "data": table.fingerprint},
+                lineage=lineage,
                 limits=meter.limits,
             )
 

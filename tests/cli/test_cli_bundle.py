@@ -1,0 +1,90 @@
+"""Models are looked into, moved and signed from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import modelwright
+from modelwright.cli.main import main
+
+TELCO = Path(__file__).parents[2] / "examples" / "data" / "telco_churn.csv"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    rows = pl.read_csv(TELCO, infer_schema_length=None).head(400)
+    modelwright.train(rows, target="Churn", trials=1, algorithms=["lightgbm"], home=home, name="churn")
+    return home
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_inspect_tells_what_is_inside(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "inspect", "churn", "--home", str(home))
+    assert code == 0
+    for word in ("Churn (binary)", "lightgbm 1.00", "golden rows  20", "signed by", "tenure", "digest"):
+        assert word in out
+    code, out, _ = run(capsys, "inspect", "churn", "--home", str(home), "--json")
+    found = json.loads(out)
+    assert {each["name"]: each["type"] for each in found["columns"]}["tenure"] == "number"
+    assert found["needs"][0]["name"] == "lightgbm"
+    assert found["needs"][0]["here"] == f"lightgbm {found['needs'][0]['written_by']}"
+    assert found["lineage"]["data"]
+
+
+def test_inspect_loads_no_model_and_no_library_of_one(home: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from modelwright.cli.main import main\n"
+        f"try: main(['inspect', 'churn', '--home', {str(home)!r}])\n"
+        "except SystemExit: print([name for name in ('lightgbm', 'sklearn', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_model_is_signed_exported_imported_and_verified(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "bundle", "keygen", "key")[0] == 0
+    code, out, _ = run(capsys, "bundle", "sign", "churn", "--key", "key", "--home", str(home))
+    assert (code, "signed by" in out) == (0, True)
+    code, out, _ = run(capsys, "bundle", "export", "churn", "-o", "churn.tar.gz", "--home", str(home))
+    assert (code, "churn.tar.gz" in out) == (0, True)
+    code, out, _ = run(capsys, "bundle", "import", "churn.tar.gz", "--trusted-key", "key.pub")
+    assert (code, "verified, loaded and replayed" in out) == (0, True)
+    code, out, _ = run(capsys, "bundle", "verify", "churn", "--trusted-key", "key.pub")
+    assert (code, "20 golden rows give the stored bits" in out) == (0, True)
+    (tmp_path / "churn" / "model.json").write_text("{}")
+    code, out, err = run(capsys, "bundle", "verify", "churn")
+    assert (code, out) == (2, "")
+    assert "differs from the manifest" in err
+    assert "mend" in err
+
+
+def test_wrong_input_ends_with_two_and_the_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "no.tar.gz").write_bytes(b"hello")
+    for words in (
+        ("inspect", str(tmp_path)),
+        ("bundle", "import", str(tmp_path / "no.tar.gz"), "-o", str(tmp_path / "out")),
+        ("bundle", "import", str(tmp_path / "none.tar.gz"), "-o", str(tmp_path / "out")),
+        ("bundle", "import", str(tmp_path / "no.tar.gz"), "--max-size", "much"),
+        ("bundle", "keygen", str(tmp_path / "none" / "key")),
+    ):
+        code, _, err = run(capsys, *words)
+        assert code == 2, words
+        assert "  mend: " in err, words
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["no.tar.gz"]
