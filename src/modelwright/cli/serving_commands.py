@@ -93,7 +93,12 @@ def _serve(settings: Settings, token_file: Path | None) -> None:
     bound = listening.getsockname()
     where = f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
     typer.echo(f"Serving at http://{where}/ (Ctrl-C ends)", err=True)
-    run_server(settings, listening, given)
+    if settings.workers > 1:
+        from modelwright.serving.workers import run_workers
+
+        run_workers(settings, listening, given)
+    else:
+        run_server(settings, listening, given)
 
 
 def token(

@@ -117,6 +117,8 @@ def run_server(settings: Settings, listening: socket.socket, given: list[TokenLi
     if prediction_log is not None:
         prediction_log.start()
     watcher.start()
+    if slots is not None:
+        watcher.look()
     host, port = listening.getsockname()[:2]
     log.write(
         "ready", host=host, port=port, models={name: one.live.version for name, one in service.deployments.items()},
