@@ -94,4 +94,4 @@ class Exchange:
 
 
 def _too_large(limits: Limits) -> Problem:
-    return Problem(413, "too_large", f"A body has {limits.body_bytes:,} bytes at most.", headers={"connection": "close"})
+    return Problem(413, "too_large", f"A body has {limits.body_bytes:,} bytes at most.")

@@ -57,6 +57,17 @@ def limited_protocol(limits: Limits) -> type:
             self._stop()
             super().on_headers_complete()
 
+        def on_message_complete(self) -> None:
+            self._stop()
+            super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.cycle is not None and self.cycle.more_body and not self.transport.is_closing():
+                # Refused before it was whole: what still comes is thrown away for a while, so that the client reads why.
+                self._stop()
+                self._timer = self.loop.call_later(limits.read_s, self.transport.close)
+
         def send_400_response(self, msg: str) -> None:
             self._end(Problem(400, "not_http", "The request is no HTTP/1.1."))
 
