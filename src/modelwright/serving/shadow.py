@@ -58,9 +58,11 @@ class Shadow:
             self._metrics.count("modelwright_shadow_rows_total", served.name, "predicted", by=len(asked.rows))
             if self._log is not None:
                 took_ms = (time.perf_counter() - begun) * 1000
-                self._log.offer(
+                kept = self._log.offer(
                     Answered(
                         f"{answer_id}.shadow", served.name, served.version, "shadow", time.time(), asked.rows, asked.ids,
                         scores.values, scores.proba, took_ms,
                     )
                 )  # fmt: skip
+                if not kept:
+                    self._log.drop(len(asked.rows))
