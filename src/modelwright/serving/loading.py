@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from modelwright.serving.deployments import Served, Target
 from modelwright.serving.scoring import Scorer
 from modelwright.version import __version__
 
+#: ``churn@champion`` or ``churn/7``: a version of the registry, by alias or number.
+REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(@[A-Za-z0-9][A-Za-z0-9._-]{0,99}|/[1-9][0-9]{0,8})")
 #: Folder of the home that remembers what was loaded by a child before, one empty file each.
 _TRIED = "tried"
 
@@ -54,6 +57,11 @@ class Loader:
         from modelwright.store.folders import find_run
 
         folder = Path(target.reference)
+        if REFERENCE.fullmatch(target.reference) and not folder.exists():
+            from modelwright.registry.registry import Registry  # type: ignore[import-not-found,unused-ignore]
+
+            version = Registry(self.home, self.store).resolve(target.reference)
+            return Found(str(version.number), version.digest, version.folder)
         if not (folder / "manifest.json").is_file():
             folder = find_run(target.reference, self.home) / "model"
         folder = folder.resolve()
