@@ -69,6 +69,8 @@ def train(
     interpretable: bool | None = None,
     features: dict[str, Any] | str | None = None,
     select_features: bool | None = None,
+    tags: dict[str, str] | None = None,
+    note: str | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Run:
     """Train a model on a table and score it on rows that were sealed before anything looked at them.
@@ -159,6 +161,10 @@ def train(
         Derived columns: Polars expressions, or texts such as "rooms / persons", by name; or "file.py:function".
     select_features : bool, optional
         Leave out columns that do not help on validation rows.
+    tags : dict of str to str, optional
+        Labels by which runs are found.
+    note : str, optional
+        A sentence about the run.
     on_event : callable, optional
         Receives progress (`modelwright.events`).
 

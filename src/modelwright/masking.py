@@ -80,6 +80,18 @@ def masked(text: str) -> str:
     return _TOKENS.sub(MASK, text) if "-" in text or "_" in text or "AKIA" in text else text
 
 
+def literals(address: str) -> list[str]:
+    """Passwords and values of secret parameters that `masked` would hide in an address.
+
+    Examples
+    --------
+    >>> literals("postgresql://ann:geheim@host/db?sslpassword=b&sslmode=require")
+    ['geheim', 'b']
+    """
+    found = [m["password"] for m in _AUTHORITY.finditer(address) if _without_password(m) != m[0]]
+    return found + [m["value"] for m in _PARAMETER.finditer(address) if _without_value(m) != m[0]]
+
+
 def masked_code(text: str) -> str:
     """Like `masked`, and literals that stand under telling names too: for code, settings, commands and tracebacks.
 

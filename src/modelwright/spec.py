@@ -6,7 +6,6 @@ is for `tables` to say, whether an algorithm or a metric exists for `learners` a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelwright.errors import SpecError
+from modelwright.masking import masked
 from modelwright.spec_values import READERS, Scalar, nearest
 from modelwright.spec_values import parse_budget as parse_budget
 
@@ -113,6 +113,10 @@ class Spec(msgspec.Struct, frozen=True):
         Derived columns: expressions by name, or "file.py:function".
     select_features : bool, default=False
         Leave out columns that do not help on validation rows.
+    tags : dict of str to str
+        Labels of the run, by which runs are found; they may be changed later.
+    note : str
+        A sentence about the run; may be changed later.
     """
 
     data: Any = None
@@ -158,6 +162,8 @@ class Spec(msgspec.Struct, frozen=True):
     interpretable: bool = False
     features: dict[str, Any] | str | None = None
     select_features: bool = False
+    tags: dict[str, str] = {}
+    note: str = ""
 
     def without_tables(self) -> Spec:
         """The same with tables in memory replaced by their description: what later steps are handed holds no rows."""
@@ -247,7 +253,7 @@ def describe_source(source: Any) -> str:
     if source is None:
         return ""
     if isinstance(source, (str, Path)):
-        return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", str(source))
+        return masked(str(source))
     kind = f"{type(source).__module__.split('.')[0]}.{type(source).__name__}"
     shape = getattr(source, "shape", None)
     if isinstance(shape, tuple) and len(shape) == 2:

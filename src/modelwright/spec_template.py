@@ -50,6 +50,8 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("select_features", "Leave out columns that do not help.", "true"),
     ("seed", "Same seed, same run.", "0"),
     ("name", "Name of the run.", '"churn"'),
+    ("tags", "Labels by which runs are found.", '{ team = "risk" }'),
+    ("note", "A sentence about the run.", '"first try with the new columns"'),
     ("home", "Folder that holds the runs.", '".modelwright"'),
 )
 

@@ -319,7 +319,19 @@ def _hyperparams(value: object) -> dict[str, dict[str, tuple[Any, ...]]]:
 #: Bytes as a number, or as a text such as "20MB".
 parse_size = _quantity(_BYTES, "bytes", "a size", '"20MB"')
 
+
 #: Reads one given value, or refuses it: option -> function.
+def _tags(value: object) -> dict[str, str]:
+    """Labels by name; numbers become text."""
+    mend = 'Write it as {team = "risk"}.'
+    if not isinstance(value, Mapping):
+        raise SpecError(f"{value!r} is not a mapping of names to texts.", mend=mend)
+    for name, text in value.items():
+        if not (isinstance(name, str) and name.strip()) or isinstance(text, bool) or not isinstance(text, (str, int, float)):
+            raise SpecError(f"{name!r}: {text!r} is no tag.", mend=mend)
+    return {name.strip(): str(text) for name, text in value.items()}
+
+
 READERS: dict[str, Callable[[Any], Any]] = {
     "data": _source,
     "query": _text,
@@ -373,4 +385,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "interpretable": _flag,
     "features": _features,
     "select_features": _flag,
+    "tags": _tags,
+    "note": _text,
 }

@@ -146,11 +146,10 @@ def test_threads_processor_and_the_users_own_code_are_suspected_in_order(
     origin = Provenance(
         [], "", "", "", {}, Hardware(platform.machine(), cpu="another"), {"OMP_NUM_THREADS": "64"}, Code("0" * 40)
     )
-    monkeypatch.setattr("modelwright.runs.reproducing.suspects.provenance_of", lambda record: origin)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.chdir(tmp_path)
 
-    threads, machine, code = suspects(run.record, run.folder, {})
+    threads, machine, code = suspects(msgspec.structs.replace(run.record, provenance=origin), run.folder, {})
 
     assert "OMP_NUM_THREADS not set here, 64 in the run" in threads
     assert machine.startswith("machine: processor ")

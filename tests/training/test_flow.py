@@ -23,12 +23,12 @@ from modelwright.store.folders import unfinished
 
 FILES = {
     "run.json", "plan.json", "partition.parquet", "trials.parquet", "curves.parquet", "findings.json", "evaluation.json",
-    "environment.json", "cells.npz", "report.html", "model", "vault",
+    "environment.json", "cells.npz", "labels.json", "report.html", "model", "vault",
 }  # fmt: skip
 
 
 def test_run_folder_holds_every_record(run: Run) -> None:
-    assert {path.name for path in run.folder.iterdir()} == FILES
+    assert {path.name for path in run.folder.iterdir()} - {"code.diff"} == FILES
     verify_bundle(run.folder / "model")
     assert not list((run.folder.parents[1] / "tmp").iterdir())
 

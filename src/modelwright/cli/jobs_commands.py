@@ -34,7 +34,7 @@ def run(
     code passed on.
     """
     from modelwright.jobs.child import run_command
-    from modelwright.runs.folder import Labels
+    from modelwright.provenance.labels import Labels
     from modelwright.spec_values import parse_budget
 
     result = run_command(

@@ -121,6 +121,10 @@ def train(
     ] = None,
     features: Annotated[str | None, typer.Option(metavar="FILE.py:FUNCTION", help="Function that derives columns.")] = None,
     select_features: Annotated[bool, typer.Option("--select-features", help="Leave out columns that do not help.")] = False,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="NAME=TEXT", help="Label the run, such as team=risk; may be repeated.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="A sentence about the run.")] = None,
     fail_if: checking.FailIf = None,
     summary: checking.Summary = None,
     junit: checking.JUnit = None,
@@ -139,6 +143,7 @@ def train(
     # Before the imports: they are part of the budget.
     started = time.monotonic()
     from modelwright.api import train_spec
+    from modelwright.cli.jobs_commands import tags_of
     from modelwright.cli.progress import choose_progress
     from modelwright.errors import SpecError
     from modelwright.spec import FILE_NAME, resolve_spec
@@ -155,7 +160,7 @@ def train(
         "hyperparams": hyperparams_of(hyperparams), "max_trial_time": max_trial_time, "max_failures": max_failures,
         "max_latency": max_latency, "max_size": max_size, "max_fit_memory": max_fit_memory,
         "interpretable": interpretable or None, "features": features_of(feature, features),
-        "select_features": select_features or None,
+        "select_features": select_features or None, "tags": tags_of(tags) or None, "note": note,
     }  # fmt: skip
     file = Path(FILE_NAME)
     spec = resolve_spec(file if file.is_file() else None, overrides, naming=option_name)
@@ -271,11 +276,14 @@ def show(
 
     folder, entry = folder_or_entry(run, Path(home or DEFAULT_HOME))
     if folder is not None and (folder / RECORD).is_file():
+        from modelwright.cli.shown import origin_lines
         from modelwright.runs.run import Run
 
-        _print_result(Run(folder).record, folder, quiet=False, as_json=as_json)
+        record = Run(folder).record
+        _print_result(record, folder, quiet=False, as_json=as_json)
         if as_json:
             return
+        typer.echo("\n".join(origin_lines(record)), nl=record.provenance is not None)
     from modelwright.cli.shown import entry_json, entry_lines, label_lines
 
     if as_json:

@@ -8,7 +8,9 @@ import msgspec
 
 from modelwright.cli.render import shown_path
 from modelwright.reports.format import duration, moment, number, quantity, size
+from modelwright.reports.origin import origin_facts
 from modelwright.runs.entry import RunEntry
+from modelwright.training.record import RunRecord
 
 
 def label_lines(entry: RunEntry) -> list[str]:
@@ -16,6 +18,12 @@ def label_lines(entry: RunEntry) -> list[str]:
     tags = ", ".join(f"{key}={value}" for key, value in sorted(entry.tags.items()))
     lines = ["", "Labels", *([f"  {tags}"] if tags else []), *(f"  {line}" for line in entry.note.splitlines())]
     return lines if len(lines) > 2 else []
+
+
+def origin_lines(record: RunRecord) -> list[str]:
+    """Where a training comes from, as `modelwright show` adds it; nothing for records of before that was kept."""
+    facts = origin_facts(record.provenance)
+    return ["", "Where it comes from", *_aligned(facts)] if facts else []
 
 
 def entry_lines(entry: RunEntry, folder: Path | None, program: str = "modelwright") -> list[str]:

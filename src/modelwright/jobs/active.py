@@ -20,8 +20,9 @@ from modelwright.jobs.folder import JobRecord, begin_line, new_job, read_record
 from modelwright.jobs.log import End, Line, Log
 from modelwright.jobs.seeding import seed_everything, seed_of
 from modelwright.jobs.values import metric_value, name_of, plain, shown, step_of, writable
+from modelwright.provenance.labels import Labels
 from modelwright.provenance.secrets import redacted, redacted_code, redacted_value
-from modelwright.runs.folder import LOG, Labels
+from modelwright.runs.folder import LOG
 from modelwright.spec import DEFAULT_HOME
 
 if TYPE_CHECKING:

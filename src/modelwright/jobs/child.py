@@ -30,9 +30,10 @@ from modelwright.jobs.surrounding import RUN_VARIABLE
 from modelwright.jobs.targets import Target, arguments_of, params_of, target_of, texts_of
 from modelwright.jobs.values import described, name_of, plain, read_number, shown, writable
 from modelwright.provenance.command import shown_command
+from modelwright.provenance.labels import Labels
 from modelwright.provenance.secrets import secret_values
 from modelwright.runs.entry import State
-from modelwright.runs.folder import LOG, Labels
+from modelwright.runs.folder import LOG
 
 #: How often the log of a running child is looked at; also how late a stop may come.
 _POLL_S = 0.05

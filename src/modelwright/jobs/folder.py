@@ -16,9 +16,11 @@ import msgspec
 from modelwright.errors import BundleError, StorageError
 from modelwright.jobs.log import Artifact, Begin, Line, Log, is_alive, read_lines
 from modelwright.jobs.values import read_number, restored
+from modelwright.provenance.code import DIFF_FILE
+from modelwright.provenance.labels import LABELS, Labels
 from modelwright.provenance.record import Provenance
 from modelwright.runs.entry import RunEntry, State
-from modelwright.runs.folder import ARTIFACTS, DIFF, JOB, LABELS, LOG, Labels
+from modelwright.runs.folder import ARTIFACTS, JOB, LOG
 from modelwright.store.folders import RunFolder
 
 #: Raised when an older reader would misread a newer folder.
@@ -102,7 +104,7 @@ def new_job(home: Path, record: JobRecord, labels: Labels, first: Line, *, diff:
             (place.draft / LABELS).write_bytes(msgspec.json.encode(labels))
             (place.draft / ARTIFACTS).mkdir()
             if diff:
-                (place.draft / DIFF).write_text(diff, encoding="utf-8", errors="surrogateescape")
+                (place.draft / DIFF_FILE).write_text(diff, encoding="utf-8", errors="surrogateescape")
             log = Log(place.draft / LOG)
             log.lock()
             log.append(first)

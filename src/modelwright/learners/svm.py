@@ -162,6 +162,8 @@ class SupportVectorMachine(Learner):
         # A solver that has not converged after this many steps is kept as it is: scikit-learn then warns.
         settings: dict[str, Any] = {"kernel": "precomputed", "C": self.params["C"], "max_iter": 200_000, "cache_size": 100}
         model = SVC(**settings) if target.dtype == bool else SVR(epsilon=self.params["epsilon"], **settings)
+        # libsvm takes a seed even where it draws nothing; SVR has no parameter for it.
+        model.random_state = self.seed
         model.fit(kernel, target, sample_weight=row_weight)
         beta = np.zeros(len(kernel))
         beta[model.support_] = model.dual_coef_[0]

@@ -1,1 +1,1 @@
-"""What happened after a model went live: the log of predictions, and the labels that came later."""
+"""What a model meets in production: its inputs, its answers, and later the truth."""

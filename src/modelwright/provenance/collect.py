@@ -71,7 +71,7 @@ class Collecting:
     start : Path, optional
     """
 
-    def __init__(self, source: Callable[[], SourceVersion] | None = None, start: Path | None = None) -> None:
+    def __init__(self, source: Callable[[], SourceVersion | None] | None = None, start: Path | None = None) -> None:
         # Now: the caller's code may change the folder later.
         self._start = Path.cwd() if start is None else start
         self._source = source

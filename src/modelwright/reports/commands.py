@@ -103,6 +103,8 @@ def _options(record: RunRecord, spec: Mapping[str, Any]) -> list[str]:
     for key in ("open_reserve", "strict", "interpretable", "select_features"):
         if spec.get(key):
             options.append("--" + key.replace("_", "-"))
+    for name, text in (spec.get("tags") or {}).items():
+        options += ["--tag", f"{name}={text}"]
     if spec.get("home") not in (None, ".modelwright"):
         options += ["--home", str(spec["home"])]
     return options

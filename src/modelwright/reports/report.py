@@ -33,6 +33,7 @@ from modelwright.reports.front import front_figure
 from modelwright.reports.headline import headline
 from modelwright.reports.leaderboard import front_sentence, leaderboard
 from modelwright.reports.openings import is_shown_instead
+from modelwright.reports.origin import origin_facts
 from modelwright.reports.page import drawn, style, templates
 from modelwright.reports.parallel import trial_figures
 from modelwright.reports.trust import barred, trust
@@ -232,6 +233,7 @@ def _environment(record: RunRecord) -> dict[str, Any]:
     packages = record.environment.get("packages")
     packages = packages if isinstance(packages, dict) else {}
     return {
+        "origin": origin_facts(record.provenance),
         "facts": pairs({key: value for key, value in record.environment.items() if key != "packages"}),
         "packages": [(str(name), str(version)) for name, version in sorted(packages.items())],
     }

@@ -137,5 +137,4 @@ def _machine(record: RunRecord) -> dict[str, Any]:
 
 def _origin(record: RunRecord) -> dict[str, Any]:
     """Where the run comes from; nothing in records of before it was kept."""
-    found = getattr(record, "provenance", None)
-    return {} if found is None else dict(msgspec.to_builtins(found))
+    return {} if record.provenance is None else dict(msgspec.to_builtins(record.provenance))

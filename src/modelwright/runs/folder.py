@@ -18,18 +18,7 @@ A reader takes whole lines and whole files only, so a killed run is readable at 
 
 from __future__ import annotations
 
-import msgspec
-
 RECORD = "run.json"
 JOB = "job.json"
 LOG = "log.jsonl"
-LABELS = "labels.json"
 ARTIFACTS = "artifacts"
-DIFF = "code.diff"
-
-
-class Labels(msgspec.Struct, frozen=True):
-    """What people say of a run afterwards."""
-
-    tags: dict[str, str] = {}
-    note: str = ""

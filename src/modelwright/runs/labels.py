@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from modelwright.errors import InvalidInputError, StorageError
-from modelwright.runs.folder import LABELS, Labels
+from modelwright.provenance.labels import LABELS, Labels
 
 
 def read_labels(folder: Path) -> Labels:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from modelwright.provenance.secrets import redacted_code
 from modelwright.search.jobs import Done, Fit, Job, Prepare
 
 #: Answers that say something about this moment, not about the job.
@@ -197,6 +198,7 @@ class Journal:
         if passing or (done.error and isinstance(job, Prepare)):
             return
         key = self._key(job)
+        done = msgspec.structs.replace(done, error=redacted_code(done.error))
         line = Answered(self._elapsed(), key, Path(sent.out).name, self._relative(job), done)
         self._write(line)
         self._known.setdefault(key, line)

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from modelwright.errors import DataError, MissingExtraError
+from modelwright.provenance.secrets import expanded
 from modelwright.tables.locations import without_credentials
 from modelwright.tables.memory import column_from_values
 from modelwright.tables.normalise import clean_names
@@ -25,7 +26,8 @@ def read_database(url: str, query: str | None) -> tuple[pl.DataFrame, str]:
     Parameters
     ----------
     url : str
-        SQLAlchemy URL; ``postgres://`` and ``postgresql://`` use psycopg.
+        SQLAlchemy URL; ``postgres://`` and ``postgresql://`` use psycopg. References to secrets (``${NAME}``) are followed
+        here, in the query too.
     query : str or None
         SQL that returns rows, or the name of a table, with its schema if need be (``sales.orders``).
 
@@ -45,9 +47,9 @@ def read_database(url: str, query: str | None) -> tuple[pl.DataFrame, str]:
         )
     query = query.strip()
     source = f"{query if _BARE_NAME.fullmatch(query) else 'query'} on {shown}"
-    engine = _engine(url, shown)
+    engine = _engine(expanded(url, where=shown), shown)
     try:
-        names, values = _fetch(engine, query)
+        names, values = _fetch(engine, expanded(query, where=shown))
     except _database_errors() as error:
         raise DataError(
             f"The database refused: {_first_lines(error, engine.url.password)}",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from modelwright.errors import DataError
+from modelwright.provenance.secrets import expanded
 from modelwright.tables.dialect import infer_numbers
 from modelwright.tables.formats import EXTENSIONS, Part, format_of, read_part, unknown_extension
 from modelwright.tables.locations import is_url, without_credentials
@@ -120,7 +121,7 @@ def _remote(address: str, source: str) -> tuple[list[str], Callable[[str], bytes
     import fsspec.core
 
     try:
-        system, path = fsspec.core.url_to_fs(address)
+        system, path = fsspec.core.url_to_fs(expanded(address, where=source))
     except ImportError as error:
         package = error.name or str(error)
         raise DataError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from modelwright.masking import REFERENCE, masked
+
 #: Dialects of SQLAlchemy URLs; every other scheme is a file store's and goes to fsspec.
 _DATABASES = frozenset({"sqlite", "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle", "duckdb", "snowflake"})
 
@@ -19,9 +21,14 @@ def is_database(address: str) -> bool:
 
 
 def without_credentials(address: str) -> str:
-    """The address with the password masked, and without its query string, where stores put signatures and keys."""
+    """The address with the password masked, and without its query string, where stores put signatures and keys.
+
+    References to secrets (``${NAME}``) stay, since they are none.
+    """
     if not is_url(address):
         return address
+    if REFERENCE.search(address):
+        return masked(address)
     scheme, _, rest = address.partition("://")
     try:
         parts = urlsplit(address)

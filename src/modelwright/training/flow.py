@@ -38,7 +38,11 @@ from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
 from modelwright.provenance.code import commit_of
+from modelwright.provenance.collect import Collecting
+from modelwright.provenance.labels import Labels
 from modelwright.provenance.machine import available_cpus
+from modelwright.provenance.secrets import redacted
+from modelwright.provenance.source_version import source_version
 from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
@@ -163,6 +167,7 @@ def _run(
     """Make and publish a run, or keep what is finished of it."""
     folder, budget, known = attempt.folder, attempt.budget, attempt.known_table
     ledger = Ledger(budget, emit)
+    origin = Collecting(partial(source_version, attempt.spec.data))
     try:
         try:
             log = folder.work / "workers.log"
@@ -174,7 +179,9 @@ def _run(
                     large = None if scan is None else LargeRun(attempt.spec, scan, known)
                 record = _train(attempt, ledger, executor, large)
             with ledger.step("package", "writing the report"):
-                write_run(record, folder.draft, render)
+                provenance, diff = origin.result()
+                record = msgspec.structs.replace(record, provenance=provenance)
+                write_run(record, folder.draft, render, labels=Labels(attempt.spec.tags, attempt.spec.note), diff=diff)
             published = folder.publish()
         except Exception as error:
             system = isinstance(error, OSError) and error.errno is not None
@@ -285,7 +292,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
                 training.vault,
                 scored,
                 run=folder.run,
-                purpose=spec.purpose,
+                purpose=redacted(spec.purpose),
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
                 metric=metric,
                 task=table.task,

@@ -18,6 +18,9 @@ from modelwright.evaluation.importance import Importance
 from modelwright.evaluation.multiple import Leaderboard
 from modelwright.events import Emit, Noted, StepStarted
 from modelwright.learners.readable import Readable
+from modelwright.provenance.code import DIFF_FILE
+from modelwright.provenance.labels import LABELS, Labels
+from modelwright.provenance.secrets import redacted_value
 from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
 from modelwright.search.search import Search
@@ -40,6 +43,7 @@ class Ledger:
         self.emit = emit
         self.notes: list[str] = []
         self.timings_s: dict[str, float] = {}
+        self.memory_mb: dict[str, float] = {}
 
     @contextmanager
     def step(self, name: str, message: str) -> Iterator[None]:
@@ -50,6 +54,7 @@ class Ledger:
             yield
         finally:
             self.timings_s[name] = self.timings_s.get(name, 0.0) + time.perf_counter() - started
+            self.memory_mb[name] = round(peak_memory_mb(), 1)
 
     def note(self, *messages: str) -> None:
         """Keep a message for the record and tell it."""
@@ -126,6 +131,7 @@ def build_record(
         importance=[(entry.name, entry.share) for entry in importance],
         importances=importance,
         timings_s={step: round(seconds, 3) for step, seconds in ledger.timings_s.items()},
+        step_memory_mb=dict(ledger.memory_mb),
         wall_s=round(ledger.budget.elapsed(), 3),
         budget_s=spec.budget_s,
         peak_memory_mb=round(max(peak_memory_mb(), worker_peak), 1),
@@ -160,9 +166,26 @@ def barriers_of(findings: list[Finding], evaluation: Evaluation | None) -> list[
     return found
 
 
-def write_run(record: RunRecord, folder: Path, render: Callable[[RunRecord], str]) -> None:
-    """Write the files of a run into its draft folder."""
+def write_run(
+    record: RunRecord, folder: Path, render: Callable[[RunRecord], str], *, labels: Labels | None = None, diff: str = ""
+) -> None:
+    """Write the files of a run into its draft folder, with every known secret masked.
+
+    Parameters
+    ----------
+    record : RunRecord
+    folder : Path
+    render : callable
+        Makes the report of a record.
+    labels : Labels, optional
+    diff : str
+        Uncommitted changes of the code that ran.
+    """
+    record, labels = redacted_value(record), redacted_value(labels or Labels())
     (folder / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+    (folder / LABELS).write_bytes(msgspec.json.format(msgspec.json.encode(labels)))
+    if diff:
+        (folder / DIFF_FILE).write_text(diff, encoding="utf-8")
     (folder / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.plan)))
     (folder / "findings.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.findings)))
     (folder / "environment.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.environment)))

@@ -24,6 +24,7 @@ from modelwright.evaluation.threshold_report import ThresholdReport
 from modelwright.features.feature_set import FeatureSet
 from modelwright.learners.readable import Readable
 from modelwright.metrics.estimate import Interval
+from modelwright.provenance.record import Provenance
 from modelwright.splits.looks import Look
 from modelwright.tables.schema import Schema, Task
 from modelwright.training.figures import Figures
@@ -214,5 +215,9 @@ class RunRecord(msgspec.Struct, frozen=True):
     format_version: int = FORMAT_VERSION
     #: Columns of the table and of the user that were learned from or left out; None in records of before there was one.
     feature_set: FeatureSet | None = None
+    #: Where the run comes from; None in records of before it was kept.
+    provenance: Provenance | None = None
+    #: Highest memory of the main process by the end of each step, in MB; grows from step to step.
+    step_memory_mb: dict[str, float] = {}
     #: When the run was taken up again after it was killed or had failed; the record is that of an uninterrupted one otherwise.
     resumed: list[str] = []

@@ -27,11 +27,12 @@ import polars as pl
 
 from modelwright.errors import DataError, InvalidInputError, StorageError
 from modelwright.features.expressions import from_plain, to_plain
+from modelwright.masking import literals, masked
+from modelwright.provenance.secrets import redacted, remember
 from modelwright.search.budget import REFIT_SHARES, Budget
 from modelwright.search.journal import Journal, Line, TableRead, read_lines
 from modelwright.spec import DEFAULT_HOME, Spec, describe_source
 from modelwright.store.folders import RunFolder
-from modelwright.tables.locations import without_credentials
 from modelwright.tables.read import read
 from modelwright.tables.table import Table
 from modelwright.training.environment import libraries
@@ -262,14 +263,17 @@ def _asked(spec: Spec, plain: Spec, run: str, created: datetime, memory: dict[st
         for option in (*_OPTIONS, "store")
         if option not in memory and isinstance(getattr(spec, option), (str, Path)) and _has_secret(str(getattr(spec, option)))
     ]
-    kept = msgspec.structs.replace(plain, **{option: without_credentials(str(getattr(spec, option))) for option in hidden})
+    kept = msgspec.structs.replace(plain, **{option: masked(str(getattr(spec, option))) for option in hidden})
     if isinstance(kept.features, dict):
         kept = msgspec.structs.replace(kept, features={name: to_plain(given) for name, given in kept.features.items()})
     return Asked(run, created.isoformat(), os.getcwd(), kept, memory, hidden)
 
 
 def _has_secret(address: str) -> bool:
-    return without_credentials(address) != address
+    """Whether the address holds a secret itself; a reference to one is none, and may be kept."""
+    for secret in (found := literals(address)):
+        remember(secret)
+    return bool(found) or masked(address) != address
 
 
 def _restored(asked: Asked, folder: RunFolder, home: Path, data: Any, store: str | None) -> tuple[Spec, Spec]:
@@ -328,7 +332,7 @@ def _kept(path: Path, source: str, option: str) -> Table:
 
 
 def _encoded(asked: Asked) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(asked, enc_hook=_as_plain))
+    return msgspec.json.format(redacted(msgspec.json.encode(asked, enc_hook=_as_plain).decode()).encode())
 
 
 def _decoded(content: bytes) -> Asked:

@@ -28,7 +28,7 @@ from modelwright.errors import InvalidInputError
 from modelwright.runs.reproducing.again import read_run
 from modelwright.runs.reproducing.child import reproduce_in_child
 from modelwright.runs.reproducing.flow import reproduce
-from modelwright.runs.reproducing.suspects import other_packages, provenance_of, recorded_packages
+from modelwright.runs.reproducing.suspects import other_packages, recorded_packages
 from modelwright.runs.reproducing.values import Reproduction
 from modelwright.training.record import RunRecord
 from modelwright.version import __version__
@@ -85,7 +85,7 @@ def wanted(record: RunRecord) -> Wanted:
     return Wanted(
         python=str(record.environment.get("python", "")),
         packages=packages,
-        complete=provenance_of(record) is not None,
+        complete=record.provenance is not None,
         source=tree if tree is not None and record.modelwright == __version__ else None,
         modelwright=record.modelwright,
     )

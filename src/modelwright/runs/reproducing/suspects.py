@@ -6,12 +6,11 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from modelwright.provenance.code import code_of
+from modelwright.provenance.code import DIFF_FILE, code_of
 from modelwright.provenance.machine import hardware, thread_settings
 from modelwright.provenance.packages import installed
 from modelwright.provenance.record import Provenance
 from modelwright.provenance.secrets import redacted_code
-from modelwright.runs.folder import DIFF
 from modelwright.training.environment import PACKAGES, code_digest
 from modelwright.training.record import RunRecord
 from modelwright.version import __version__
@@ -20,15 +19,9 @@ UNKNOWN = "nothing that was recorded differs: packages, threads, machine, Python
 _MOST_NAMED = 8
 
 
-def provenance_of(record: RunRecord) -> Provenance | None:
-    """Where the run comes from; None in records of before it was kept."""
-    found: Provenance | None = getattr(record, "provenance", None)
-    return found
-
-
 def recorded_packages(record: RunRecord) -> dict[str, str]:
     """Version of every package that the run recorded: all that were installed, or those that can change a result."""
-    provenance = provenance_of(record)
+    provenance = record.provenance
     return dict(record.environment.get("packages", {}) if provenance is None else provenance.packages)
 
 
@@ -55,7 +48,7 @@ def suspects(record: RunRecord, folder: Path, packages: dict[str, tuple[str, str
     packages : dict
         From `other_packages`.
     """
-    provenance, then = provenance_of(record), record.environment
+    provenance, then = record.provenance, record.environment
     found = []
     if packages:
         shown = [f"{name} {now} here, {before} in the run" for name, (before, now) in list(packages.items())[:_MOST_NAMED]]
@@ -90,8 +83,8 @@ def _of_code(record: RunRecord, folder: Path, provenance: Provenance | None) -> 
         if now is None or now.commit != then.commit:
             here = "no repository" if now is None else f"commit {now.commit[:12]}"
             found.append(f"your code: {here} here, commit {then.commit[:12]} in the run")
-        elif redacted_code(diff) != _text(folder / DIFF):
-            found.append(f"your code: the uncommitted changes are not those of the run ({DIFF} in its folder)")
+        elif redacted_code(diff) != _text(folder / DIFF_FILE):
+            found.append(f"your code: the uncommitted changes are not those of the run ({DIFF_FILE} in its folder)")
     return found
 
 
