@@ -130,6 +130,12 @@ WRONG: dict[str, tuple[str, Any, int, dict[str, Any]]] = {
         {"column": "tenure", "row": 1, "expected": "number", "code": "wrong_type"},
     ),
     "a list as a cell": ("/predict/churn", lambda row: row | {"tenure": [SECRET]}, 400, {"code": "wrong_shape"}),
+    "a whole number beyond all floats": (
+        "/predict/churn", lambda row: row | {"tenure": int("9" * 400)}, 400, {"column": "tenure", "row": 0},
+    ),
+    "the same as a label": (
+        "/predict/churn", lambda row: [row | {"Contract": int("9" * 400)}] * 20, 400, {"column": "Contract", "row": 0},
+    ),
     "no rows": ("/predict/churn", lambda row: [], 400, {"code": "no_rows"}),
     "an unknown model": ("/predict/other", lambda row: row, 404, {"code": "not_found"}),
     "two forms at once": ("/invocations", lambda row: {"instances": [], "inputs": {}}, 400, {"code": "wrong_form"}),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.serving.deployments import Deployment
 from modelwright.serving.v2 import DATATYPES
+from modelwright.tables.cells import FALSE_WORDS, TRUE_WORDS
 from modelwright.tables.schema import Column
 from modelwright.version import __version__
 
@@ -144,11 +145,22 @@ def _row_schema(one: Deployment, service: Service) -> dict[str, Any]:
 
 
 def _cell(column: Column, service: Service) -> dict[str, Any]:
-    if column.type in ("number", "boolean"):
-        return {"type": [column.type, "null"]}
+    """What a cell may be; spellings that only training data of this column taught are left out where they are many."""
+    if column.type == "number":
+        taught = column.decimal != "." or column.thousands or column.missing_values
+        text = _TEXT if taught else {"type": "string", "pattern": _NUMBER}
+        return {"anyOf": [_FINITE, {"type": ["boolean", "null"]}, text]}
+    if column.type == "boolean":
+        words = ["", *column.true_values, *column.false_values, *TRUE_WORDS, *FALSE_WORDS]
+        return {"anyOf": [{"type": ["boolean", "null"]}, {"enum": [0, 1]}, {"enum": list(dict.fromkeys(words))}]}
     if column.type == "datetime":
-        return {"type": ["string", "null"], "format": "date-time"}
-    return _SCALAR | {"maxLength": service.limits.text_chars}
+        return {"anyOf": [{"type": "null"}, {"type": "string", "format": "date-time"}, {"const": ""}]}
+    return {"anyOf": [_FINITE, {"type": ["boolean", "null"]}, {"type": "string", "maxLength": service.limits.text_chars}]}
+
+
+#: JSON has numbers beyond floats.
+_FINITE = {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308}
+_NUMBER = r"^ *([+-]?[0-9]{1,15}(\.[0-9]{1,15})?)? *$"
 
 
 def _answer_schema(one: Deployment) -> dict[str, Any]:
@@ -167,7 +179,10 @@ def _label_schema(one: Deployment) -> dict[str, Any]:
         "properties": {
             "id": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,100}$"},
             "label": {"enum": scorer.classes} if scorer.classes else {"type": "number"},
-            "at": {"type": ["string", "null"], "description": "When it turned out, in ISO 8601; not in the future."},
+            "at": {
+                "type": ["string", "null"], "format": "date-time", "maxLength": 40,
+                "description": "When it turned out; not in the future.",
+            },
         },
     }  # fmt: skip
 
@@ -193,14 +208,15 @@ def _infer_schema(service: Service) -> dict[str, Any]:
 
 def _invocations(service: Service) -> dict[str, Any]:
     row = _ref(f"{service.first.target.name}.Row")
-    split = _object(columns=_TEXTS, data={"type": "array", "items": {"type": "array", "items": _SCALAR}})
+    names = service.first.live.scorer.names
+    cells = [_cell(column, service) for column in service.first.live.scorer.columns]
+    line = {"type": "array", "prefixItems": cells, "items": False, "minItems": len(names), "maxItems": len(names)}
+    split = _object(columns={"const": names}, data={"type": "array", "items": line, "minItems": 1})
     forms = {
         "dataframe_split": split,
-        "dataframe_records": {"type": "array", "items": row},
-        "instances": {"type": "array"},
-        "inputs": {"type": ["object", "array"]},
+        "dataframe_records": {"type": "array", "items": row, "minItems": 1},
+        "instances": {"type": "array", "items": row, "minItems": 1},
+        "inputs": {"type": "array", "items": row, "minItems": 1},
     }
-    schema = {"anyOf": [_object(**{name: form}) for name, form in forms.items()]}
-    told = _post("Predict in one of MLflow's forms", schema, _object(predictions={"type": "array"}))
-    told["post"]["requestBody"]["content"]["text/csv"] = {"schema": _TEXT}
-    return {**told}
+    schema = {"anyOf": [_object(**{name: form}) | {"additionalProperties": False} for name, form in forms.items()]}
+    return _post("Predict in one of MLflow's forms; also text/csv", schema, _object(predictions={"type": "array"}))
