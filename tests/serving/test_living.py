@@ -83,7 +83,7 @@ def test_a_swap_under_load_fails_no_request_and_mixes_no_answer(
     (changed / "manifest.json").unlink()
     write_manifest(changed, libraries={}, lineage={})
     _point(link, changed)
-    assert "golden" in server.wait_for("swap refused")[0]["reason"]
+    assert "Golden row" in server.wait_for("swap refused")[0]["reason"]
     shutil.copytree(other, tmp_path / "torn")
     member = next((tmp_path / "torn" / "members" / "0").iterdir())
     member.write_bytes(member.read_bytes()[: member.stat().st_size // 2])
