@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from modelwright.artifacts.bundle import load_bundle
@@ -58,9 +59,9 @@ class Loader:
 
         folder = Path(target.reference)
         if REFERENCE.fullmatch(target.reference) and not folder.exists():
-            from modelwright.registry.registry import Registry  # type: ignore[import-not-found,unused-ignore]
-
-            version = Registry(self.home, self.store).resolve(target.reference)
+            # By name, as long as the registry comes on a branch of its own; then a plain import.
+            registry = import_module("modelwright.registry.registry").Registry(self.home, self.store)
+            version = registry.resolve(target.reference)
             return Found(str(version.number), version.digest, version.folder)
         if not (folder / "manifest.json").is_file():
             folder = find_run(target.reference, self.home) / "model"
