@@ -44,6 +44,11 @@ class CompiledModel:
         self._encoders = [model.encoders[number].row_encoder(places) for number in encoders]
         self._members = [(member.learner.predict, member.weight, encoders.index(member.encoder)) for member in model.members]
 
+    @property
+    def by_table(self) -> bool:
+        """Whether rows must become a table first: the model derives columns, or reads the text of numbers."""
+        return self._by_table
+
     def prepare(self) -> None:
         """Build now what learners would otherwise build when some rows have come."""
         for member in self._model.members:

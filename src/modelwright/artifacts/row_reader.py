@@ -29,6 +29,7 @@ _PANDAS_DATES = ("M", "DatetimeTZDtype")
 _PANDAS_KINDS = (*"?bhilqBHILQefdO", *_PANDAS_DATES, "StringDtype", "BooleanDtype", "Int64Dtype", "Float64Dtype")
 #: Shapes of tables that are remembered.
 _KEPT_PLANS = 64
+_UNREAD: Any = object()
 _EPOCH = dt.datetime(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -65,6 +66,8 @@ class RowReader:
         self._inferred_readers = [reader for _, reader in self._inferred + self._inferred_optional]
         self._typed = [cell_reader(column, inferred=False) for column in columns]
         self._plans: dict[Any, Plan | None] = {}
+        #: Readings of texts of each column.
+        self._texts: list[dict[str, Cell]] = [{} for _ in columns]
 
     def mapping(self, row: Mapping[str, Any]) -> list[Cell] | None:
         """Cells of one row; None where `conform` must judge the whole row: a column is missing or cannot be read."""
@@ -85,6 +88,43 @@ class RowReader:
         except (KeyError, TypeError, ModelwrightError):
             return None
         return cells
+
+    def unreadable(self, row: Mapping[str, Any]) -> list[str]:
+        """Columns of one row whose cell cannot be read; to say why `mapping` gave None."""
+        found = []
+        for place, (name, reader) in enumerate(self._inferred + self._inferred_optional):
+            try:
+                try:
+                    reader(row.get(name))
+                except UnusualCellError:
+                    self._dear[place](row.get(name), None)
+            except (TypeError, ModelwrightError):
+                found.append(name)
+        return found
+
+    def columns(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
+        """The conformed table of many rows, read column by column; each cell as `mapping` reads it.
+
+        None where some cell is unusual: `mapping` then tells which. It is quicker than reading row by row: numbers are
+        taken as they are, and each text that a column repeats is read once.
+        """
+        try:
+            read = [
+                _column_of(column, [row[column.name] for row in rows], reader, memo)
+                if place < len(self._needed)
+                else _column_of(column, [row.get(column.name) for row in rows], reader, memo)
+                for place, (column, reader, memo) in enumerate(
+                    zip(self._columns, self._inferred_readers, self._texts, strict=True)
+                )
+            ]
+        except (KeyError, UnusualCellError, OverflowError):
+            return None
+        return pl.DataFrame(read)
+
+    def table(self, rows: Sequence[Sequence[Cell]]) -> pl.DataFrame:
+        """The conformed table of rows of cells: what `tables.conform` makes of the same rows."""
+        columns = zip(self._columns, zip(*rows, strict=True), strict=True)
+        return pl.DataFrame([_series(column, cells) for column, cells in columns])
 
     def few(self, X: Any) -> list[list[Cell]] | None:
         """Cells of the rows of a table such that `few_rows` holds; None where it must be read as a table."""
@@ -201,6 +241,39 @@ def _kept(column: Column) -> Callable[[Any, pl.DataType | None], Cell]:
         return kept(value, dtype) if value.__hash__ is not None else through_table(value, dtype)
 
     return reading
+
+
+def _column_of(column: Column, values: list[Any], reader: CellReader, memo: dict[str, Cell]) -> pl.Series:
+    """Values of one column as a column of a conformed table."""
+    kinds = set(map(type, values))
+    if column.type == "number" and not column.missing_values and kinds <= {float, int, type(None)}:
+        numbers = np.array([NAN if value is None else float(value) for value in values] if kinds != {float} else values)
+        if int in kinds and any(type(value) is int and not -(2**63) <= value < 2**63 for value in values):
+            raise UnusualCellError
+        return pl.Series(column.name, numbers, nan_to_null=True)
+    cells = []
+    for value in values:
+        if type(value) is str:
+            cell = memo.get(value, _UNREAD)
+            if cell is _UNREAD:
+                cell = reader(value)
+                if len(memo) < _KEPT and len(value) < 100:
+                    memo[value] = cell
+        else:
+            cell = reader(value)
+        cells.append(cell)
+    return _series(column, cells)
+
+
+def _series(column: Column, cells: Sequence[Cell]) -> pl.Series:
+    """Cells as a column of a conformed table; the other way round than `_known`."""
+    if column.type == "number":
+        return pl.Series(column.name, cells, dtype=pl.Float64).fill_nan(None)
+    if column.type == "boolean":
+        return pl.Series(column.name, [None if cell != cell else cell == 1.0 for cell in cells], dtype=pl.Boolean)
+    if column.type == "datetime":
+        return pl.Series(column.name, cells, dtype=pl.Int64).cast(pl.Datetime("us"))
+    return pl.Series(column.name, cells, dtype=pl.String)
 
 
 def _known(cells: pl.Series, column: Column) -> list[Cell]:

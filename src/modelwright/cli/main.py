@@ -24,6 +24,7 @@ from modelwright.cli import (
     registering,
     reproducing,
     resuming,
+    serving_commands,
     store_commands,
     tuning_command,
 )
@@ -328,6 +329,7 @@ comparing.register(app)
 checking.register(app)
 tuning_command.register(app)
 store_commands.register(app)
+serving_commands.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
 

@@ -23,6 +23,12 @@ Version 3, the registry of models:
 - ``versions`` has a line for each version, never deleted, and only its tags change; ``aliases`` has what points to which;
 - ``decisions`` has a line for each change, chained by hashes, never changed or deleted; ``decision_chains`` has the head of
   the chain and is the row on which deciders wait for each other.
+
+Version 4, what serving writes:
+
+- ``predictions`` has a line for each answer that was logged, with all its rows;
+- ``labels`` has what was told of a prediction later, with every correction: the highest revision holds;
+- ``tokens`` has the hashes of the tokens of the server.
 """
 
 from __future__ import annotations
@@ -182,9 +188,51 @@ CREATE TRIGGER versions_stay BEFORE DELETE OR TRUNCATE ON versions EXECUTE FUNCT
 """,
 }
 
+_SERVING = """
+CREATE TABLE predictions (
+    id VARCHAR(100) PRIMARY KEY,
+    n_rows INTEGER NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    at VARCHAR(40) NOT NULL,
+    entities TEXT,
+    features {BYTES} NOT NULL,
+    predictions TEXT NOT NULL,
+    proba TEXT,
+    latency_ms {REAL} NOT NULL,
+    trace VARCHAR(32)
+);
+CREATE INDEX predictions_by_time ON predictions (model, at);
+CREATE TABLE labels (
+    prediction VARCHAR(100) NOT NULL,
+    revision INTEGER NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    value TEXT NOT NULL,
+    at VARCHAR(40),
+    received VARCHAR(40) NOT NULL,
+    by_whom VARCHAR(100) NOT NULL,
+    PRIMARY KEY (prediction, revision)
+);
+CREATE INDEX labels_by_time ON labels (model, received);
+CREATE TABLE tokens (
+    id VARCHAR(20) PRIMARY KEY,
+    name VARCHAR(100) NOT NULL,
+    scopes VARCHAR(100) NOT NULL,
+    hash VARCHAR(64) NOT NULL,
+    created VARCHAR(40) NOT NULL,
+    revoked VARCHAR(40)
+);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
-MIGRATIONS: list[list[str | dict[str, str]]] = [[_LEDGER, _NEVER_CHANGED], [_RUNS], [_REGISTRY, _DECISIONS_STAY]]
+MIGRATIONS: list[list[str | dict[str, str]]] = [
+    [_LEDGER, _NEVER_CHANGED],
+    [_RUNS],
+    [_REGISTRY, _DECISIONS_STAY],
+    [_SERVING],
+]
 
 _WORDS = {
     "sqlite": {"REAL": "REAL", "BYTES": "BLOB"},

@@ -72,7 +72,7 @@ def column_from_values(name: str, values: Sequence[Any]) -> pl.Series:
     if types == {int}:
         return _integers(name, values)
     if types <= {int, float, decimal.Decimal}:
-        return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
+        return _floats(name, values)
     if all(issubclass(kind, str) for kind in types):
         return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)
     if all(issubclass(kind, dt.date) for kind in types):
@@ -104,7 +104,16 @@ def _integers(name: str, values: Sequence[Any]) -> pl.Series:
             return pl.Series(name, values, dtype=dtype)
         except (OverflowError, TypeError, pl.exceptions.PolarsError):
             continue
-    return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
+    return _floats(name, values)
+
+
+def _floats(name: str, values: Sequence[Any]) -> pl.Series:
+    try:
+        return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
+    except OverflowError as error:
+        raise DataError(
+            "A whole number is larger than any number can be.", where=f"column {name!r}" if name else "", mend="Correct it."
+        ) from error
 
 
 def _datetimes(name: str, values: Sequence[Any]) -> pl.Series:

@@ -1,0 +1,264 @@
+"""The log of predictions: each answered row, written in batches by a thread that no request waits for.
+
+A request offers what it answered to a bounded queue; the writer empties it every `FLUSH_S` into the store. What was
+answered since is lost if the process is killed; an orderly end writes everything. While the store refuses, the queue
+fills, and what then happens is chosen: ``drop-and-count``, or ``block``, where requests wait.
+
+An answer is one line in the store, whatever its number of rows: row k of the answer ``A`` has the id ``A-k``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import math
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from modelwright.errors import StorageError
+from modelwright.store.database import Database
+
+Policy = Literal["drop-and-count", "block"]
+#: Seconds between two batches: what a killed process may lose.
+FLUSH_S = 0.2
+#: Rows of one transaction.
+_BATCH = 2_000
+#: Seconds to wait after the store refused.
+_PAUSE_S = 1.0
+REDACTED = "[redacted]"
+
+
+class Answered(NamedTuple):
+    """The rows of one answer. ``id`` belongs to the answer; that of row k is ``id-k``."""
+
+    id: str
+    model: str
+    version: str
+    part: str
+    at: float
+    rows: Sequence[dict[str, Any]]
+    entities: Sequence[str] | None
+    values: Sequence[Any]
+    proba: Sequence[Sequence[float]] | None
+    latency_ms: float
+    trace: str | None = None
+
+
+class Counts(NamedTuple):
+    """Rows written, dropped and waiting, and whether the store took the last batch."""
+
+    written: int
+    dropped: int
+    waiting: int
+    healthy: bool
+
+
+class PredictionLog:
+    """A bounded queue and the thread that writes it into the store.
+
+    Parameters
+    ----------
+    database : Database
+    capacity : int, default=20000
+        Rows that may wait.
+    sample : float, default=1.0
+        Share of answers that are logged, in [0, 1]; chosen by the id, so that all rows of an answer go together.
+    redact : iterable of str, default=()
+        Columns whose values are not written.
+    flush_s : float, default=0.2
+        Seconds between batches.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        capacity: int = 20000,
+        sample: float = 1.0,
+        redact: Iterable[str] = (),
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        self._database = database
+        self._capacity, self._sample, self._flush_s = capacity, sample, flush_s
+        self._redact = frozenset(redact)
+        self._queue: deque[Answered] = deque()
+        self._lock = threading.Lock()
+        self._waiting = self._written = self._dropped = 0
+        self._healthy = True
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
+
+    def start(self) -> None:
+        """Start the writer."""
+        self._thread.start()
+
+    def offer(self, answered: Answered) -> bool:
+        """Queue an answer; False if the queue has no room for it. Never waits, and never counts a drop by itself."""
+        if self._sample < 1.0 and _share(answered.id) >= self._sample:
+            return True
+        n_rows = len(answered.rows)
+        with self._lock:
+            # An answer of more rows than the queue holds is taken when nothing waits: it would never fit otherwise.
+            if self._waiting + n_rows > self._capacity and self._waiting:
+                return False
+            self._waiting += n_rows
+            self._queue.append(answered)
+        return True
+
+    def drop(self, n_rows: int) -> None:
+        """Count rows that were given up."""
+        with self._lock:
+            self._dropped += n_rows
+
+    def counts(self) -> Counts:
+        """What became of the rows so far."""
+        with self._lock:
+            return Counts(self._written, self._dropped, self._waiting, self._healthy)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Write what waits and end the thread; rows that the store refuses until then are counted as dropped."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        with self._lock:
+            self._dropped += self._waiting
+            self._waiting = 0
+            self._queue.clear()
+
+    def _work(self) -> None:
+        while True:
+            ending = self._ending.wait(self._flush_s)
+            while batch := self._take():
+                if not self._write(batch):
+                    if ending:
+                        return
+                    break
+            if ending:
+                return
+
+    def _take(self) -> list[Answered]:
+        """The oldest answers, as many as make a batch; they stay in the queue until they are written."""
+        taken: list[Answered] = []
+        n_rows = 0
+        with self._lock:
+            for answered in self._queue:
+                taken.append(answered)
+                n_rows += len(answered.rows)
+                if n_rows >= _BATCH:
+                    break
+        return taken
+
+    def _write(self, batch: list[Answered]) -> bool:
+        n_rows = sum(len(answered.rows) for answered in batch)
+        try:
+            write_predictions(self._database, [self._line(answered) for answered in batch])
+        except StorageError:
+            self._healthy = False
+            self._ending.wait(_PAUSE_S)
+            return False
+        with self._lock:
+            self._healthy = True
+            self._written += n_rows
+            self._waiting -= n_rows
+            for _ in batch:
+                self._queue.popleft()
+        return True
+
+    def _line(self, answered: Answered) -> tuple[Any, ...]:
+        rows, entities = answered.rows, answered.entities
+        if self._redact:
+            rows = [{name: REDACTED if name in self._redact else value for name, value in row.items()} for row in rows]
+        return (
+            answered.id, len(rows), answered.model, answered.version, answered.part,
+            dt.datetime.fromtimestamp(answered.at, dt.UTC).isoformat(timespec="microseconds"),
+            None if entities is None else _json(entities), msgspec.json.encode(rows), _json(answered.values),
+            None if answered.proba is None else _json(answered.proba), answered.latency_ms, answered.trace,
+        )  # fmt: skip
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+_COLUMNS = (
+    "id", "n_rows", "model", "version", "part", "at", "entities", "features", "predictions", "proba", "latency_ms", "trace",
+)  # fmt: skip
+
+
+def write_predictions(database: Database, lines: list[tuple[Any, ...]]) -> None:
+    """Write answers in one transaction; one that is there already stays as it is."""
+    with database.writing() as connection:
+        # By the driver itself: the translation of named values costs more than the rest.
+        sign = "?" if connection.dialect.name == "sqlite" else "%s"
+        places = ", ".join([sign] * len(_COLUMNS))
+        connection.exec_driver_sql(
+            f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING", lines
+        )
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """One logged row, as it is read back.
+
+    ``score`` is the number to watch: the probability of the positive class, of the predicted one where there are several,
+    or the predicted number. ``id`` is what its label is told by.
+    """
+
+    id: str
+    model: str
+    version: str
+    part: str
+    at: str
+    entity: str | None
+    features: dict[str, Any]
+    prediction: Any
+    score: float
+    proba: list[float] | None
+    latency_ms: float
+    trace: str | None
+
+
+def read_predictions(
+    database: Database, model: str, *, since: str = "", until: str = "~", part: str = "live"
+) -> Iterator[Prediction]:
+    """Logged rows of a model, oldest first.
+
+    Parameters
+    ----------
+    database : Database
+    model : str
+    since, until : str
+        Moments as ISO 8601 in UTC; from, and up to but without.
+    part : {"live", "canary", "shadow"}, default="live"
+    """
+    import sqlalchemy as sa
+
+    wanted = sa.text(
+        f"SELECT {', '.join(_COLUMNS)} FROM predictions"
+        " WHERE model = :model AND at >= :since AND at < :until AND part = :part ORDER BY at, id"
+    )
+    with database.reading() as connection:
+        lines = connection.execute(wanted, {"model": model, "since": since, "until": until, "part": part})
+        for line in lines:
+            yield from _predictions(line)
+
+
+def _predictions(line: Any) -> Iterator[Prediction]:
+    """The rows of one answer."""
+    held = dict(zip(_COLUMNS, line, strict=True))
+    rows, values = msgspec.json.decode(bytes(held["features"])), msgspec.json.decode(held["predictions"])
+    proba = [None] * len(rows) if held["proba"] is None else msgspec.json.decode(held["proba"])
+    entities = [None] * len(rows) if held["entities"] is None else msgspec.json.decode(held["entities"])
+    for number, (row, value, shares, entity) in enumerate(zip(rows, values, proba, entities, strict=True)):
+        score = value if shares is None else shares[1] if len(shares) == 2 else max(shares)
+        yield Prediction(
+            f"{held['id']}-{number}", held["model"], held["version"], held["part"], held["at"], entity, row, value,
+            math.nan if score is None else float(score), shares, held["latency_ms"], held["trace"],
+        )  # fmt: skip
+
+
+def _share(text: str) -> float:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64
