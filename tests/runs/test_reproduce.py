@@ -102,8 +102,10 @@ def test_other_members_are_told_by_their_files_and_suspects_in_order(run: Run, t
     then = run.record.environment
     packages = {**then["packages"], "numpy": "1.0.0", "lightgbm": "3.0.0"}
     environment = {**then, "packages": packages, "python": "3.10.1", "machine": "sparc", "code": "0" * 64}
+    assert run.record.provenance is not None
+    origin = msgspec.structs.replace(run.record.provenance, packages=packages, code=None)
 
-    found = reproduce(copy_of(run, tmp_path, with_other_seed(run, environment=environment)))
+    found = reproduce(copy_of(run, tmp_path, with_other_seed(run, environment=environment, provenance=origin)))
 
     assert not found.equal
     members = [step for step in found.steps if step.name.startswith("member")]
@@ -160,7 +162,7 @@ def test_a_run_of_before_hashes_were_kept_is_compared_as_far_as_it_goes(run: Run
     assert run.record.evaluation is not None
     evaluation = msgspec.structs.replace(run.record.evaluation, predictions="")
     environment = {**run.record.environment, "packages": {"numpy": "1.0.0"}}
-    record = msgspec.structs.replace(run.record, evaluation=evaluation, environment=environment)
+    record = msgspec.structs.replace(run.record, evaluation=evaluation, environment=environment, provenance=None)
     folder = copy_of(run, tmp_path, record, without=("cells.npz",))
 
     found = reproduce(folder)

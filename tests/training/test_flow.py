@@ -23,7 +23,7 @@ from modelwright.store.folders import unfinished
 
 FILES = {
     "run.json", "plan.json", "partition.parquet", "trials.parquet", "curves.parquet", "findings.json", "evaluation.json",
-    "environment.json", "cells.npz", "labels.json", "report.html", "model", "vault",
+    "environment.json", "cells.npz", "report.html", "model", "vault",
 }  # fmt: skip
 
 

@@ -183,7 +183,8 @@ def write_run(
     """
     record, labels = redacted_value(record), redacted_value(labels or Labels())
     (folder / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-    (folder / LABELS).write_bytes(msgspec.json.format(msgspec.json.encode(labels)))
+    if labels != Labels():
+        (folder / LABELS).write_bytes(msgspec.json.format(msgspec.json.encode(labels)))
     if diff:
         (folder / DIFF_FILE).write_text(diff, encoding="utf-8")
     (folder / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(record.plan)))

@@ -39,11 +39,22 @@ def _seeded(make, name):
     return made
 
 
-for _name in ("random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "gauss", "uniform"):
-    setattr(random, _name, _refuse(f"random.{_name}"))
-for _name in ("rand", "randn", "randint", "random", "choice", "shuffle", "permutation", "normal", "uniform", "standard_normal"):
-    setattr(np.random, _name, _refuse(f"numpy.random.{_name}"))
-np.random.default_rng = _seeded(np.random.default_rng, "default_rng")
-np.random.mtrand._rand = _Refusing()
-if os.environ.get("UNSEEDED_SEEN"):
+if os.environ.get("UNSEEDED_SEEN"):  # not where a test runner imports every module of its folder
+    for _name in ("random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "gauss", "uniform"):
+        setattr(random, _name, _refuse(f"random.{_name}"))
+    for _name in (
+        "rand",
+        "randn",
+        "randint",
+        "random",
+        "choice",
+        "shuffle",
+        "permutation",
+        "normal",
+        "uniform",
+        "standard_normal",
+    ):
+        setattr(np.random, _name, _refuse(f"numpy.random.{_name}"))
+    np.random.default_rng = _seeded(np.random.default_rng, "default_rng")
+    np.random.mtrand._rand = _Refusing()
     Path(os.environ["UNSEEDED_SEEN"], str(os.getpid())).touch()
