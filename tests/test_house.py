@@ -38,9 +38,10 @@ HEAVY = (
     "catboost",
     "xgboost",
     "pandas",
+    "mlflow",
 )
 #: Libraries that are optional; importing any of our modules must not load them.
-OPTIONAL = ("torch", "catboost", "xgboost", "safetensors", "pandas", "pyarrow", "psycopg")
+OPTIONAL = ("torch", "catboost", "xgboost", "safetensors", "pandas", "pyarrow", "psycopg", "mlflow")
 HELP_LIMIT_S = 0.3
 #: Lines; about 400 is where a second idea hides.
 LONGEST_MODULE = 450
