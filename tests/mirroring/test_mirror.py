@@ -160,6 +160,18 @@ def test_imported_runs_are_listed_with_their_parents_and_without_what_is_too_lar
     assert not any(b"geheim-4711" in path.read_bytes() for path in home.rglob("*") if path.is_file())
 
 
+def test_a_mirrored_training_comes_in_elsewhere_with_all_its_trials(
+    trained: Path, server: str, mirrored: Mirrored, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    found = import_runs(server, home, experiments=[mirrored.experiment], max_file_bytes=0)
+    assert (len(found.runs), found.n_own) == (1 + mirrored.n_children, 0)
+    (top,) = [entry for entry in modelwright.list_runs(home=home) if not entry.parent]
+    assert top.tags == {"team": "risk"}
+    ours = entry_of(find_folder("churn", trained))
+    assert {name: top.metrics[name] for name in ours.metrics} == ours.metrics
+
+
 def test_a_server_that_is_down_loses_no_training(port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     uri = f"http://127.0.0.1:{port}"
     rows = tmp_path / "rows.csv"

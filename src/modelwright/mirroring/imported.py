@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from modelwright.errors import StorageError
 from modelwright.jobs import artifacts
 from modelwright.jobs.folder import JobRecord
 from modelwright.jobs.log import Begin, End, Line
@@ -23,6 +24,8 @@ from modelwright.store.folders import RunFolder
 #: Key of the details of a job that came from a server.
 DETAILS = "mlflow"
 _STATES: dict[str, State] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
+#: Tags that a mirrored run has from us; they are no labels of people.
+_OURS = "modelwright."
 _NOTE = "mlflow.note.content"
 
 
@@ -44,6 +47,7 @@ def record_of(run: Any, *, experiment: str, uri: str, parent: str) -> JobRecord:
         "experiment": experiment,
         "user": run.info.user_id or "",
         "commit": run.data.tags.get("mlflow.source.git.commit", ""),
+        "tags": {name: value for name, value in run.data.tags.items() if name.startswith(_OURS)},
         "data": [{"name": each.dataset.name, "digest": each.dataset.digest} for each in data],
     }
     seed = guessed(run.data.params.get("seed", run.data.params.get("random_state", "")))
@@ -59,8 +63,8 @@ def record_of(run: Any, *, experiment: str, uri: str, parent: str) -> JobRecord:
 
 
 def user_tags(run: Any) -> Labels:
-    """Tags that people gave; those of MLflow itself stay out, the note comes along."""
-    tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
+    """Tags that people gave; those of MLflow and of mirroring stay out, the note comes along."""
+    tags = {name: value for name, value in run.data.tags.items() if not name.startswith(("mlflow.", _OURS))}
     return Labels(tags=tags, note=run.data.tags.get(_NOTE, ""))
 
 
@@ -115,6 +119,13 @@ def written(home: Path, record: JobRecord, labels: Labels, lines: list[Line], fi
         log = [redacted_value(line) for line in [*lines[:-1], *kept, lines[-1]]]
         (place.draft / LOG).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in log))
         place.publish()
+    except OSError as error:
+        place.discard()
+        raise StorageError(
+            f"The run cannot be kept: {error.strerror}.",
+            where=str(home),
+            mend="Free some space; runs brought in before are kept.",
+        ) from error
     except BaseException:
         place.discard()
         raise

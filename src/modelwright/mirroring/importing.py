@@ -86,13 +86,15 @@ def import_runs(
     with connected(uri) as client:
         places = _places(client, experiments)
         known = _known(home)
+        # As it was before: a run that comes in now may get the very identifier that its children name as ours.
+        own = {folder.name for folder in (home / "runs").glob("*")} - set(known.values())
         runs, notes = [], []
         counts = {"n_known": 0, "n_own": 0, "n_running": 0}
         for run in _parents_first(list(_runs(client, list(places)))):
             identifier, tags = run.info.run_id, run.data.tags
             if identifier in known:
                 counts["n_known"] += 1
-            elif (home / "runs" / Path(tags.get(RUN_TAG, "-")).name).is_dir() and tags.get(RUN_TAG):
+            elif tags.get(RUN_TAG) in own:
                 counts["n_own"] += 1
             elif run.info.status in ("RUNNING", "SCHEDULED"):
                 counts["n_running"] += 1
