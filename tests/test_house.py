@@ -38,11 +38,12 @@ HEAVY = (
     "catboost",
     "xgboost",
     "pandas",
+    "mlflow",
 )
 #: Libraries that are optional; importing any of our modules must not load them.
 OPTIONAL = (
     *("torch", "catboost", "xgboost", "safetensors", "pandas", "pyarrow", "psycopg"),
-    *("cryptography", "onnx", "onnxruntime"),
+    *("cryptography", "onnx", "onnxruntime", "mlflow"),
 )
 HELP_LIMIT_S = 0.3
 #: Lines; about 400 is where a second idea hides.

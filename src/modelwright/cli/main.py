@@ -21,6 +21,7 @@ from modelwright.cli import (
     jobs_commands,
     listing,
     looking,
+    mirroring,
     registering,
     reproducing,
     resuming,
@@ -133,6 +134,7 @@ def train(
     fail_if: checking.FailIf = None,
     summary: checking.Summary = None,
     junit: checking.JUnit = None,
+    mlflow: mirroring.OfTraining = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run.  [default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.  [default: from the data]")] = None,
     home: Home = None,
@@ -176,6 +178,7 @@ def train(
             mend=f"Give one: modelwright train rows.csv (or data = in {FILE_NAME}).",
         )
     gates = checking.prepared(fail_if, summary, junit)
+    server = mirroring.prepared(mlflow)
     with interrupts_told(), choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
         run = train_spec(spec, on_event=progress, started=started)
     _print_result(run.record, run.folder, quiet=quiet, as_json=as_json)
@@ -183,6 +186,7 @@ def train(
         import webbrowser
 
         webbrowser.open(run.report.resolve().as_uri())
+    mirroring.mirror_finished(run.folder, server, quiet=quiet, as_json=as_json)
     checking.judge(run.folder, gates, summary, junit, quiet=quiet, as_json=as_json)
     if spec.strict and any(finding.bars_promotion for finding in run.record.findings):
         from modelwright.cli.audited import STRICT_EXIT
@@ -327,6 +331,7 @@ jobs_commands.register(app)
 listing.register(app)
 comparing.register(app)
 checking.register(app)
+mirroring.register(app)
 tuning_command.register(app)
 store_commands.register(app)
 serving_commands.register(app)
@@ -364,7 +369,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(args=given, prog_name="modelwright", standalone_mode=False)
+        code = app(args=mirroring.with_optional_values(given), prog_name="modelwright", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except typer.TyperException as error:
