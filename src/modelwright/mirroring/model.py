@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelwright.artifacts.manifest import Manifest, load_bundle
+from modelwright.artifacts.bundle import load_bundle
+from modelwright.artifacts.manifest import Manifest
 from modelwright.artifacts.model import Model
 from modelwright.features.columns import CategoryColumn
 from modelwright.features.encoder import EncoderState
