@@ -196,7 +196,9 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="Model folder, run folder, or the identifier or name of a run.")],
+    model: Annotated[
+        str, typer.Argument(help="churn@champion, churn/7, a model or run folder, or the identifier or name of a run.")
+    ],
     data: Annotated[str, typer.Argument(help="File, folder, glob or URL of the rows to score.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .csv, .tsv, .parquet, .jsonl or .arrow.")],
     query: Query = None,
@@ -208,27 +210,43 @@ def predict(
     features: Annotated[
         str | None, typer.Option(metavar="FILE.py", help="File of the function that derives columns, if it was moved.")
     ] = None,
+    on_bad_row: Annotated[
+        str, typer.Option(metavar="fail|skip", help="What happens to a row with a cell of the wrong type.")
+    ] = "fail",
+    bad_rows: Annotated[
+        Path | None, typer.Option(help="File for rows set aside by skip.  [default: OUT with the ending .bad.csv]")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
     artifacts: listing.Artifacts = None,
 ) -> None:
     """Score new rows with a trained model.
 
     The file gets a row for each row of DATA in the same order, with the columns "prediction" and, for classes,
-    "proba_<class>". With --interval it also gets "low" and "high" or, for classes, "set".
+    "proba_<class>". With --interval it also gets "low" and "high" or, for classes, "set". With --on-bad-row skip it
+    also gets "row", the number of the row in DATA from 0. Files larger than memory are read and written in parts.
     """
-    from modelwright.cli.scored import check_output, scored_frame, write_table
+    from modelwright.cli.scored import check_output
 
+    if on_bad_row not in ("fail", "skip"):
+        from modelwright.errors import InvalidInputError
+
+        raise InvalidInputError(f"{on_bad_row!r} is neither fail nor skip.", where="--on-bad-row", mend="Give one of them.")
+    aside = bad_rows or output.with_name(f"{output.stem}.bad.csv")
     check_output(output)
+    if on_bad_row == "skip":
+        check_output(aside)
     from modelwright.api import load
-    from modelwright.tables.read import read
+    from modelwright.cli.predicting import predict_into
 
     _, store = home_and_store(home)
     loaded = load(model, home=home_with([model], home, artifacts), features=features, store=store)
-    frame = read(data, query=query).frame
-    scored = scored_frame(loaded, frame, interval)
-    write_table(scored, output)
+    done = predict_into(
+        loaded, data, output, query=query, coverage=interval, aside=aside if on_bad_row == "skip" else None, quiet=quiet
+    )
     if not quiet:
-        typer.echo(f"{scored.height:,} rows scored: {output} ({', '.join(scored.columns)})")
+        typer.echo(f"{done.n_scored:,} rows scored: {output} ({', '.join(done.columns)})")
+        if done.n_bad:
+            typer.echo(f"{done.n_bad:,} bad rows set aside with their reasons: {aside}")
 
 
 @app.command()

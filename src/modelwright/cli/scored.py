@@ -1,12 +1,14 @@
-"""Writing predictions beside nothing else: one file, complete or absent."""
+"""Writing predictions: files that are complete or absent, also when they are larger than memory."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from modelwright.errors import InvalidInputError, StorageError
 
@@ -122,3 +124,79 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
             where=str(path),
             mend="Free space, or choose another place.",
         ) from error
+
+
+#: File ending -> how many rows are written without holding them.
+_SINKS: dict[str, Callable[[Any, Path], Any]] = {
+    ".csv": lambda rows, path: rows.sink_csv(path),
+    ".tsv": lambda rows, path: rows.sink_csv(path, separator="\t"),
+    ".parquet": lambda rows, path: rows.sink_parquet(path),
+    ".jsonl": lambda rows, path: rows.sink_ndjson(path),
+    ".arrow": lambda rows, path: rows.sink_ipc(path),
+    ".feather": lambda rows, path: rows.sink_ipc(path),
+}
+
+
+class Draft:
+    """A file that is written part by part in a hidden folder beside its place, and renamed in when it is whole.
+
+    Leaving without `publish`, also by Ctrl-C, removes what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.n_rows = 0
+        self._folder: Path | None = None
+        self._parts: list[Path] = []
+
+    def __enter__(self) -> Self:
+        try:
+            # Beside its place, because a rename is only atomic within one file system.
+            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+        except OSError as error:
+            raise _unwritable(error, self.path) from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Put rows below those that are there; a frame without rows changes nothing."""
+        if not frame.height:
+            return
+        assert self._folder is not None, "a draft is entered first"
+        part = self._folder / f"{len(self._parts):06}.arrow"
+        try:
+            frame.write_ipc(part)
+        except OSError as error:
+            raise _unwritable(error, self.path) from error
+        self._parts.append(part)
+        self.n_rows += frame.height
+
+    def finish(self) -> None:
+        """Make the whole file, still beside its place."""
+        import polars as pl
+
+        assert self._folder is not None, "a draft is entered first"
+        try:
+            _SINKS[self.path.suffix.lower()](pl.scan_ipc(self._parts), self._whole)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise _unwritable(error, self.path) from error
+
+    def publish(self) -> None:
+        """Put the finished file in its place, in one step."""
+        try:
+            os.replace(self._whole, self.path)
+        except OSError as error:
+            raise _unwritable(error, self.path) from error
+
+    @property
+    def _whole(self) -> Path:
+        assert self._folder is not None, "a draft is entered first"
+        return self._folder / f"whole{self.path.suffix}"
+
+
+def _unwritable(error: Exception, path: Path) -> StorageError:
+    reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+    return StorageError(f"The file cannot be written: {reason}.", where=str(path), mend="Free space, or choose another place.")
