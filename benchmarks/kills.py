@@ -33,7 +33,18 @@ TABLE = ROOT / "examples" / "data" / "telco_churn.csv"
 ROWS = 400
 #: What may differ between two runs that are the same: times, places, and what names the run.
 _TIMES = {
-    "": ("id", "created", "timings_s", "wall_s", "peak_memory_mb", "figures", "resumed", "environment"),
+    "": (
+        "id",
+        "created",
+        "timings_s",
+        "wall_s",
+        "peak_memory_mb",
+        "step_memory_mb",
+        "figures",
+        "resumed",
+        "environment",
+        "provenance",
+    ),
     "spec": ("home",),
     "trials": ("fit_s", "predict_us_per_row", "peak_memory_mb"),
     "members": ("fit_s", "peak_memory_mb"),

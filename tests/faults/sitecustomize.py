@@ -105,7 +105,7 @@ def _install(fault: _Fault) -> None:
         replace(source, target, **options)
 
     def patched_os_open(path: Any, flags: int, *rest: Any, **options: Any) -> int:
-        if flags & _WRITES:
+        if flags & _WRITES and not str(path).startswith("/dev/"):
             fault.at("open", str(path))
         return _open(path, flags, *rest, **options)
 

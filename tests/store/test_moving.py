@@ -77,7 +77,7 @@ def test_every_row_arrives_in_the_other_kind_of_database(sqlite: Database, fresh
 
     moved = move_database(source, target, at=AT)
 
-    assert {table.table: table.n_rows for table in moved.tables} == {
+    assert {table.table: table.n_rows for table in moved.tables if table.n_rows} == {
         "best": 1,
         "openings": 3,
         "pins": 1,
@@ -96,19 +96,19 @@ def test_table_of_a_later_migration_comes_along_and_its_numbers_go_on(
     sqlite: Database, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = {
-        "sqlite": "CREATE TABLE decisions (id INTEGER PRIMARY KEY, yes BOOLEAN, home TEXT);\n",
-        "postgresql": "CREATE TABLE decisions (id SERIAL PRIMARY KEY, yes BOOLEAN, home TEXT);\n",
+        "sqlite": "CREATE TABLE later (id INTEGER PRIMARY KEY, yes BOOLEAN, home TEXT);\n",
+        "postgresql": "CREATE TABLE later (id SERIAL PRIMARY KEY, yes BOOLEAN, home TEXT);\n",
     }
     monkeypatch.setattr("modelwright.store.database.MIGRATIONS", [*MIGRATIONS, [later]])
     postgres = Database(fresh_postgres)
     with sqlite.writing() as connection:
-        connection.exec_driver_sql("INSERT INTO decisions VALUES (1, 1, 'a'), (7, 0, ''), (8, NULL, NULL)")
+        connection.exec_driver_sql("INSERT INTO later VALUES (1, 1, 'a'), (7, 0, ''), (8, NULL, NULL)")
 
     move_database(sqlite, postgres, at=AT, change=lambda row: row | {"home": "new"} if row.get("home") == "" else row)
 
     with postgres.writing() as connection:
-        connection.exec_driver_sql("INSERT INTO decisions (yes) VALUES (true)")
-        found = connection.exec_driver_sql("SELECT id, yes, home FROM decisions ORDER BY id").fetchall()
+        connection.exec_driver_sql("INSERT INTO later (yes) VALUES (true)")
+        found = connection.exec_driver_sql("SELECT id, yes, home FROM later ORDER BY id").fetchall()
     assert [tuple(row) for row in found] == [(1, True, "a"), (7, False, "new"), (8, None, None), (9, True, None)]
 
 

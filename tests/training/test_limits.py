@@ -35,8 +35,8 @@ def test_the_delivered_model_is_measured_as_packaged(run: Run) -> None:
 
 
 def test_a_size_limit_is_kept(churn: pl.DataFrame, tmp_path: Path, run: Run) -> None:
-    small = trained(churn, tmp_path, max_size="40kB")
-    assert sum(path.stat().st_size for path in (small.folder / "model").rglob("*") if path.is_file()) <= 40_000
+    small = trained(churn, tmp_path, max_size="60kB")
+    assert sum(path.stat().st_size for path in (small.folder / "model").rglob("*") if path.is_file()) <= 60_000
     assert [member.algorithm for member in small.record.plan.members] == ["linear"]
     assert small.record.figures is not None
     assert small.record.figures.broken == []

@@ -74,9 +74,8 @@ class Registry:
         where = str(version.folder)
         try:
             there = manifest_digest(version.folder)
-        except OSError as error:
-            said = f"The folder of {version} cannot be read: {error.strerror}."
-            raise BundleError(said, where=where, mend=_RESTORE) from error
+        except (OSError, BundleError) as error:
+            raise BundleError(f"The folder of {version} is gone, or cannot be read.", where=where, mend=_RESTORE) from error
         if there != version.digest:
             raise BundleError(f"The manifest of {version} is not the one that was registered.", where=where, mend=_RESTORE)
         return version
@@ -362,6 +361,6 @@ def _of_folders(versions: list[Version]) -> list[str]:
         try:
             if manifest_digest(version.folder) != version.digest:
                 found.append(f"The manifest of {version} was changed.")
-        except OSError:
+        except (OSError, BundleError):
             found.append(f"The folder of {version} is gone.")
     return found
