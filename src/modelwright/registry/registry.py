@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from modelwright.registry.files import copied, placed
 from modelwright.registry.names import CHAMPION, Reference, checked_name, read_reference
 from modelwright.registry.rows import Rows, Version
 from modelwright.registry.source import Source
+from modelwright.runs.index import key_of
 from modelwright.store.database import Database
 
 #: Taken from a version that becomes champion.
@@ -53,8 +53,7 @@ class Registry:
         self.home = home
         self.database = Database.of(home, store)
         self._clock = clock
-        # A home that is moved takes its own store along, so its place must not stand in there.
-        self._key = "" if store is None else f"{socket.gethostname()}:{home.resolve()}"
+        self._key = key_of(home, store)
 
     # -- looking -------------------------------------------------------------------------------------------
 
