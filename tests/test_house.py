@@ -43,7 +43,7 @@ HEAVY = (
 #: Libraries that are optional; importing any of our modules must not load them.
 OPTIONAL = (
     *("torch", "catboost", "xgboost", "safetensors", "pandas", "pyarrow", "psycopg"),
-    *("cryptography", "onnx", "onnxruntime", "mlflow"),
+    *("cryptography", "onnx", "onnxruntime", "mlflow", "dbos", "croniter"),
 )
 HELP_LIMIT_S = 0.3
 #: Lines; about 400 is where a second idea hides.

@@ -1,0 +1,128 @@
+"""What a policy says of the gate and the release, and what asks for a retraining: values that all of this room share."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+#: What may ask for a retraining.
+Cause = Literal["schedule", "drift", "performance", "estimated performance", "rows", "labels", "data", "age", "hand", "webhook"]
+#: What the gate found: of the two models on rows that neither has trained on.
+Answer = Literal["better", "not worse", "undecided", "worse", "refused"]
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """Why a model is trained again.
+
+    Parameters
+    ----------
+    cause : str
+        One of `Cause`.
+    reason : str
+        In a sentence, with figures.
+    at : str
+        Moment in UTC, ISO 8601; of a schedule, that of its slot.
+    evidence : dict
+        Plain values, for the log of decisions.
+    """
+
+    cause: Cause
+    reason: str
+    at: str
+    evidence: dict[str, Any] = {}
+
+
+class GateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a challenger must prove before it replaces the champion.
+
+    Parameters
+    ----------
+    require : {"auto", "better", "not worse"}, default="auto"
+        "auto" wants "better", but after an alarm of realised performance "not worse" is enough.
+    level : float, default=0.05
+        Chance, over all attempts at one champion, that an equal challenger passes as better.
+    margin : float, default=0.005
+        How much worse, in the unit of the metric, still counts as not worse.
+    min_labels : int, default=100
+        Mature labels below which nothing is decided.
+    slice_margin : float, default=0.05
+        How much worse a slice of rows may be.
+    calibration_margin : float, default=0.02
+        How much the calibration error may rise.
+    max_latency : float or None
+        Seconds that one row may take; None is three times the champion's.
+    max_size : float or None
+        Bytes of the bundle.
+    approval : bool, default=False
+        A person must approve before the release.
+    max_rejections : int, default=3
+        Challengers in a row that fail before a person is asked.
+    """
+
+    require: Literal["auto", "better", "not worse"] = "auto"
+    level: float = 0.05
+    margin: float = 0.005
+    min_labels: int = 100
+    slice_margin: float = 0.05
+    calibration_margin: float = 0.02
+    max_latency: float | None = None
+    max_size: float | None = None
+    approval: bool = False
+    max_rejections: int = 3
+
+
+class ReleaseRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a challenger that passed goes live, and what brings the champion back.
+
+    Parameters
+    ----------
+    mode : {"swap", "shadow", "canary"}, default="swap"
+        "shadow" answers live rows unseen first; "canary" answers a share of entities first; then comes the swap.
+    shadow_rows, canary_rows : int
+        Rows that a shadow or canary answers before the next step.
+    canary_share : float, default=0.1
+    max_stage_s : float, default=86400
+        Seconds after which a stage that saw too few rows ends; the release then stops and says so.
+    watch_s : float, default=86400
+        Seconds for which a new champion is watched.
+    max_error_rate : float, default=0.01
+        Share of failed answers that brings the old champion back.
+    max_latency_ratio : float, default=3.0
+        99th percentile over that of the old champion that does.
+    max_loss : float, default=0.02
+        How much worse the realised metric may be than the old champion's, when the difference is beyond chance.
+    """
+
+    mode: Literal["swap", "shadow", "canary"] = "swap"
+    shadow_rows: int = 500
+    canary_rows: int = 500
+    canary_share: float = 0.1
+    max_stage_s: float = 86400.0
+    watch_s: float = 86400.0
+    max_error_rate: float = 0.01
+    max_latency_ratio: float = 3.0
+    max_loss: float = 0.02
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What the gate says of a challenger.
+
+    Parameters
+    ----------
+    answer : str
+        One of `Answer`; "refused" where a precondition or a guard failed.
+    promote : bool
+    reasons : tuple of str
+        Sentences, the weightiest first.
+    evidence : dict
+        Plain values: metric, both scores, gain with interval and p-value, rows, level spent, guards.
+    labels_needed : int or None
+        Further labels that would decide, where the answer is "undecided".
+    """
+
+    answer: Answer
+    promote: bool
+    reasons: tuple[str, ...]
+    evidence: dict[str, Any] = {}
+    labels_needed: int | None = None
