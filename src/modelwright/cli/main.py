@@ -25,6 +25,7 @@ from modelwright.cli import (
     registering,
     reproducing,
     resuming,
+    retraining_commands,
     serving_commands,
     store_commands,
     tuning_command,
@@ -353,6 +354,7 @@ mirroring.register(app)
 tuning_command.register(app)
 store_commands.register(app)
 serving_commands.register(app)
+retraining_commands.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
 
