@@ -28,6 +28,7 @@ def retrain(
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, and say how it went.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Train also on the very rows that the champion learned from.")] = False,
     why: Annotated[str, typer.Option(help="A sentence for the log.")] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="Close the one that is under way instead, at its next step.")] = False,
     key: Annotated[str | None, typer.Option(help="Asked again with the same key, nothing new happens.")] = None,
     home: Home = None,
     store: Store = None,
@@ -42,6 +43,9 @@ def retrain(
     from modelwright.retraining.steps import Room
 
     room = Room(*place_of(home, store))
+    if stop:
+        _stop(room, model, why or "closed by hand")
+        return
     asked = ask_by_hand(room, model, why=why, key=key, by_whom=user(), force=force)
     one = asked.retraining
     if not asked.new:
@@ -54,6 +58,18 @@ def retrain(
         _wait(room, one.id)
     elif not _worker_lives(room):
         typer.echo(f"No worker runs, so nobody does it yet. Start one: {program()} worker (or {program()} up)", err=True)
+
+
+def _stop(room: Room, model: str, why: str) -> None:
+    from modelwright.errors import InvalidInputError
+    from modelwright.retraining.requests import Retrainings
+
+    retrainings = Retrainings(room.home, room.store)
+    found = next((each for each in retrainings.open() if each.model == model), None)
+    if found is None:
+        raise InvalidInputError(f"{model} is not being retrained.", where=model, mend=f"See {program()} status.")
+    retrainings.end(found.id, "stopped", why)
+    typer.echo(f"{found.id} is closed.")
 
 
 def approve(

@@ -238,7 +238,7 @@ class Retrainings:
     # -- working -------------------------------------------------------------------------------------------
 
     def begin(self, retraining: str, step: str, worker: str, *, waits: bool = False) -> dict[str, Any] | None:
-        """Say that a step is begun, and count it; what it made, if it was finished before.
+        """Say that a step is begun, and count it; what it made, if it was finished before. In one that was closed it stops.
 
         Parameters
         ----------
@@ -257,6 +257,9 @@ class Retrainings:
             ).scalar()
             if made is not None:
                 return dict(json.loads(made))
+            closed = self._one(connection, "id = :id AND ended IS NOT NULL", id=retraining)
+            if closed is not None:
+                return {"stop": closed.outcome, "told": closed.told}
             connection.execute(
                 sa.text(
                     "INSERT INTO retraining_steps (retraining, step, began, attempts) VALUES (:id, :step, :now, 1)"

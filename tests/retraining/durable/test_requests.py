@@ -63,7 +63,7 @@ def test_the_first_end_holds(retrainings: Retrainings) -> None:
     one = retrainings.ask("churn", BY_HAND).retraining
     retrainings.end(one.id, "rejected", "worse")
     assert retrainings.end(one.id, "promoted", "better").outcome == "rejected"
-    assert retrainings.begin(one.id, "release", "late") is None
+    assert retrainings.begin(one.id, "release", "late") == {"stop": "rejected", "told": "worse"}
     assert retrainings.get(one.id).state == "ended"
     assert [each.id for each in retrainings.latest("churn")] == [one.id]
 
