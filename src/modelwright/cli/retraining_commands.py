@@ -39,7 +39,7 @@ def retrain(
     """
     from modelwright.cli.place import place_of
     from modelwright.provenance.command import user
-    from modelwright.retraining.asking import ask_by_hand
+    from modelwright.retraining.by_hand import ask_by_hand
     from modelwright.retraining.steps import Room
 
     room = Room(*place_of(home, store))

@@ -45,7 +45,7 @@ async def retrain(exchange: Exchange, service: Service) -> Reply:
 
 
 def _asked(service: Service, model: str, why: str, key: str | None, by_whom: str) -> dict[str, Any]:
-    from modelwright.retraining.asking import ask_from_outside
+    from modelwright.retraining.by_hand import ask_from_outside
     from modelwright.retraining.steps import Room
 
     try:
