@@ -29,6 +29,10 @@ Version 4, what serving writes:
 - ``predictions`` has a line for each answer that was logged, with all its rows;
 - ``labels`` has what was told of a prediction later, with every correction: the highest revision holds;
 - ``tokens`` has the hashes of the tokens of the server.
+
+Version 5, what monitoring found:
+
+- ``windows`` has a line for each window that was checked; it is written anew when labels come for its rows.
 """
 
 from __future__ import annotations
@@ -225,6 +229,24 @@ CREATE TABLE tokens (
 );
 """
 
+_MONITORING = """
+CREATE TABLE windows (
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    span VARCHAR(20) NOT NULL,
+    starts VARCHAR(40) NOT NULL,
+    ends VARCHAR(40) NOT NULL,
+    n_rows BIGINT NOT NULL,
+    n_labels BIGINT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    checked_at VARCHAR(40) NOT NULL,
+    findings {BYTES} NOT NULL,
+    PRIMARY KEY (model, version, part, span, starts)
+);
+CREATE INDEX windows_by_time ON windows (model, ends);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
 MIGRATIONS: list[list[str | dict[str, str]]] = [
@@ -232,6 +254,7 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_RUNS],
     [_REGISTRY, _DECISIONS_STAY],
     [_SERVING],
+    [_MONITORING],
 ]
 
 _WORDS = {
