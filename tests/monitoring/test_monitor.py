@@ -131,7 +131,7 @@ def test_a_shift_of_inputs_explains_and_moves_the_expected_error(home: Path, chu
     assert tenure.moves > 0.01
     assert found.columns[0].state == "alarm"
     assert found.multivariate is not None
-    assert found.multivariate.auc > 0.9
+    assert found.multivariate.auc > 0.8
     assert found.estimated is None or found.estimated.method == "weighted CBPE"
 
 
@@ -152,7 +152,7 @@ def test_an_old_bundle_opens_and_monitoring_says_how_to_get_a_reference(
     with pytest.raises(InvalidInputError, match="nothing to compare with") as error:
         modelwright.monitor(folder, churn[3000:4000])
     assert "--reference" in error.value.mend
-    found = modelwright.monitor(folder, churn[3000:5000], reference=churn[5000:]).latest
+    found = modelwright.monitor(folder, churn[5000:], reference=churn[3000:5000]).latest
     assert found is not None
     assert found.state == "ok"
     assert found.realised is not None
