@@ -154,7 +154,7 @@ def test_an_old_bundle_opens_and_monitoring_says_how_to_get_a_reference(
     assert "--reference" in error.value.mend
     found = modelwright.monitor(folder, churn[5000:], reference=churn[3000:5000]).latest
     assert found is not None
-    assert found.state == "ok"
+    assert found.alarms == ()
     assert found.realised is not None
     assert found.estimated is not None
     shutil.rmtree(folder)
