@@ -186,6 +186,8 @@ class Spec(msgspec.Struct, frozen=True):
 
 #: What a user may give, in the order of the template; "budget" becomes ``Spec.budget_s``.
 KEYS = tuple("budget" if field == "budget_s" else field for field in Spec.__struct_fields__)
+#: Tables of the same file that are not about training: when it is done again, and who is told. Their readers stand above.
+SECTIONS = ("policy", "alert")
 
 
 def resolve_spec(
@@ -224,7 +226,9 @@ def resolve_spec(
     given: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if file is not None:
-        for key, value in _read_toml(file).items():
+        for key, value in read_toml(file).items():
+            if key in SECTIONS:
+                continue
             given[key], origins[key] = value, f"{file.name}, key {key!r}"
         for key in ("data", "evaluation", "home"):
             if isinstance(given.get(key), str) and given[key] != "none":
@@ -265,7 +269,14 @@ def describe_source(source: Any) -> str:
     return f"{kind} in memory"
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """Everything that a ``modelwright.toml`` holds, sections of others included.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be read, or is no TOML.
+    """
     try:
         return dict(msgspec.toml.decode(file.read_bytes(), type=dict[str, Any]))
     except OSError as error:

@@ -18,6 +18,7 @@ import msgspec
 from modelwright.artifacts.manifest import verify_bundle
 from modelwright.artifacts.signing import verify_signature
 from modelwright.errors import BundleError, ModelwrightError
+from modelwright.learners.lean_import import own_process
 
 #: Seconds; a child that imports torch takes four on a busy machine.
 TIMEOUT_S = 120.0
@@ -126,4 +127,5 @@ def _main(folder: str, memory_bytes: str, seconds: str, features: str | None = N
 
 
 if __name__ == "__main__":
+    own_process()
     _main(*sys.argv[1:])

@@ -42,6 +42,7 @@ from modelwright.cli.options import (
     types_of,
 )
 from modelwright.cli.place import home_and_store, home_with
+from modelwright.learners.lean_import import own_process
 from modelwright.version import __version__
 
 app = typer.Typer(
@@ -388,6 +389,8 @@ def main(arguments: list[str] | None = None) -> None:
     --strict or an alarm with --fail-on, 4 a gate of --fail-if, 130 interrupted.
     """
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if arguments is None:
+        own_process()
     try:
         code = app(args=mirroring.with_optional_values(given), prog_name="modelwright", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from scipy import special
 
 from modelwright.ensembles.calibration import log_odds, logistic_line
 from modelwright.metrics.classification import log_loss
 from modelwright.metrics.dependence import Design, design
 from modelwright.metrics.estimate import Interval
+from modelwright.metrics.influence import Influence, of_mean
 
 _BINS = 10
 _LEAST_A_BIN = 20
@@ -135,6 +137,24 @@ def report_calibration(
     return msgspec.structs.replace(found, sentence=_sentence(found))
 
 
+def calibration_gap(y: np.ndarray, proba: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, Influence]:
+    """Mean gap between predicted and observed frequency less what chance adds, and the plain gap with its influences.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,), int
+    proba : ndarray of shape (n, K)
+    weight : ndarray of shape (n,), optional
+    """
+    w = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if proba.shape[1] == 2:
+        p, o = proba[:, 1], (y == 1).astype(np.float64)
+    else:
+        p, o = proba.max(axis=1), (proba.argmax(axis=1) == y).astype(np.float64)
+    number, gaps, noise, share = _bins(p, o, w)
+    return corrected_ece(gaps, noise, share), of_mean(np.sign(gaps)[number] * (p - o), weight)
+
+
 def corrected_ece(gaps: np.ndarray, noise: np.ndarray, share: np.ndarray) -> float:
     """Mean absolute gap without what chance adds to it.
 
@@ -147,13 +167,11 @@ def corrected_ece(gaps: np.ndarray, noise: np.ndarray, share: np.ndarray) -> flo
     gaps, noise, share : ndarray of shape (bins,)
         Gap of each bin, standard deviation of its chance, its share of the rows.
     """
-    from scipy.stats import norm
-
     seen = float(share @ np.abs(gaps))
 
     def expected(factor: float) -> float:
         mean, sd = factor * np.abs(gaps), np.maximum(noise, 1e-12)
-        folded = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * (mean / sd) ** 2) + mean * (1 - 2 * norm.cdf(-mean / sd))
+        folded = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * (mean / sd) ** 2) + mean * (1 - 2 * special.ndtr(-mean / sd))
         return float(share @ folded)
 
     if expected(0.0) >= seen:

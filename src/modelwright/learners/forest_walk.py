@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.learners.lean_import import library
 from modelwright.learners.lightgbm_scores import Scores
 from modelwright.learners.trees import StackedTrees
 
@@ -50,11 +51,9 @@ class TreeWalker:
         """Write the trees for LightGBM now, rather than when rows have shown that it pays."""
         with self._lock:
             if self._scores is None and len(self._trees.feature) <= _MOST_NODES:
-                from lightgbm import Booster
-
                 trees_a_block = max(1, _BLOCK_NODES * len(self._trees.roots) // len(self._trees.feature))
                 texts, self._first_leaf = lightgbm_texts(self._trees, n_columns, trees_a_block)
-                self._scores = Scores([Booster(model_str=text) for text in texts], n_columns, "leaf")
+                self._scores = Scores([library("lightgbm").Booster(model_str=text) for text in texts], n_columns, "leaf")
 
     def mean(self, columns: np.ndarray) -> np.ndarray:
         """`StackedTrees.mean`, float64 of shape (n, K).

@@ -9,17 +9,10 @@ import numpy as np
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
+from modelwright.learners.lean_import import library
 from modelwright.learners.lightgbm_scores import Scores
 from modelwright.learners.rowwise import sigmoid, softmax
 from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
-
-
-def _library() -> Any:
-    # Listing the algorithms must not pay for the import.
-    import lightgbm
-
-    return lightgbm
-
 
 #: Rounds in a row without a split that helps, after which no later round is expected to find one. One such round
 #: proves nothing where rows and columns are drawn anew each time.
@@ -104,7 +97,7 @@ class LightGBM(BoostedTrees):
         )
 
     def _train(self, rows: Rows, watched: Rows | None, watch: Watch) -> None:
-        lightgbm = _library()
+        lightgbm = library("lightgbm")
         p, q = self._shape
         settings = self._settings(rows.X.n_rows, p + q)
         training = lightgbm.Dataset(
@@ -131,7 +124,7 @@ class LightGBM(BoostedTrees):
     def _use(self, text: str) -> None:
         """Predict from the written form, so that a loaded model and a fresh one are the same thing."""
         self._text = text
-        self._booster = _library().Booster(model_str=text)
+        self._booster = library("lightgbm").Booster(model_str=text)
         self._scores = Scores(self._booster, self._booster.num_feature())
 
     def _predict_raw(self, X: Matrix) -> np.ndarray:

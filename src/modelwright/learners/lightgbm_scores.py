@@ -21,6 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from modelwright.learners.lean_import import library
+
 #: Trees in a block.
 _BLOCK_TREES = 25
 #: Up to this many rows the fast call, row by row, beats a batch call per block.
@@ -145,12 +147,10 @@ class Scores:
         """Make the blocks boosters of their own now, rather than when rows have shown that it pays."""
         with self._lock:
             if not self._parts:
-                from lightgbm import Booster
-
                 texts = (
                     self._booster.model_to_string(start_iteration=start, num_iteration=count) for start, count in self._blocks
                 )
-                self._parts = [Booster(model_str=text) for text in texts]
+                self._parts = [library("lightgbm").Booster(model_str=text) for text in texts]
             return self._parts
 
     def _widths(self) -> list[int]:
@@ -166,12 +166,11 @@ class _Calls:
     """The fast calls of one thread: a configuration for each block, an input and an output that they share."""
 
     def __init__(self, boosters: list[Any], n_columns: int, kind: Kind, widths: list[int]) -> None:
-        from lightgbm import basic
-
-        library: Any = vars(basic)["_LIB"]
+        basic = library("lightgbm").basic
+        native: Any = vars(basic)["_LIB"]
         self._boosters = boosters  # kept alive: the configurations point into them
-        self._free = library.LGBM_FastConfigFree
-        self._predict = library.LGBM_BoosterPredictForMatSingleRowFast
+        self._free = native.LGBM_FastConfigFree
+        self._predict = native.LGBM_BoosterPredictForMatSingleRowFast
         self._check = vars(basic)["_safe_call"]
         self._input = np.empty(n_columns, dtype=np.float32)
         self._outputs = [np.empty(width, dtype=np.float64) for width in widths]
@@ -182,7 +181,7 @@ class _Calls:
         for booster, output in zip(boosters, self._outputs, strict=True):
             config = ctypes.c_void_p()
             self._check(
-                library.LGBM_BoosterPredictForMatSingleRowFastInit(
+                native.LGBM_BoosterPredictForMatSingleRowFastInit(
                     booster._handle,
                     ctypes.c_int(_KINDS[kind]),
                     ctypes.c_int(0),
@@ -226,8 +225,7 @@ class _Calls:
 
 
 def _has_fast_call(booster: Any) -> bool:
-    from lightgbm import basic
-
-    library, check = vars(basic).get("_LIB"), vars(basic).get("_safe_call")
+    basic = library("lightgbm").basic
+    native, check = vars(basic).get("_LIB"), vars(basic).get("_safe_call")
     names = ("LGBM_BoosterPredictForMatSingleRowFastInit", "LGBM_BoosterPredictForMatSingleRowFast", "LGBM_FastConfigFree")
-    return check is not None and hasattr(booster, "_handle") and all(hasattr(library, name) for name in names)
+    return check is not None and hasattr(booster, "_handle") and all(hasattr(native, name) for name in names)

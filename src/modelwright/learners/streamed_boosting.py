@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from modelwright.learners.boosting import joined
+from modelwright.learners.lean_import import library
 from modelwright.learners.lightgbm import LightGBM
 from modelwright.learners.streamed import Batch, Limits, Stream, StreamedFit
 
@@ -53,8 +54,7 @@ class Binned:
     """
 
     def __init__(self, learner: LightGBM, stream: Stream, sample: Batch) -> None:
-        import lightgbm
-
+        lightgbm = library("lightgbm")
         p, q = learner._shape
         settings = _settings(learner, stream.n_rows, 1)
         edges = lightgbm.Dataset(
@@ -236,10 +236,8 @@ class Crew:
 
 
 def _booster(learner: LightGBM, binned: Binned, pace: Pace) -> Any:
-    import lightgbm
-
     settings = _settings(learner, binned.n_rows, 1)
-    return lightgbm.Booster(settings | {"learning_rate": pace.step, "bagging_fraction": pace.drawn}, binned.dataset)
+    return library("lightgbm").Booster(settings | {"learning_rate": pace.step, "bagging_fraction": pace.drawn}, binned.dataset)
 
 
 def _settings(learner: LightGBM, n_rows: int, n_threads: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.learners.lean_import import library
 from modelwright.learners.trees import StackedTrees
 
 #: LightGBM's codes of a numeric split with NaN as the missing value, going right or left.
@@ -31,12 +32,10 @@ def forest_contributions(trees: StackedTrees, columns: np.ndarray) -> tuple[np.n
     base : ndarray of shape (K,)
     values : ndarray of shape (n, p, K)
     """
-    import lightgbm
-
     n_outputs = trees.values.shape[1]
     base, values = np.empty(n_outputs), np.empty((*columns.shape, n_outputs))
     for output in range(n_outputs):
-        booster = lightgbm.Booster(model_str=as_lightgbm(trees, output, columns.shape[1]))
+        booster = library("lightgbm").Booster(model_str=as_lightgbm(trees, output, columns.shape[1]))
         raw = np.asarray(booster.predict(columns, pred_contrib=True, num_threads=1)) / len(trees.roots)
         values[:, :, output], base[output] = raw[:, :-1], float(raw[:, -1].mean())
     return base, values

@@ -10,16 +10,16 @@ from modelwright.errors import MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
+from modelwright.learners.lean_import import library
 from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
 from modelwright.learners.xgboost_row import RowCall
 
 
 def _library() -> Any:
     try:
-        import xgboost
+        return library("xgboost")
     except ImportError as error:
         raise MissingExtraError("xgboost", "boost") from error
-    return xgboost
 
 
 class XGBoost(BoostedTrees):

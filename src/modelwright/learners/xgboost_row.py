@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.learners.lean_import import library
+
 
 class RowCall:
     """Predictions of single rows; safe to share between threads, each of which has its own input.
@@ -41,7 +43,7 @@ class _Call:
     """The arguments of one thread."""
 
     def __init__(self, booster: Any, n_columns: int) -> None:
-        from xgboost import core
+        core = library("xgboost").core
 
         names = vars(core)
         self._booster = booster
@@ -77,7 +79,7 @@ class _Call:
 
 def _usable(booster: Any) -> bool:
     """Whether this version of the library has what `_Call` takes from it."""
-    from xgboost import core
+    core = library("xgboost").core
 
     wanted = ("_LIB", "_check_call", "array_interface", "make_jcargs", "c_bst_ulong")
     return (

@@ -102,7 +102,7 @@ def compare(
         return PairedResult(Estimate(gain.value, _NAN, _NAN), 1.0, False, len(y), smallest=smallest)
     size = max(abs(gain.value), 1e-300)
     flat = np.sqrt(seen.variance) <= 1e-12 * max(size, abs(ours.value), abs(theirs.value))
-    units = _without_spread(metric, y, gain.value, seen) if flat else seen
+    units = without_spread(metric, y, gain.value, seen) if flat else seen
     if units is None:  # the two predict the same
         return _result(Estimate(0.0, 0.0, 0.0), 1.0, level, len(y), theirs.value, None, 0.0, smallest)
     p_value = studentised.p_value(gain.value, units)
@@ -193,7 +193,7 @@ def describe(result: PairedResult, *, metric: str, look: int = 1, level: float =
     return f"{text}; whether it reaches the smallest useful difference, {_number(result.smallest)}, is not shown"
 
 
-def _without_spread(metric: Metric, y: np.ndarray, value: float, units: Units) -> Units | None:
+def without_spread(metric: Metric, y: np.ndarray, value: float, units: Units) -> Units | None:
     """Units for a difference that all rows share, such as a perfect ranking against a constant.
 
     No spread is seen, so the number of units bounds what they can show: that of the rarer class where the metric reads

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import gc
-import importlib
 import os
 import queue
 import resource
@@ -29,6 +28,7 @@ import numpy as np
 
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Curve, Learner, Validation
+from modelwright.learners.lean_import import library, own_process
 from modelwright.search.jobs import Done, Fit, Job, Prepare
 from modelwright.search.journal import digests
 
@@ -152,7 +152,7 @@ def fit(job: Fit) -> Done:
         validation = Validation(Matrix.load(view / "valid"), y_valid, _load(view / "weight_valid.npy"))
     description = registry.get(job.algorithm).algorithm
     if description.requires:
-        importlib.import_module(description.requires)  # seconds for torch; not to be counted as time of the fit
+        library(description.requires)  # seconds for torch; not to be counted as time of the fit
     learner = registry.create(job.algorithm, job.params, task=job.task, n_classes=job.n_classes, seed=job.seed)
     learner.stop_after = job.stop_after
     started = time.perf_counter()
@@ -250,4 +250,5 @@ def _peak_memory_mb() -> float:
 
 
 if __name__ == "__main__":
+    own_process()
     main()

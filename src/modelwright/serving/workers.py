@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from modelwright.errors import ModelwrightError
+from modelwright.learners.lean_import import own_process
 from modelwright.serving.logs import Log
 from modelwright.serving.metrics import Slots
 from modelwright.serving.settings import Settings
@@ -113,4 +114,5 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
+    own_process()
     _main()

@@ -30,7 +30,13 @@ Version 4, what serving writes:
 - ``labels`` has what was told of a prediction later, with every correction: the highest revision holds;
 - ``tokens`` has the hashes of the tokens of the server.
 
-Version 5, what monitoring found:
+Version 5, what watches and who is told:
+
+- ``schedulers`` has a line for each process that watches policies, with its last sign of life;
+- ``alert_events`` has what happened, by rule, to count it; ``alerts`` has each message to each channel until it is delivered
+  or given up, and afterwards.
+
+Version 6, what monitoring found:
 
 - ``windows`` has a line for each window that was checked; it is written anew when labels come for its rows.
 """
@@ -229,6 +235,46 @@ CREATE TABLE tokens (
 );
 """
 
+_WATCHING = """
+CREATE TABLE schedulers (
+    home VARCHAR(500) NOT NULL,
+    host VARCHAR(200) NOT NULL,
+    pid BIGINT NOT NULL,
+    beat_at VARCHAR(40) NOT NULL,
+    every_s {REAL} NOT NULL,
+    models TEXT NOT NULL,
+    PRIMARY KEY (home, host, pid)
+);
+CREATE TABLE alert_events (
+    home VARCHAR(500) NOT NULL,
+    rule VARCHAR(100) NOT NULL,
+    kind VARCHAR(40) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    event VARCHAR(500) NOT NULL,
+    at VARCHAR(40) NOT NULL,
+    told INTEGER NOT NULL,
+    PRIMARY KEY (home, rule, kind, model, event)
+);
+CREATE TABLE alerts (
+    id VARCHAR(40) PRIMARY KEY,
+    home VARCHAR(500) NOT NULL,
+    rule VARCHAR(100) NOT NULL,
+    channel VARCHAR(20) NOT NULL,
+    kind VARCHAR(40) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    at VARCHAR(40) NOT NULL,
+    n_events INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at VARCHAR(40) NOT NULL,
+    delivered_at VARCHAR(40),
+    last_error TEXT NOT NULL
+);
+CREATE INDEX alerts_by_time ON alerts (home, at);
+CREATE INDEX alerts_waiting ON alerts (home, state, next_at);
+"""
+
 _MONITORING = """
 CREATE TABLE windows (
     model VARCHAR(100) NOT NULL,
@@ -254,6 +300,7 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_RUNS],
     [_REGISTRY, _DECISIONS_STAY],
     [_SERVING],
+    [_WATCHING],
     [_MONITORING],
 ]
 

@@ -1,0 +1,104 @@
+"""Guards: a challenger that is better on the whole may still not fail a part of the rows, or be less honest about chances.
+
+A guard fails where the loss is both beyond its margin and beyond chance: small parts scatter by more than any sensible
+margin, and large ones show what does not matter.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from modelwright.evaluation.calibration_report import calibration_gap
+from modelwright.metrics import studentised
+from modelwright.metrics.dependence import design
+from modelwright.metrics.metric import Metric
+from modelwright.metrics.superiority import superiority
+from modelwright.retraining.rules import GateRules
+from modelwright.retraining.scored import Labelled, Scored
+
+#: Rows below which a slice says nothing.
+FEWEST_ROWS = 30
+#: Chance, over all slices, that a challenger that is as good everywhere fails one.
+_LEVEL = 0.05
+
+
+def guarded(
+    champion: Scored, challenger: Scored, rows: Labelled, rules: GateRules, metric: Metric
+) -> tuple[list[str], dict[str, Any]]:
+    """Hold a challenger against the guards.
+
+    Parameters
+    ----------
+    champion, challenger : Scored
+    rows : Labelled
+    rules : GateRules
+    metric : Metric
+
+    Returns
+    -------
+    failed : list of str
+        Sentences, one for each guard that failed.
+    evidence : dict
+        What was looked at.
+    """
+    failed, slices = _slices(champion, challenger, rows, rules, metric)
+    evidence: dict[str, Any] = {"slices": slices}
+    if champion.prediction.ndim == 2:
+        sentence, evidence["calibration"] = _calibration(champion, challenger, rows, rules)
+        failed += [sentence] if sentence else []
+    evidence["latency_s"] = {"champion": champion.latency_s, "challenger": challenger.latency_s}
+    evidence["size_bytes"] = {"champion": champion.size_bytes, "challenger": challenger.size_bytes}
+    return failed, evidence
+
+
+def _slices(
+    champion: Scored, challenger: Scored, rows: Labelled, rules: GateRules, metric: Metric
+) -> tuple[list[str], list[dict[str, Any]]]:
+    told: list[dict[str, Any]] = []
+    for name, mask in rows.slices.items():
+        n = int(mask.sum())
+        if n < FEWEST_ROWS:
+            told.append({"name": name, "rows": n, "state": "not enough data"})
+            continue
+        weight, group, when = (None if x is None else x[mask] for x in (rows.weight, rows.group, rows.when))
+        found = superiority(
+            metric, rows.y[mask], champion.prediction[mask], challenger.prediction[mask], margin=rules.slice_margin,
+            weight=weight, groups=group, when=when, thresholds=(champion.threshold, challenger.threshold),
+        )  # fmt: skip
+        if math.isfinite(found.deviation):
+            told.append({"name": name, "rows": n, "gain": found.gain, "p_worse": found.p_worse, "state": "ok"})
+        else:
+            told.append({"name": name, "rows": n, "state": "not enough data"})
+    # Holm over all slices that could be tested.
+    tested = sorted((each for each in told if "gain" in each), key=lambda each: float(each["p_worse"]))
+    failed = []
+    for number, each in enumerate(tested):
+        if each["p_worse"] > _LEVEL / (len(tested) - number):
+            break
+        if each["gain"] < -rules.slice_margin:
+            each["state"] = "worse"
+            failed.append(
+                f"Worse where {each['name']}: by {-each['gain']:.3g} {metric.title} on {each['rows']:,} rows; "
+                f"{rules.slice_margin:g} is allowed."
+            )
+    return failed, told
+
+
+def _calibration(champion: Scored, challenger: Scored, rows: Labelled, rules: GateRules) -> tuple[str, dict[str, Any]]:
+    """The mean gap between predicted and observed frequency may not rise by more than the margin, beyond chance."""
+    before, of_before = calibration_gap(rows.y, champion.prediction, rows.weight)
+    after, of_after = calibration_gap(rows.y, challenger.prediction, rows.weight)
+    # What chance adds to the plain gaps is nearly the same for both, and falls out of their difference.
+    rise = of_after - of_before
+    units = design(len(rows.y), rows.weight, rows.group, rows.when).units(rise.psi)
+    p = studentised.p_greater(rise.value, units) if units.variance > 0 else 1.0
+    told: dict[str, Any] = {"champion": before, "challenger": after, "p_worse": p, "state": "ok"}
+    if after - before <= rules.calibration_margin or not p <= _LEVEL:
+        return "", told
+    told["state"] = "worse"
+    return (
+        f"Less honest probabilities: mean gap to the observed frequency {after:.1%}, {before:.1%} of the champion; "
+        f"a rise of {rules.calibration_margin:.1%} is allowed.",
+        told,
+    )
