@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from modelwright.errors import SpecError
-from modelwright.retraining.policy import DAY_S, Policy, Span
+from modelwright.retraining.policy import Policy, Span
 from modelwright.retraining.policy_file import _GATE, _READERS, _RELEASE, find_policy, policy_of
 from modelwright.retraining.rules import GateRules, ReleaseRules
 from modelwright.spec import FILE_NAME, Spec, resolve_spec
+from modelwright.spec_sections import DAY_S
 
 
 def in_file(folder: Path, text: str) -> Policy | None:

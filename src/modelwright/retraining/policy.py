@@ -11,10 +11,7 @@ from typing import Literal
 import msgspec
 
 from modelwright.retraining.rules import GateRules, ReleaseRules
-
-HOUR_S = 3600.0
-DAY_S = 24 * HOUR_S
-WEEK_S = 7 * DAY_S
+from modelwright.spec_sections import DAY_S, length_of
 
 #: Alarms of monitoring that may ask for a retraining; "drift" is that of any column that the model reads.
 Alarming = Literal["performance", "estimated performance", "prediction drift", "drift"]
@@ -100,17 +97,3 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_per_week: int = 3
     gate: GateRules = GateRules()
     release: ReleaseRules = ReleaseRules()
-
-
-def length_of(seconds: float) -> str:
-    """A length of time in words.
-
-    Examples
-    --------
-    >>> [length_of(seconds) for seconds in (1.0, 90.0, 7200.0, 86400.0, 129600.0, 7776000.0)]
-    ['1 second', '90 seconds', '2 hours', '1 day', '36 hours', '90 days']
-    """
-    for unit, name in ((DAY_S, "day"), (HOUR_S, "hour"), (60.0, "minute")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"{seconds / unit:,.0f} {name}{'' if seconds == unit else 's'}"
-    return f"{seconds:,g} second{'' if seconds == 1 else 's'}"

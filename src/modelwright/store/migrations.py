@@ -30,10 +30,21 @@ Version 4, what serving writes:
 - ``labels`` has what was told of a prediction later, with every correction: the highest revision holds;
 - ``tokens`` has the hashes of the tokens of the server.
 
-Version 5, retrainings under way:
+Version 5, what watches and who is told:
+
+- ``schedulers`` has a line for each process that watches policies, with its last sign of life;
+- ``alert_events`` has what happened, by rule, to count it; ``alerts`` has each message to each channel until it is delivered
+  or given up, and afterwards.
+
+Version 6, what monitoring found:
+
+- ``windows`` has a line for each window that was checked; it is written anew when labels come for its rows.
+
+Version 7, retrainings under way:
 
 - ``retrainings`` has a line for each one that was asked for, and at most one for a model that has not ended;
 - ``retraining_steps`` has what each step of it made, so that none is done again;
+- ``policies`` has when the schedule of a model began;
 - ``processes`` has who works, serves and schedules, and when each was seen last.
 """
 
@@ -231,6 +242,64 @@ CREATE TABLE tokens (
 );
 """
 
+_WATCHING = """
+CREATE TABLE schedulers (
+    home VARCHAR(500) NOT NULL,
+    host VARCHAR(200) NOT NULL,
+    pid BIGINT NOT NULL,
+    beat_at VARCHAR(40) NOT NULL,
+    every_s {REAL} NOT NULL,
+    models TEXT NOT NULL,
+    PRIMARY KEY (home, host, pid)
+);
+CREATE TABLE alert_events (
+    home VARCHAR(500) NOT NULL,
+    rule VARCHAR(100) NOT NULL,
+    kind VARCHAR(40) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    event VARCHAR(500) NOT NULL,
+    at VARCHAR(40) NOT NULL,
+    told INTEGER NOT NULL,
+    PRIMARY KEY (home, rule, kind, model, event)
+);
+CREATE TABLE alerts (
+    id VARCHAR(40) PRIMARY KEY,
+    home VARCHAR(500) NOT NULL,
+    rule VARCHAR(100) NOT NULL,
+    channel VARCHAR(20) NOT NULL,
+    kind VARCHAR(40) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    at VARCHAR(40) NOT NULL,
+    n_events INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at VARCHAR(40) NOT NULL,
+    delivered_at VARCHAR(40),
+    last_error TEXT NOT NULL
+);
+CREATE INDEX alerts_by_time ON alerts (home, at);
+CREATE INDEX alerts_waiting ON alerts (home, state, next_at);
+"""
+
+_MONITORING = """
+CREATE TABLE windows (
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    span VARCHAR(20) NOT NULL,
+    starts VARCHAR(40) NOT NULL,
+    ends VARCHAR(40) NOT NULL,
+    n_rows BIGINT NOT NULL,
+    n_labels BIGINT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    checked_at VARCHAR(40) NOT NULL,
+    findings {BYTES} NOT NULL,
+    PRIMARY KEY (model, version, part, span, starts)
+);
+CREATE INDEX windows_by_time ON windows (model, ends);
+"""
+
 _RETRAINING = """
 CREATE TABLE retrainings (
     id VARCHAR(120) PRIMARY KEY,
@@ -266,6 +335,13 @@ CREATE TABLE retraining_steps (
     made TEXT,
     PRIMARY KEY (retraining, step)
 );
+CREATE TABLE policies (
+    home VARCHAR(500) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    schedule VARCHAR(200) NOT NULL,
+    began VARCHAR(40) NOT NULL,
+    PRIMARY KEY (home, model)
+);
 CREATE TABLE processes (
     id VARCHAR(200) PRIMARY KEY,
     home VARCHAR(500) NOT NULL,
@@ -285,6 +361,8 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_RUNS],
     [_REGISTRY, _DECISIONS_STAY],
     [_SERVING],
+    [_WATCHING],
+    [_MONITORING],
     [_RETRAINING],
 ]
 
