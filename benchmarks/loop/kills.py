@@ -102,7 +102,8 @@ def prepare(folder: Path) -> None:
         shares = [float(share) for share in proba[number]]
         answer = ["no", "yes"][int(shares[1] > 0.5)]
         features = json.dumps([{"x": row["x"], "z": row["z"]}]).encode()
-        lines.append((f"p{number}", 1, MODEL, "1", "live", at, None, features, json.dumps([answer]), json.dumps([shares]), 1.0, None))
+        answered = (json.dumps([answer]), json.dumps([shares]), 1.0, None)
+        lines.append((f"p{number}", 1, MODEL, "1", "live", at, None, features, *answered))
         labels.append(Label(f"p{number}-0", row["y"], at))
     database = Database.of(home)
     write_predictions(database, lines)
@@ -300,7 +301,8 @@ def at_random(folder: Path, retraining: str, draw: random.Random, duration_s: fl
         kills += 1
         wrong = broken(folder, acknowledged)
         seen.wrong += [f"kill {seen.kills + kills}: {what}" for what in wrong]
-        print(f"kill {seen.kills + kills:>3} {'up' if group else 'worker':<6} {'tree' if tree else '':<4} {'; '.join(wrong) or 'ok'}", flush=True)
+        how = f"{'up' if group else 'worker':<6} {'tree' if tree else '':<4}"
+        print(f"kill {seen.kills + kills:>3} {how} {'; '.join(wrong) or 'ok'}", flush=True)
     seen.acknowledged += len(acknowledged)
     if not has_ended(folder, retraining):
         go_on(folder, retraining, seen)

@@ -64,7 +64,9 @@ def until(seen: object, said: str, timeout_s: float = 90.0) -> None:
         time.sleep(0.05)
 
 
-def test_killed_in_mid_training_a_retraining_resumes_and_no_part_of_it_is_there_twice(folder: Path, more_rows: pl.DataFrame) -> None:
+def test_killed_in_mid_training_a_retraining_resumes_and_nothing_of_it_is_there_twice(
+    folder: Path, more_rows: pl.DataFrame
+) -> None:
     (folder / "modelwright.toml").write_text(TOML)
     home = folder / "home"
     table = pl.read_csv(folder / "tiny.csv")
