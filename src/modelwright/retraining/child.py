@@ -70,7 +70,29 @@ def train_model(work: Work) -> dict[str, Any]:
     return {"run": folder.name, "resumed": bool(begun)}
 
 
-STEPS: dict[str, Callable[[Work], dict[str, Any]]] = {"snapshot": take_rows, "audit": audit_rows, "train": train_model}
+def watch_windows(work: Work) -> dict[str, Any]:
+    """Check the windows of the log, and, where the policy wants to know, what table there is now."""
+    from modelwright.monitoring.monitor import monitor_log, watch
+    from modelwright.retraining.asked import asked_of_work
+    from modelwright.store.database import Database
+    from modelwright.tables.fingerprint import fingerprint
+    from modelwright.tables.read import read
+
+    asked = asked_of_work(work)
+    window = asked.policy.window
+    watched = watch(f"{work.model}@champion", home=Path(work.home), store=work.store)
+    span = f"{window.seconds:.0f}s" if window.seconds is not None else str(window.rows or 1000)
+    found = monitor_log(watched, Database.of(Path(work.home), work.store), window=span)
+    data = fingerprint(read(asked.spec.data, query=asked.spec.query).frame) if asked.policy.new_data else None
+    return {"fresh": found.fresh, "state": found.latest.state if found.latest is not None else "", "data": data}
+
+
+STEPS: dict[str, Callable[[Work], dict[str, Any]]] = {
+    "snapshot": take_rows,
+    "audit": audit_rows,
+    "train": train_model,
+    "watch": watch_windows,
+}
 
 
 def _ignore(event: Any) -> None:

@@ -40,6 +40,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     fingerprint : str
     path : str
     n_rows : int
+    table : str
+        Fingerprint of the table alone.
     n_logged : int
         Of them, rows of the prediction log.
     until : str
@@ -52,6 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     fingerprint: str
     path: str
     n_rows: int
+    table: str = ""
     n_logged: int = 0
     until: str = ""
     n_kept_back: int = 0
@@ -107,7 +110,7 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     if not path.is_file():
         _write(frame, path)
     until = learned[-1][0].at if learned else ""
-    return Snapshot(digest, str(path.resolve()), frame.height, len(learned), until, n_kept, notes)
+    return Snapshot(digest, str(path.resolve()), frame.height, fingerprint(table.frame), len(learned), until, n_kept, notes)
 
 
 def snapshot_file(home: Path, fingerprint: str) -> Path:

@@ -26,6 +26,7 @@ from modelwright.retraining.engine import Engine
 from modelwright.retraining.processes import Presence, Processes
 from modelwright.retraining.requests import Retraining, Retrainings
 from modelwright.retraining.steps import Room
+from modelwright.retraining.telling import tell
 from modelwright.retraining.workflow import Retrain
 from modelwright.serving.logs import Log
 from modelwright.store.locks import FolderLock, is_held
@@ -145,6 +146,7 @@ class Worker:
         from modelwright.retraining.children import forget
         from modelwright.retraining.snapshot import sweep
 
+        tell(self.retrainings, closed, self.log)
         forget(self.room.home, closed.id)
         sweep(self.room.home, needed_snapshots(self.room, self.retrainings, closed.model), now=time.time())
 

@@ -1,0 +1,148 @@
+"""What is known of a model when it is asked whether to train it again: read from the store, for `triggers.due`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from modelwright.monitoring.kept import latest_windows
+from modelwright.monitoring.labels import labelled_since
+from modelwright.monitoring.prediction_log import moments_of
+from modelwright.registry.names import CHAMPION
+from modelwright.registry.rows import Version
+from modelwright.retraining.policy import Policy
+from modelwright.retraining.requests import Retraining, Retrainings
+from modelwright.retraining.steps import Room
+from modelwright.retraining.triggers import Observed
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+#: Windows that triggers look at, and ended retrainings.
+_WINDOWS, _RETRAININGS = 20, 200
+#: Ends of a challenger that did not stay.
+REJECTED = frozenset({"rejected", "refused", "declined", "rolled back", "failed"})
+
+
+def observed(room: Room, retrainings: Retrainings, policy: Policy, now: dt.datetime, *, data: str | None = None) -> Observed:
+    """What is known of a model.
+
+    Parameters
+    ----------
+    room : Room
+    retrainings : Retrainings
+    policy : Policy
+    now : datetime
+    data : str, optional
+        Fingerprint of the table as it is now.
+    """
+    model, database, registry = policy.model, retrainings.database, room.registry()
+    champion = next((each for each in registry.versions(model) if CHAMPION in each.aliases), None)
+    if champion is None:
+        return Observed(now)
+    under_way = next((each for each in retrainings.open() if each.model == model), None)
+    ended = retrainings.latest(model, _RETRAININGS)
+    every = [*([under_way] if under_way is not None else []), *ended]
+    own = [each for each in every if each.kind == "retrain"]
+    moved = [each.at for each in registry.decisions(model) if each.alias == CHAMPION]
+    trained_at = dt.datetime.fromisoformat(champion.created)
+    since = max([trained_at, *(_moment(each.at) for each in own if _moment(each.at) <= now)])
+    mature = now - dt.timedelta(seconds=policy.label_delay_s)
+    return Observed(
+        now, trained_at, _moment(moved[-1]) if moved else None, str(champion.number),
+        tuple(latest_windows(database, model, version=str(champion.number), n=_WINDOWS)),
+        new_rows(retrainings, model, since, mature), new_labels(retrainings, model, since, mature),
+        labels_needed(retrainings, ended), data, known_data(retrainings, registry.versions(model), own),
+        None if under_way is None else f"{under_way.id}, {under_way.step or 'queued'} since {under_way.since[:19]}",
+        tuple(_moment(each.at) for each in own), _in_a_row(ended), _fired(retrainings, policy, own, now),
+    )  # fmt: skip
+
+
+def new_rows(retrainings: Retrainings, model: str, since: dt.datetime, until: dt.datetime) -> int:
+    """Rows that were answered between two moments."""
+    sql = (
+        "SELECT coalesce(sum(n_rows), 0) FROM predictions"
+        " WHERE model = :model AND at > :since AND at <= :until AND part <> 'shadow'"
+    )
+    return int(_scalar(retrainings, sql, model=model, since=_iso(since), until=_iso(until)))
+
+
+def new_labels(retrainings: Retrainings, model: str, since: dt.datetime, until: dt.datetime) -> int:
+    """Labels that came since a moment, of rows that were answered until another one."""
+    came = labelled_since(retrainings.database, model, _iso(since))
+    if not came:
+        return 0
+    limit = _iso(until)
+    return sum(at <= limit for at in moments_of(retrainings.database, came).values())
+
+
+def labels_needed(retrainings: Retrainings, ended: list[Retraining]) -> int:
+    """Further labels that the gate asked for when it could not decide last."""
+    if not ended or ended[0].outcome != "undecided":
+        return 0
+    return int(_made(retrainings, ended[0], "judge").get("labels_needed") or 0)
+
+
+def known_data(retrainings: Retrainings, versions: list[Version], own: list[Retraining]) -> frozenset[str]:
+    """Fingerprints of tables that were trained on."""
+    found = {version.data for version in versions if version.data}
+    for each in own[:_WINDOWS]:
+        made = _made(retrainings, each, "snapshot")
+        found |= {made[name] for name in ("fingerprint", "table") if made.get(name)}
+    return frozenset(found)
+
+
+def began(retrainings: Retrainings, policy: Policy, now: dt.datetime) -> dt.datetime:
+    """When this schedule began: at the first look, and anew when its line changes."""
+    import sqlalchemy as sa
+
+    values = {"home": retrainings.home, "model": policy.model, "now": _iso(now)}
+    values["schedule"] = f"{policy.schedule} {policy.time_zone}"
+    with retrainings.database.writing() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO policies (home, model, schedule, began) VALUES (:home, :model, :schedule, :now)"
+                " ON CONFLICT (home, model) DO UPDATE SET schedule = excluded.schedule, began = excluded.began"
+                " WHERE policies.schedule <> excluded.schedule"
+            ),
+            values,
+        )
+        wanted = "SELECT began FROM policies WHERE home = :home AND model = :model"
+        return _moment(str(connection.execute(sa.text(wanted), values).scalar_one()))
+
+
+def _fired(retrainings: Retrainings, policy: Policy, own: list[Retraining], now: dt.datetime) -> tuple[dt.datetime, ...]:
+    if policy.schedule is None:
+        return ()
+    slots = [_moment(each.trigger.at) for each in own if each.trigger.cause == "schedule"]
+    return (began(retrainings, policy, now), *slots)
+
+
+def _in_a_row(ended: list[Retraining]) -> int:
+    count = 0
+    for each in ended:
+        if each.outcome == "promoted" or (each.trigger.cause == "hand" and each.outcome not in REJECTED):
+            break
+        count += each.outcome in REJECTED
+    return count
+
+
+def _made(retrainings: Retrainings, one: Retraining, step: str) -> dict[str, Any]:
+    return {line.step: line.made or {} for line in retrainings.steps(one.id)}.get(step, {})
+
+
+def _scalar(retrainings: Retrainings, sql: str, **values: Any) -> Any:
+    import sqlalchemy as sa
+
+    with retrainings.database.reading() as connection:
+        found: sa.CursorResult[Any] = connection.execute(sa.text(sql), values)
+        return found.scalar()
+
+
+def _moment(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+
+
+def _iso(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat(timespec="microseconds")
