@@ -25,7 +25,8 @@ from modelwright.monitoring.kept import latest_windows
 from modelwright.retraining import heartbeat
 from modelwright.retraining.by_hand import policy_here
 from modelwright.retraining.children import Work, compute, forget
-from modelwright.retraining.observing import labels_needed, new_labels, observed
+from modelwright.retraining.known import labels_needed, observed
+from modelwright.retraining.observing import observe
 from modelwright.retraining.policy import Policy
 from modelwright.retraining.requests import Asked, Retrainings
 from modelwright.retraining.rules import Trigger
@@ -111,8 +112,8 @@ class Scheduler:
         before = [each for each in ended if each.version == last.version]
         needed = labels_needed(self.retrainings, ended)
         since = dt.datetime.fromisoformat(last.ended or last.at)
-        mature = now - dt.timedelta(seconds=policy.label_delay_s)
-        if len(before) > MOST_JUDGEMENTS or new_labels(self.retrainings, policy.model, since, mature) < max(1, needed):
+        came = observe(self.room.home, self.room.store, policy, now, retrainings=[since]).new_labels
+        if len(before) > MOST_JUDGEMENTS or came < max(1, needed):
             return None
         origin = last.options.get("origin", last.id)
         trigger = Trigger(last.trigger.cause, f"Labels have come for {policy.model}/{last.version}.", now.isoformat())

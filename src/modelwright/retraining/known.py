@@ -1,22 +1,16 @@
-"""What is known of a model when it is asked whether to train it again: read from the store, for `triggers.due`."""
+"""What earlier retrainings say when it is asked whether to train again; what the log says is found by `observing`."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from modelwright.monitoring.kept import latest_windows
-from modelwright.monitoring.labels import labelled_since
-from modelwright.monitoring.prediction_log import moments_of
-from modelwright.registry.names import CHAMPION
 from modelwright.registry.rows import Version
+from modelwright.retraining.observing import observe
 from modelwright.retraining.policy import Policy
 from modelwright.retraining.requests import Retraining, Retrainings
 from modelwright.retraining.steps import Room
 from modelwright.retraining.triggers import Observed
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
 
 #: Windows that triggers look at, and ended retrainings.
 _WINDOWS, _RETRAININGS = 20, 200
@@ -36,44 +30,16 @@ def observed(room: Room, retrainings: Retrainings, policy: Policy, now: dt.datet
     data : str, optional
         Fingerprint of the table as it is now.
     """
-    model, database, registry = policy.model, retrainings.database, room.registry()
-    champion = next((each for each in registry.versions(model) if CHAMPION in each.aliases), None)
-    if champion is None:
-        return Observed(now)
+    model = policy.model
     under_way = next((each for each in retrainings.open() if each.model == model), None)
     ended = retrainings.latest(model, _RETRAININGS)
-    every = [*([under_way] if under_way is not None else []), *ended]
-    own = [each for each in every if each.kind == "retrain"]
-    moved = [each.at for each in registry.decisions(model) if each.alias == CHAMPION]
-    trained_at = dt.datetime.fromisoformat(champion.created)
-    since = max([trained_at, *(_moment(each.at) for each in own if _moment(each.at) <= now)])
-    mature = now - dt.timedelta(seconds=policy.label_delay_s)
-    return Observed(
-        now, trained_at, _moment(moved[-1]) if moved else None, str(champion.number),
-        tuple(latest_windows(database, model, version=str(champion.number), n=_WINDOWS)),
-        new_rows(retrainings, model, since, mature), new_labels(retrainings, model, since, mature),
-        labels_needed(retrainings, ended), data, known_data(retrainings, registry.versions(model), own),
-        None if under_way is None else f"{under_way.id}, {under_way.step or 'queued'} since {under_way.since[:19]}",
-        tuple(_moment(each.at) for each in own), _in_a_row(ended), _fired(retrainings, policy, own, now),
+    own = [each for each in [*([under_way] if under_way is not None else []), *ended] if each.kind == "retrain"]
+    return observe(
+        room.home, room.store, policy, now, retrainings=[_moment(each.at) for each in own], data=data,
+        labels_needed=labels_needed(retrainings, ended), known_data=known_data(retrainings, room.registry().versions(model), own),
+        in_flight=None if under_way is None else f"{under_way.id}, {under_way.step or 'queued'} since {under_way.since[:19]}",
+        rejections=_in_a_row(ended), fired=_fired(retrainings, policy, own, now),
     )  # fmt: skip
-
-
-def new_rows(retrainings: Retrainings, model: str, since: dt.datetime, until: dt.datetime) -> int:
-    """Rows that were answered between two moments."""
-    sql = (
-        "SELECT coalesce(sum(n_rows), 0) FROM predictions"
-        " WHERE model = :model AND at > :since AND at <= :until AND part <> 'shadow'"
-    )
-    return int(_scalar(retrainings, sql, model=model, since=_iso(since), until=_iso(until)))
-
-
-def new_labels(retrainings: Retrainings, model: str, since: dt.datetime, until: dt.datetime) -> int:
-    """Labels that came since a moment, of rows that were answered until another one."""
-    came = labelled_since(retrainings.database, model, _iso(since))
-    if not came:
-        return 0
-    limit = _iso(until)
-    return sum(at <= limit for at in moments_of(retrainings.database, came).values())
 
 
 def labels_needed(retrainings: Retrainings, ended: list[Retraining]) -> int:
@@ -129,14 +95,6 @@ def _in_a_row(ended: list[Retraining]) -> int:
 
 def _made(retrainings: Retrainings, one: Retraining, step: str) -> dict[str, Any]:
     return {line.step: line.made or {} for line in retrainings.steps(one.id)}.get(step, {})
-
-
-def _scalar(retrainings: Retrainings, sql: str, **values: Any) -> Any:
-    import sqlalchemy as sa
-
-    with retrainings.database.reading() as connection:
-        found: sa.CursorResult[Any] = connection.execute(sa.text(sql), values)
-        return found.scalar()
 
 
 def _moment(text: str) -> dt.datetime:
