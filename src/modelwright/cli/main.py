@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwright.cli import (
+    alerting_commands,
     bundle_commands,
     checking,
     comparing,
@@ -356,6 +357,7 @@ store_commands.register(app)
 serving_commands.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
+alerting_commands.register(app)
 
 
 @app.callback()
