@@ -13,6 +13,7 @@ from modelwright.version import __version__
 
 if TYPE_CHECKING:
     from modelwright.api import audit_table, list_runs, load, open_run, train
+    from modelwright.api_monitoring import monitor
     from modelwright.api_tuning import tune
     from modelwright.artifacts.model import Model
     from modelwright.errors import ModelwrightError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audit", "Model", "ModelwrightError", "Run", "RunList", "__version__", "audit_table", "autolog", "job", "list_runs", "load",
-    "open_registry", "open_run", "start_run", "train", "tune",
+    "monitor", "open_registry", "open_run", "start_run", "train", "tune",
 ]  # fmt: skip
 
 #: Resolved on first use, so that importing the package loads no learner.
@@ -39,6 +40,7 @@ _HOMES = {
     "job": "modelwright.jobs.decorated",
     "load": "modelwright.api",
     "list_runs": "modelwright.api",
+    "monitor": "modelwright.api_monitoring",
     "open_registry": "modelwright.registry.find",
     "open_run": "modelwright.api",
     "start_run": "modelwright.jobs.active",

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from modelwright.monitoring.drift import Drift, drift_of, holm, judged
-from modelwright.monitoring.profile import KNOTS, PREDICTION, Labels, Numbers, Profile, comparable, profile_of
+from modelwright.tables.profile import KNOTS, PREDICTION, Labels, Numbers, Profile, comparable, profile_of
 from modelwright.tables.schema import Column
 
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from modelwright.monitoring.profile import comparable, profile_of
 from modelwright.monitoring.quality import QualityAlarm, _p_of_rise, _Share, quality_of
+from modelwright.tables.profile import comparable, profile_of
 from modelwright.tables.schema import Column
 
 COLUMNS = [

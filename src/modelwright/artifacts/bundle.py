@@ -8,6 +8,7 @@
     schema.json       columns with their reading instructions
     derived.json      the user's derived columns: expressions, or path, name and digest of a function; absent without any
     golden.json       training rows with their predictions, replayed wherever the model is loaded to serve (`golden`)
+    reference.*       what rows and answers were like, for monitoring; absent in older bundles (`reference`)
     encoders/N/       encoder.json, arrays.npz
     members/N/        whatever the learner saves: LightGBM text, CatBoost cbm, XGBoost ubj, npz, safetensors
 
@@ -31,6 +32,7 @@ from modelwright.artifacts.manifest import UNREADABLE, Manifest, write_manifest
 from modelwright.artifacts.manifest import manifest_digest as manifest_digest
 from modelwright.artifacts.manifest import verify_bundle as verify_bundle
 from modelwright.artifacts.model import Member, Model
+from modelwright.artifacts.reference import Reference, write_reference
 from modelwright.artifacts.signing import verify_signature
 from modelwright.artifacts.versions import check_versions
 from modelwright.ensembles.calibration import Calibration
@@ -80,7 +82,13 @@ class ModelFile(msgspec.Struct, frozen=True):
 
 
 def write_bundle(
-    model: Model, folder: Path, *, libraries: dict[str, str], lineage: dict[str, str], golden: Golden | None = None
+    model: Model,
+    folder: Path,
+    *,
+    libraries: dict[str, str],
+    lineage: dict[str, str],
+    golden: Golden | None = None,
+    reference: Reference | None = None,
 ) -> Manifest:
     """Write ``model`` into ``folder``, which must not exist.
 
@@ -94,6 +102,8 @@ def write_bundle(
         Where it comes from: ``run``, ``data`` (fingerprint) and ``code`` (commit).
     golden : Golden, optional
         Rows to be replayed wherever the model is loaded to serve.
+    reference : Reference, optional
+        What windows of later rows are compared with.
     """
     folder.mkdir(parents=True)
     for number, encoder in enumerate(model.encoders):
@@ -122,6 +132,8 @@ def write_bundle(
         (folder / _DERIVED_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.derived.about)))
     if golden is not None:
         write_golden(golden, folder)
+    if reference is not None:
+        write_reference(reference, folder)
     return write_manifest(folder, libraries=libraries, lineage=lineage)
 
 

@@ -23,6 +23,7 @@ from modelwright.cli import (
     listing,
     looking,
     mirroring,
+    monitoring,
     registering,
     reproducing,
     resuming,
@@ -355,6 +356,7 @@ mirroring.register(app)
 tuning_command.register(app)
 store_commands.register(app)
 serving_commands.register(app)
+monitoring.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
 alerting_commands.register(app)
@@ -386,7 +388,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
     Exit codes: 0 done, 1 failed although the input was fine, 2 the input or an option is wrong, 3 a critical finding with
-    --strict, 4 a gate of --fail-if, 130 interrupted.
+    --strict or an alarm with --fail-on, 4 a gate of --fail-if, 130 interrupted.
     """
     given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if arguments is None:

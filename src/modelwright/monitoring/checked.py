@@ -12,6 +12,7 @@ import msgspec
 from modelwright.monitoring.drift import State
 
 Kind = Literal["quality", "drift", "prediction drift", "performance", "estimated performance", "service", "volume"]
+Method = Literal["CBPE", "weighted CBPE", "DLE"]
 #: Kinds that by themselves are no reason to wake anybody.
 EXPLAINS: frozenset[Kind] = frozenset({"drift"})
 
@@ -93,7 +94,7 @@ class Estimated(msgspec.Struct, frozen=True):
     low: float
     high: float
     reference: float
-    method: Literal["CBPE", "weighted CBPE", "DLE"]
+    method: Method
     assumption: str
     state: State = "ok"
 

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from scipy import special
 
-from modelwright.monitoring.profile import ColumnProfile, Labels, Numbers
+from modelwright.tables.profile import ColumnProfile, Labels, Numbers
 
 State = Literal["ok", "warning", "alarm", "not enough data"]
 

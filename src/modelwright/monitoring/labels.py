@@ -128,3 +128,21 @@ def read_labels(database: Database, model: str, *, history: bool = False) -> lis
         rows = connection.execute(wanted, {"model": model}).fetchall()
     labels = [StoredLabel(row[0], row[1], msgspec.json.decode(row[2]), *row[3:]) for row in rows]
     return labels if history else list({label.prediction: label for label in labels}.values())
+
+
+def labels_of(database: Database, ids: Sequence[str]) -> dict[str, Any]:
+    """The value that holds for each of these predictions, as far as one has come: that of the highest revision."""
+    with database.reading() as connection:
+        found = _latest(connection, list(ids))
+    return {prediction: msgspec.json.decode(value) for prediction, (_, value) in found.items() if value is not None}
+
+
+def labelled_since(database: Database, model: str, moment: str) -> dict[str, str]:
+    """When labels came last, or were corrected, by the id of the prediction; those from a moment (ISO 8601, UTC) on."""
+    import sqlalchemy as sa
+
+    wanted = sa.text(
+        "SELECT prediction, MAX(received) FROM labels WHERE model = :model AND received >= :moment GROUP BY prediction"
+    )
+    with database.reading() as connection:
+        return {row[0]: row[1] for row in connection.execute(wanted, {"model": model, "moment": moment})}

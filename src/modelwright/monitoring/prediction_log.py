@@ -222,7 +222,7 @@ class Prediction(msgspec.Struct, frozen=True):
 
 
 def read_predictions(
-    database: Database, model: str, *, since: str = "", until: str = "~", part: str = "live"
+    database: Database, model: str, *, since: str = "", until: str = "~", part: str = "live", version: str | None = None
 ) -> Iterator[Prediction]:
     """Logged rows of a model, oldest first.
 
@@ -233,17 +233,38 @@ def read_predictions(
     since, until : str
         Moments as ISO 8601 in UTC; from, and up to but without.
     part : {"live", "canary", "shadow"}, default="live"
+    version : str, optional
+        Only rows that this version answered.
     """
     import sqlalchemy as sa
 
+    of_version = "" if version is None else " AND version = :version"
     wanted = sa.text(
         f"SELECT {', '.join(_COLUMNS)} FROM predictions"
-        " WHERE model = :model AND at >= :since AND at < :until AND part = :part ORDER BY at, id"
+        f" WHERE model = :model AND at >= :since AND at < :until AND part = :part{of_version} ORDER BY at, id"
     )
+    given = {"model": model, "since": since, "until": until, "part": part}
     with database.reading() as connection:
-        lines = connection.execute(wanted, {"model": model, "since": since, "until": until, "part": part})
+        lines = connection.execute(wanted, given if version is None else given | {"version": version})
         for line in lines:
             yield from _predictions(line)
+
+
+def moments_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
+    """When predictions were made, by their ids; those that the log does not hold are left out."""
+    import sqlalchemy as sa
+
+    rows: dict[str, list[str]] = {}
+    for prediction in ids:
+        rows.setdefault(prediction.rpartition("-")[0], []).append(prediction)
+    wanted = sa.text("SELECT id, at FROM predictions WHERE id IN :ids").bindparams(sa.bindparam("ids", expanding=True))
+    answers = list(rows)
+    found: dict[str, str] = {}
+    with database.reading() as connection:
+        for start in range(0, len(answers), 1000):
+            for answer, at in connection.execute(wanted, {"ids": answers[start : start + 1000]}):
+                found |= dict.fromkeys(rows[answer], at)
+    return found
 
 
 def _predictions(line: Any) -> Iterator[Prediction]:

@@ -14,7 +14,7 @@ import polars as pl
 from scipy import special
 
 from modelwright.monitoring.drift import holm
-from modelwright.monitoring.profile import ColumnProfile, Labels, Numbers
+from modelwright.tables.profile import ColumnProfile, Labels, Numbers
 
 Fault = Literal["absent", "empty", "missing", "unreadable", "frozen", "unseen", "range"]
 

@@ -35,6 +35,10 @@ Version 5, what watches and who is told:
 - ``schedulers`` has a line for each process that watches policies, with its last sign of life;
 - ``alert_events`` has what happened, by rule, to count it; ``alerts`` has each message to each channel until it is delivered
   or given up, and afterwards.
+
+Version 6, what monitoring found:
+
+- ``windows`` has a line for each window that was checked; it is written anew when labels come for its rows.
 """
 
 from __future__ import annotations
@@ -271,6 +275,24 @@ CREATE INDEX alerts_by_time ON alerts (home, at);
 CREATE INDEX alerts_waiting ON alerts (home, state, next_at);
 """
 
+_MONITORING = """
+CREATE TABLE windows (
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    span VARCHAR(20) NOT NULL,
+    starts VARCHAR(40) NOT NULL,
+    ends VARCHAR(40) NOT NULL,
+    n_rows BIGINT NOT NULL,
+    n_labels BIGINT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    checked_at VARCHAR(40) NOT NULL,
+    findings {BYTES} NOT NULL,
+    PRIMARY KEY (model, version, part, span, starts)
+);
+CREATE INDEX windows_by_time ON windows (model, ends);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
 MIGRATIONS: list[list[str | dict[str, str]]] = [
@@ -279,6 +301,7 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_REGISTRY, _DECISIONS_STAY],
     [_SERVING],
     [_WATCHING],
+    [_MONITORING],
 ]
 
 _WORDS = {

@@ -70,6 +70,7 @@ from modelwright.training.opening import Scored, evaluate_sealed
 from modelwright.training.prepare import Facts, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
 from modelwright.training.record import RunRecord
+from modelwright.training.reference import training_reference
 from modelwright.training.resuming import Attempt, begin, is_full, take_up
 from modelwright.training.searching import search_models
 from modelwright.training.selection import MAX_MEMBERS, Selection, choose_members
@@ -254,13 +255,15 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
         lineage = {"run": folder.run, "data": table.fingerprint, "code": commit_of(Path.cwd())}
 
         def packaged(selection: Selection, final: FinalFit) -> Measured:
+            model = _model(table, training, selection, final, metric.name, folder.run)
             return package(
-                _model(table, training, selection, final, metric.name, folder.run),
+                model,
                 folder.draft / "model",
                 training,
                 libraries=libraries(),
                 lineage=lineage,
                 limits=meter.limits,
+                reference=training_reference(model, training, selection),
             )
 
         settled = settle(

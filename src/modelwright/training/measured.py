@@ -18,6 +18,7 @@ from modelwright.artifacts.bundle import load_bundle, write_bundle
 from modelwright.artifacts.golden import check_golden, golden_of
 from modelwright.artifacts.measure import Measured, folder_bytes, measure
 from modelwright.artifacts.model import Member, Model
+from modelwright.artifacts.reference import Reference
 from modelwright.ensembles.limits import Cost, ModelLimits, allowed, nearest
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
@@ -30,6 +31,7 @@ from modelwright.search.search import Search
 from modelwright.training.figures import CandidateFigures, DeliveredFigures, Figures
 from modelwright.training.final import FinalFit
 from modelwright.training.prepare import Training
+from modelwright.training.reference import SHARE, likely_bytes, within_size
 from modelwright.training.selection import Selection
 
 #: Seconds for one candidate: a median of a few calls, and a batch of a thousand rows.
@@ -172,9 +174,13 @@ class Meter:
         )
 
     def _around_bytes(self) -> int:
-        """What a package holds besides encoders and members: its description, and a score of each validation row."""
+        """What a package holds besides encoders and members: description, scores of validation rows, reference."""
         conformal = 0 if self._search.problem.task == "clustering" else 8 * self._training.frame.height
-        return len(msgspec.json.encode(self._training.schema)) + conformal + _DESCRIPTION
+        reference = likely_bytes(self._training.frame.height, len(self._training.schema.features))
+        most = self.limits.size_bytes
+        if most is not None and reference > SHARE * most:
+            reference = 0
+        return len(msgspec.json.encode(self._training.schema)) + conformal + reference + _DESCRIPTION
 
     def _growth(self, candidate: Candidate) -> float:
         """How much larger the files will be after the fit on all rows."""
@@ -199,6 +205,7 @@ def package(
     libraries: dict[str, str],
     lineage: dict[str, str],
     limits: ModelLimits | None = None,
+    reference: Reference | None = None,
     time_limit_s: float = 0.5,
 ) -> Measured:
     """Write the model folder, load it again, replay its golden rows and measure it; what lay there before is replaced.
@@ -213,12 +220,17 @@ def package(
     libraries, lineage : dict of str to str
         As for `write_bundle`.
     limits : ModelLimits, optional
+    reference : Reference, optional
+        As for `write_bundle`; left out where it would take more than a tenth of the size that is allowed.
     time_limit_s : float, default=0.5
         Seconds for the calls.
     """
     if folder.exists():
         shutil.rmtree(folder)
-    write_bundle(model, folder, libraries=libraries, lineage=lineage, golden=golden_of(model, training.raw))
+    if reference is not None and not within_size(reference, limits):
+        reference = None
+    golden = golden_of(model, training.raw)
+    write_bundle(model, folder, libraries=libraries, lineage=lineage, golden=golden, reference=reference)
     loaded = load_bundle(folder)
     check_golden(loaded, folder)
     found = measure(loaded, training.raw, time_limit_s=time_limit_s)

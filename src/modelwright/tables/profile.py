@@ -1,7 +1,7 @@
 """What rows looked like when the model was trained, in a size that does not grow with them.
 
 A profile holds shares, never rows: for numbers the share of cells up to each of some hundred values, for labels their
-counts. Windows of later rows are compared with it (`monitoring.drift`, `monitoring.quality`).
+counts. Windows of later rows are compared with it (`monitoring/drift.py`, `monitoring/quality.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ import polars as pl
 from modelwright.tables.schema import Column, LogicalType, Task
 
 #: Values at which the distribution of a number is kept; up to so many different ones it is kept whole.
-KNOTS = 500
+KNOTS = 250
 #: Labels whose counts are kept; what is rarer is counted together.
 LEVELS = 500
+#: Knots and levels of all columns together, and the fewest of one: a wide table is kept more coarsely.
+_ALL_KNOTS, _FEWEST_KNOTS = 50_000, 50
+#: Cells that are described at most; of more, rows are drawn evenly.
+MOST_ROWS, _MOST_CELLS = 50_000, 20_000_000
 
 #: Names of what is profiled besides the columns; no column can be named so in a conformed table of features.
 PREDICTION, CONFIDENCE = "(prediction)", "(confidence)"
@@ -100,10 +104,22 @@ def profile_of(
     -------
     Profile
     """
-    described = [_describe(column.name, cells) for column in columns if (cells := comparable(frame, column)) is not None]
+    n_rows, most = frame.height, max(min(MOST_ROWS, _MOST_CELLS // max(len(columns), 1)), 1_000)
+    frame, answers = _evenly(frame, most), None if answers is None else _evenly(answers, most)
+    share = min(max(_ALL_KNOTS // max(len(columns), 1), _FEWEST_KNOTS) / KNOTS, 1.0)
+    knots, levels = int(share * KNOTS), int(share * LEVELS)
+    described = [
+        _describe(column.name, cells, knots, levels) for column in columns if (cells := comparable(frame, column)) is not None
+    ]
     if answers is not None and task is not None:
-        described += [_describe(name, cells) for name, cells in answered(answers, task, classes).items()]
-    return Profile(frame.height, described, dict(importance or {}))
+        described += [_describe(name, cells, KNOTS, LEVELS) for name, cells in answered(answers, task, classes).items()]
+    return Profile(n_rows, described, dict(importance or {}))
+
+
+def _evenly(rows: Any, most: int) -> Any:
+    """At most so many of the rows, evenly spread."""
+    n = len(rows)
+    return rows if n <= most else rows[np.linspace(0, n - 1, most).astype(np.int64)]
 
 
 def comparable(frame: pl.DataFrame, column: Column) -> pl.Series | None:
@@ -133,13 +149,13 @@ def answered(answers: np.ndarray, task: Task, classes: Sequence[Any]) -> dict[st
     }
 
 
-def _describe(name: str, cells: pl.Series) -> ColumnProfile:
+def _describe(name: str, cells: pl.Series, knots: int, levels: int) -> ColumnProfile:
     if cells.dtype == pl.String:
-        return _labels(name, cells)
-    return _numbers(name, cells)
+        return _labels(name, cells, levels)
+    return _numbers(name, cells, knots)
 
 
-def _numbers(name: str, cells: pl.Series) -> Numbers:
+def _numbers(name: str, cells: pl.Series, knots: int) -> Numbers:
     filled = np.sort(cells.drop_nulls().drop_nans().to_numpy())
     filled = filled[np.isfinite(filled)]
     n = len(filled)
@@ -148,8 +164,8 @@ def _numbers(name: str, cells: pl.Series) -> Numbers:
     # The last cell of each run of equal ones: where the share steps.
     last = np.flatnonzero(np.append(filled[1:] != filled[:-1], True))
     n_most = int(np.diff(last, prepend=-1).max())
-    if len(last) > KNOTS:
-        at = np.searchsorted(last, np.linspace(0, n - 1, KNOTS).astype(np.int64))
+    if len(last) > knots:
+        at = np.searchsorted(last, np.linspace(0, n - 1, knots).astype(np.int64))
         last = last[np.unique(at)]
     return Numbers(
         name=name,
@@ -163,8 +179,8 @@ def _numbers(name: str, cells: pl.Series) -> Numbers:
     )
 
 
-def _labels(name: str, cells: pl.Series) -> Labels:
+def _labels(name: str, cells: pl.Series, most: int) -> Labels:
     filled = cells.drop_nulls()
     counted = filled.value_counts().sort(["count", filled.name or ""], descending=[True, False])
     levels, counts = counted[:, 0].to_list(), counted["count"].to_list()
-    return Labels(name, len(filled), len(cells) - len(filled), levels[:LEVELS], counts[:LEVELS], sum(counts[LEVELS:]))
+    return Labels(name, len(filled), len(cells) - len(filled), levels[:most], counts[:most], sum(counts[most:]))

@@ -1,0 +1,211 @@
+"""How often does monitoring alarm on rows that are as in training, and does it find what changed?
+
+usage: python benchmarks/loop/drift.py [--checks 1000] [--short]
+
+Each *check* looks at one window of 25 columns: normal, skewed, heavy-tailed, counts, and sparse labels. A check has a false
+alarm if any of its columns has. Goals: at most 1 % of checks, and 0.1 % with persistence; a shift of 0.3 deviations in one
+column at 1,000 rows found in 90 % within two windows; a frozen or emptied column, or a missing rate up by five points,
+always and by name; a shift of 0.02 deviations at 100,000 rows in at most 1 %. ADWIN: at most 1 % of streams of 10,000
+losses with a false alarm, and at most 350 labels until a rise of the error rate from 0.10 to 0.20 is noticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import polars as pl
+
+from modelwright.artifacts.reference import Reference, reference_of
+from modelwright.metrics.registry import METRICS
+from modelwright.monitoring.adwin import Adwin
+from modelwright.monitoring.checked import Checked
+from modelwright.monitoring.checks import Judge, Window, check
+from modelwright.monitoring.drift import drift_of, judged
+from modelwright.monitoring.quality import quality_of
+from modelwright.monitoring.rows import WindowRows
+from modelwright.tables.profile import comparable, profile_of
+from modelwright.tables.schema import Column
+
+REFERENCE_ROWS = 5000
+
+
+def rows(rng: np.random.Generator, n: int, shift: float = 0.0) -> pl.DataFrame:
+    """25 columns; the first is moved by ``shift`` deviations."""
+    made = {f"normal{k}": rng.normal(size=n) + (shift if k == 0 else 0) for k in range(7)}
+    made |= {f"skewed{k}": rng.lognormal(size=n) for k in range(5)}
+    made |= {f"heavy{k}": rng.standard_t(2, size=n) for k in range(4)}
+    made |= {f"count{k}": rng.poisson(0.3, size=n).astype(float) for k in range(3)}
+    made |= {f"sparse{k}": rng.zipf(1.6, size=n).clip(1, 400 + k).astype(str) for k in range(6)}
+    return pl.DataFrame(made)
+
+
+NAMES = rows(np.random.default_rng(0), 2).columns
+COLUMNS = [Column(name, "category" if name.startswith("sparse") else "number", "feature") for name in NAMES]
+
+
+def cells_of(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    """Cells by column."""
+    return {c.name: cells for c in COLUMNS if (cells := comparable(frame, c)) is not None}
+
+
+def windows(rng: np.random.Generator, n: int, checks: int, shift: float = 0.0) -> Iterator[tuple[bool, bool, bool]]:
+    """Of each check whether any column is beyond its limits, has lasted, or is an alarm of quality."""
+    for k in range(checks):
+        if k % 20 == 0:  # a new model now and then: references are chance as well
+            profile, before = profile_of(rows(rng, REFERENCE_ROWS), COLUMNS), []
+        cells = cells_of(rows(rng, n, shift))
+        found = judged([drift_of(column, cells[column.name]) for column in profile.columns], before)
+        before.append(frozenset(each.name for each in found if each.exceeds))
+        faults = quality_of(profile.columns, cells)
+        yield any(each.exceeds for each in found), any(each.state == "alarm" for each in found), bool(faults)
+
+
+def false_alarms(checks: int) -> None:
+    """Unchanged columns."""
+    totals = np.zeros(4)
+    for n in (50, 200, 500, 1000, 5000, 50_000):
+        many = checks if n <= 5000 else max(checks // 10, 20)
+        found = np.array(list(windows(np.random.default_rng(n), n, many)))
+        totals += [len(found), *found.sum(axis=0)]
+        once, lasting, quality = found.mean(axis=0)
+        print(f"  {n:>6} rows, {many} checks: before persistence {once:.2%}, alarms {lasting:.2%}, quality {quality:.2%}")
+    told("false drift alarms, checks before persistence", totals[1] / totals[0], 0.01)
+    told("false drift alarms, checks with persistence", totals[2] / totals[0], 0.001)
+    told("false quality alarms, checks", totals[3] / totals[0], 0.01)
+
+
+def found_shift(repeats: int) -> None:
+    """0.3 deviations in one of 25 columns, 1,000 rows, within two windows; and for several sizes of the reference."""
+    for m in (1000, 2000, 5000, 20_000):
+        rng, hits, others = np.random.default_rng(m), 0, 0
+        for _ in range(repeats):
+            profile, before = profile_of(rows(rng, m), COLUMNS), []
+            for _ in range(2):
+                cells = cells_of(rows(rng, 1000, 0.3))
+                found = judged([drift_of(column, cells[column.name]) for column in profile.columns], before)
+                before.append(frozenset(each.name for each in found if each.exceeds))
+            alarmed = {each.name for each in found if each.state == "alarm"}
+            hits += "normal0" in alarmed
+            others += bool(alarmed - {"normal0"})
+        told(f"0.3 sd at 1,000 rows within two windows, reference of {m:,}", hits / repeats, 0.9, most=False)
+        print(f"    other columns alarmed in {others} of {repeats}")
+
+
+def harmless_shift(checks: int) -> None:
+    """0.02 deviations at 100,000 rows."""
+    found = np.array(list(windows(np.random.default_rng(8), 100_000, checks, 0.02)))
+    told("0.02 sd at 100,000 rows, checks before persistence", float(found[:, 0].mean()), 0.01)
+
+
+def broken_columns(repeats: int) -> None:
+    """A frozen or emptied column, or five points more missing cells, are named; and nothing else is."""
+    rng = np.random.default_rng(9)
+    breaks: dict[str, Callable[[pl.DataFrame, str], pl.DataFrame]] = {
+        "frozen": lambda frame, name: frame.with_columns(pl.lit(frame[name][0]).alias(name)),
+        "emptied": lambda frame, name: frame.with_columns(pl.lit(None, dtype=frame[name].dtype).alias(name)),
+        "missing 1 % to 6.5 %": lambda frame, name: with_missing(rng, frame, name, 0.065),
+        "gone": lambda frame, name: frame.drop(name),
+    }
+    names = [name for name in NAMES if not name.startswith("count")]  # counts are 0 in three of four cells
+    for what, broken in breaks.items():
+        hits = others = 0
+        for k in range(repeats):
+            profile = profile_of(with_missing(rng, rows(rng, REFERENCE_ROWS), names[k % len(names)], 0.01), COLUMNS)
+            name = names[k % len(names)]
+            faults = {each.name for each in quality_of(profile.columns, cells_of(broken(rows(rng, 1000), name)))}
+            hits += name in faults
+            others += bool(faults - {name})
+        told(f"column {what}, named as quality", hits / repeats, 1.0, most=False)
+        if others:
+            print(f"    others named in {others} of {repeats}")
+
+
+def with_missing(rng: np.random.Generator, frame: pl.DataFrame, name: str, share: float) -> pl.DataFrame:
+    """A column with a share of its cells emptied."""
+    kept = pl.Series(rng.random(frame.height) >= share)
+    return frame.with_columns(pl.when(kept).then(pl.col(name)).alias(name))
+
+
+def adwin(streams: int) -> None:
+    """False alarms on steady losses, and labels until a rise is noticed."""
+    rng = np.random.default_rng(10)
+    makers: tuple[Callable[[], np.ndarray], ...] = (
+        lambda: (rng.random(10_000) < 0.1).astype(float),
+        lambda: (rng.random(10_000) < 0.3).astype(float),
+        lambda: rng.random(10_000),
+        lambda: rng.beta(0.5, 3, 10_000),
+    )
+    wrong = sum(bool(Adwin().changes(makers[k % len(makers)]())) for k in range(streams))
+    told("ADWIN, streams of 10,000 with a false alarm", wrong / streams, 0.01)
+    delays = []
+    for _ in range(streams):
+        stream = np.concatenate([rng.random(2000) < 0.1, rng.random(4000) < 0.2]).astype(float)
+        after = [at - 2000 for at in Adwin().changes(stream) if at >= 2000]
+        delays.append(after[0] if after else 4000)
+    told("ADWIN, labels until 0.10 to 0.20 is noticed, mean", float(np.mean(delays)), 350)
+
+
+def whole_checks(checks: int) -> None:
+    """Everything at once, with answers, classifier and estimate: false alarms that page, and seconds of a check."""
+    rng = np.random.default_rng(11)
+    pages = explains = 0
+    seconds = []
+    for k in range(checks):
+        if k % 10 == 0:
+            judge, history = Judge("m", "1", "binary", made_reference(rng), ("no", "yes"), METRICS["accuracy"], 0.5), []
+        frame = rows(rng, 1000)
+        proba, _ = answers(rng, frame)
+        window = WindowRows(frame.height, cells_of(frame), answers=proba)
+        begun = time.perf_counter()
+        found: Checked = check(judge, Window(str(k), str(k + 1), window), history)
+        seconds.append(time.perf_counter() - begun)
+        history.append(found)
+        pages += bool(found.pages)
+        explains += bool(found.alarms)
+    told("whole checks of unchanged rows that page", pages / checks, 0.01)
+    told("whole checks of unchanged rows with any alarm", explains / checks, 0.01)
+    told("seconds of a check, 25 columns, 1,000 rows, median", float(np.median(seconds)), 0.3)
+
+
+def answers(rng: np.random.Generator, frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities of a model of two columns, and what turned out."""
+    p = 1 / (1 + np.exp(-(frame["normal0"].to_numpy() + 0.5 * frame["normal1"].to_numpy() - 0.5)))
+    return np.column_stack([1 - p, p]), (rng.random(len(p)) < p).astype(np.int64)
+
+
+def made_reference(rng: np.random.Generator) -> Reference:
+    """As a training makes it."""
+    frame = rows(rng, REFERENCE_ROWS)
+    proba, y = answers(rng, frame)
+    profile = profile_of(frame, COLUMNS, answers=proba, task="binary", classes=("no", "yes"))
+    return reference_of(profile, frame, cells_of(frame), proba, y, "simulated rows")
+
+
+def told(what: str, value: float, goal: float, *, most: bool = True) -> None:
+    """One figure beside its goal."""
+    good = value <= goal if most else value >= goal
+    print(f"{'ok  ' if good else 'MISS'} {what}: {value:.4g} (goal {'at most' if most else 'at least'} {goal:g})", flush=True)
+
+
+def main() -> None:
+    """Run all, or a short form."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--checks", type=int, default=1000)
+    parser.add_argument("--short", action="store_true", help="a tenth of it")
+    given = parser.parse_args()
+    checks = given.checks // 10 if given.short else given.checks
+    begun = time.process_time()
+    false_alarms(checks)
+    found_shift(max(checks // 5, 20))
+    harmless_shift(max(checks // 10, 10))
+    broken_columns(max(checks // 5, 22))
+    adwin(max(checks // 5, 40))
+    whole_checks(max(checks // 5, 20))
+    print(f"{time.process_time() - begun:.0f} s of CPU")
+
+
+if __name__ == "__main__":
+    main()
