@@ -138,4 +138,6 @@ def test_numbers_are_words(n: int) -> None:
     found = simulate(
         Policy("churn"), began=BEGAN, ended=BEGAN + 30 * DAY, windows=[window(5 * i + 1, "performance") for i in range(n)]
     )
-    assert simulated_sentences(found, "x")[0].endswith({0: "trained not once.", 1: "trained once.", 2: "trained twice."}[n])
+    assert simulated_sentences(found, "x")[0].endswith(
+        {0: "would not have trained.", 1: "trained once.", 2: "trained twice."}[n]
+    )

@@ -110,8 +110,9 @@ def simulated_sentences(simulated: Simulated, source: str, most: int = 12) -> li
     n = len(simulated.triggers)
     days = (dt.datetime.fromisoformat(simulated.ended) - dt.datetime.fromisoformat(simulated.began)).total_seconds() / 86400
     windows = f", {simulated.n_windows} checked windows" if simulated.n_windows else ""
+    span = f"{simulated.began[:10]} to {simulated.ended[:10]}, {days:,.0f} days{windows}"
     told = [
-        f"On {source} ({simulated.began[:10]} to {simulated.ended[:10]}, {days:,.0f} days{windows}) it would have trained {_times(n)}."
+        f"On {source} ({span}) it would have trained {_times(n)}." if n else f"On {source} ({span}) it would not have trained."
     ]
     told += [
         f"{trigger.at[:16].replace('T', ' ')}  {_CAUSES[trigger.cause]}: {trigger.reason}"
@@ -128,4 +129,4 @@ def _are(seconds: float) -> str:
 
 
 def _times(n: int) -> str:
-    return {0: "not once", 1: "once", 2: "twice"}.get(n, f"{n} times")
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
