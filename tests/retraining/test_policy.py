@@ -73,6 +73,15 @@ watch = "2d"
     assert msgspec.json.decode(msgspec.json.encode(policy), type=Policy) == policy
 
 
+def test_a_window_is_told_to_monitoring_in_its_words() -> None:
+    from modelwright.monitoring.windows import read_span
+
+    for text, told in (("1000 rows", "1000"), ("36h", "36h"), ("24h", "1d"), ("2w", "14d"), ("90s", "90s"), ("60m", "1h")):
+        window = policy_of({"model": "m", "window": text}).window
+        assert window.text == told
+        assert (read_span(told).seconds, read_span(told).rows) == (window.seconds, window.rows)
+
+
 @pytest.mark.parametrize(("kind", "readers"), [(Policy, _READERS), (GateRules, _GATE), (ReleaseRules, _RELEASE)])
 def test_every_field_has_a_reader(kind: type[msgspec.Struct], readers: dict[str, object]) -> None:
     assert tuple(readers) == kind.__struct_fields__

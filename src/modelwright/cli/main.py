@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwright.cli import (
+    alerting_commands,
     bundle_commands,
     checking,
     comparing,
@@ -360,6 +361,7 @@ monitoring.register(app)
 retraining_commands.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
+alerting_commands.register(app)
 
 
 @app.callback()
