@@ -87,10 +87,18 @@ def watch_windows(work: Work) -> dict[str, Any]:
     return {"fresh": found.fresh, "state": found.latest.state if found.latest is not None else "", "data": data}
 
 
+def judge_models(work: Work) -> dict[str, Any]:
+    """Ask the gate."""
+    from modelwright.retraining.judging import judge_challenger
+
+    return judge_challenger(work)
+
+
 STEPS: dict[str, Callable[[Work], dict[str, Any]]] = {
     "snapshot": take_rows,
     "audit": audit_rows,
     "train": train_model,
+    "judge": judge_models,
     "watch": watch_windows,
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from modelwright.registry.rows import Version
 from modelwright.retraining.observing import observe
 from modelwright.retraining.policy import Policy
 from modelwright.retraining.requests import Retraining, Retrainings
@@ -36,7 +35,7 @@ def observed(room: Room, retrainings: Retrainings, policy: Policy, now: dt.datet
     own = [each for each in [*([under_way] if under_way is not None else []), *ended] if each.kind == "retrain"]
     return observe(
         room.home, room.store, policy, now, retrainings=[_moment(each.at) for each in own], data=data,
-        labels_needed=labels_needed(retrainings, ended), known_data=known_data(retrainings, room.registry().versions(model), own),
+        labels_needed=labels_needed(retrainings, ended), known_data=known_data(retrainings, room, model, own),
         in_flight=None if under_way is None else f"{under_way.id}, {under_way.step or 'queued'} since {under_way.since[:19]}",
         rejections=_in_a_row(ended), fired=_fired(retrainings, policy, own, now),
     )  # fmt: skip
@@ -49,9 +48,9 @@ def labels_needed(retrainings: Retrainings, ended: list[Retraining]) -> int:
     return int(_made(retrainings, ended[0], "judge").get("labels_needed") or 0)
 
 
-def known_data(retrainings: Retrainings, versions: list[Version], own: list[Retraining]) -> frozenset[str]:
+def known_data(retrainings: Retrainings, room: Room, model: str, own: list[Retraining]) -> frozenset[str]:
     """Fingerprints of tables that were trained on."""
-    found = {version.data for version in versions if version.data}
+    found = {version.data for version in room.registry().versions(model) if version.data}
     for each in own[:_WINDOWS]:
         made = _made(retrainings, each, "snapshot")
         found |= {made[name] for name in ("fingerprint", "table") if made.get(name)}

@@ -45,7 +45,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     n_logged : int
         Of them, rows of the prediction log.
     until : str
-        When the latest logged row among them was answered; empty without one.
+        When the latest logged row among them was answered, in the table or beside it; empty without one.
     n_kept_back : int
         Labelled rows that are younger, for the gate.
     notes : list of str
@@ -99,6 +99,7 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     table = read(spec.data, query=spec.query)
     mature = (now - dt.timedelta(seconds=stretch.label_delay_s)).astimezone(dt.UTC).isoformat(timespec="microseconds")
     logged = labelled_predictions(database, model, until=mature) if spec.target is not None else []
+    logged, known_until = _without_known(logged, table.frame, spec)
     n_kept = min(max(stretch.kept_rows, math.ceil(len(logged) * stretch.kept_share)), len(logged) // 2)
     learned = logged[: len(logged) - n_kept] if n_kept else logged
     rows = as_table(learned, table.frame, spec) if learned else None
@@ -109,7 +110,7 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     path = snapshot_file(home, digest)
     if not path.is_file():
         _write(frame, path)
-    until = learned[-1][0].at if learned else ""
+    until = max(learned[-1][0].at if learned else "", known_until)
     return Snapshot(digest, str(path.resolve()), frame.height, fingerprint(table.frame), len(learned), until, n_kept, notes)
 
 
@@ -167,6 +168,21 @@ def sweep(home: Path, needed: set[str], *, now: float, younger_s: float = 14 * 8
             path.unlink(missing_ok=True)
             removed.append(path.stem)
     return removed
+
+
+def _without_known(
+    logged: list[tuple[Prediction, Any]], table: pl.DataFrame, spec: Spec
+) -> tuple[list[tuple[Prediction, Any]], str]:
+    """Logged rows that the table does not have already, and when the latest one was answered that it has."""
+    if not logged:
+        return logged, ""
+    rows = as_table(logged, table, spec)
+    # Of what a client sends: columns that only the table has tell nothing.
+    sent = [name for name in rows.columns if rows[name].null_count() < rows.height and not rows[name].dtype.is_nested()]
+    numbered = rows.select(sent).with_row_index("row number")
+    known = set(numbered.join(table.select(sent).unique(), on=sent, how="semi", nulls_equal=True)["row number"])
+    until = max((logged[number][0].at for number in known), default="")
+    return [each for number, each in enumerate(logged) if number not in known], until
 
 
 def _within(

@@ -29,8 +29,9 @@ StepFunction = Callable[[Room, Retraining, dict[str, Made]], Made]
 STEPS: dict[str, dict[str, StepFunction]] = {
     "retrain": {
         "snapshot": steps.snapshot, "audit": steps.audit, "train": steps.train, "register": steps.register,
+        "judge": steps.judge, "approve": steps.approve, "release": steps.release,
     },
-    "judge": {},
+    "judge": {"recall": steps.recall, "judge": steps.judge, "approve": steps.approve, "release": steps.release},
 }  # fmt: skip
 #: Seconds between tries while the store is away, and for how long it is waited for within a step.
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -63,13 +64,14 @@ class Retrain:
         made: dict[str, Made] = {}
         for name, function in STEPS[asked.kind].items():
             made[name] = run_step(name, self._step(asked, name, function, dict(made)))
+            made |= made["recall"].get("steps", {}) if name == "recall" else {}
             if "stop" in made[name]:
                 return dict(run_step("end", self._ending(asked, made[name]["stop"], made[name]["told"])))
         return dict(run_step("end", self._ending(asked, "stopped", "It went to its end, and nothing was decided.")))
 
     def _step(self, asked: Retraining, name: str, function: StepFunction, given: dict[str, Made]) -> Callable[[], Made]:
         def step() -> Made:
-            kept = patiently(lambda: self._retrainings.begin(asked.id, name, self._worker, waits=name == "approve"))
+            kept = patiently(lambda: self._retrainings.begin(asked.id, name, self._worker))
             if kept is not None:
                 return kept
             self._log.write("step", retraining=asked.id, step=name)
