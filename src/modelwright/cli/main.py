@@ -26,6 +26,7 @@ from modelwright.cli import (
     registering,
     reproducing,
     resuming,
+    retraining_commands,
     serving_commands,
     store_commands,
     tuning_command,
@@ -356,6 +357,7 @@ tuning_command.register(app)
 store_commands.register(app)
 serving_commands.register(app)
 monitoring.register(app)
+retraining_commands.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
 
