@@ -2,7 +2,6 @@
 
     python benchmarks/loop/kills.py                     # 60 kills at random moments, and one at every step boundary
     python benchmarks/loop/kills.py --kills 300 --seed 1
-    python benchmarks/loop/kills.py --kills 0 --down 30 --postgres URL   # instead the database is away for 30 s, twice
 
 A loop is a retraining of a small table with labelled predictions in the log, from the asking to the verdict. The worker (one
 kill in four: the whole of ``modelwright up``) is killed with SIGKILL, one time in three with all its children, and started

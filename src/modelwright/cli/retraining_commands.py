@@ -91,20 +91,27 @@ def approve(
 
 def worker(
     at_once: Annotated[int, typer.Option(help="Retrainings of different models side by side.", min=1, max=64)] = 2,
+    trains: Annotated[
+        str, typer.Option(help="Training for other machines too (all), nothing but that (only), or never (none).")
+    ] = "all",
     home: Home = None,
     store: Store = None,
     artifacts: Artifacts = None,
 ) -> None:
     """Do retrainings that were asked for, until a signal comes.
 
-    It may be killed at any moment: the next one goes on at the step that was reached.
+    It may be killed at any moment: the next one goes on at the step that was reached. With a Postgres store and an address of
+    artifacts, workers on other machines share the trainings out among them.
     """
     from modelwright.cli.place import place_of
+    from modelwright.errors import InvalidInputError
     from modelwright.retraining.steps import Room
     from modelwright.retraining.worker import run_worker
     from modelwright.serving.logs import Log
 
-    run_worker(Room(*place_of(home, store, artifacts)), Log(), at_once=at_once)
+    if trains not in ("all", "only", "none"):
+        raise InvalidInputError(f"{trains!r} is no choice.", where="--trains", mend="Write all, only or none.")
+    run_worker(Room(*place_of(home, store, artifacts)), Log(), at_once=at_once, trains=trains)  # type: ignore[arg-type]
 
 
 def status(

@@ -20,7 +20,7 @@ from modelwright.retraining.children import Failure, Result, Work, ends_with_par
 def take_rows(work: Work) -> dict[str, Any]:
     """Write down the rows to learn from."""
     from modelwright.retraining.asked import asked_of_work
-    from modelwright.retraining.snapshot import Stretch, take_snapshot
+    from modelwright.retraining.snapshot import Stretch, share, take_snapshot
     from modelwright.store.database import Database
 
     asked = asked_of_work(work)
@@ -28,8 +28,14 @@ def take_rows(work: Work) -> dict[str, Any]:
     stretch = Stretch(span.seconds, span.rows, span.since, asked.policy.label_delay_s, gate.min_labels)
     database = Database.of(Path(work.home), work.store)
     taken = take_snapshot(asked.spec, database, work.model, Path(work.home), stretch, dt.datetime.now(dt.UTC))
+    shared = share(Path(taken.path), work.artifacts) if work.artifacts is not None else taken.path
     # What was asked is kept with the rows: later steps go by it, whatever becomes of the file meanwhile.
-    return {**msgspec.to_builtins(taken), "spec": asked.spec.to_dict(), "policy": msgspec.to_builtins(asked.policy)}
+    return {
+        **msgspec.to_builtins(taken),
+        "shared": shared,
+        "spec": asked.spec.to_dict(),
+        "policy": msgspec.to_builtins(asked.policy),
+    }
 
 
 def audit_rows(work: Work) -> dict[str, Any]:

@@ -24,7 +24,8 @@ import polars as pl
 from modelwright.errors import DataError, StorageError
 from modelwright.monitoring.labels import read_labels
 from modelwright.monitoring.prediction_log import REDACTED, Prediction, read_predictions
-from modelwright.spec import Spec
+from modelwright.provenance.secrets import expanded, redacted
+from modelwright.spec import Spec, describe_source
 from modelwright.store.database import Database
 from modelwright.tables.fingerprint import fingerprint
 from modelwright.tables.read import read
@@ -117,6 +118,37 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
 def snapshot_file(home: Path, fingerprint: str) -> Path:
     """Where the rows of a fingerprint lie."""
     return home / FOLDER / f"{fingerprint.rpartition(':')[2]}.parquet"
+
+
+def share(path: Path, artifacts: str) -> str:
+    """Copy a snapshot to an address that other machines can read, unless it is there; where it lies then.
+
+    Parameters
+    ----------
+    path : Path
+    artifacts : str
+
+    Raises
+    ------
+    StorageError
+        If the address refuses.
+    """
+    import fsspec
+
+    address = f"{artifacts.rstrip('/')}/{FOLDER}/{path.name}"
+    try:
+        system, place = fsspec.core.url_to_fs(expanded(address, where="artifacts"))
+        if not (system.exists(place) and system.size(place) == path.stat().st_size):
+            system.makedirs(place.rpartition("/")[0], exist_ok=True)
+            beside = f"{place}.{uuid.uuid4().hex[:8]}.part"
+            system.put_file(str(path), beside)
+            system.mv(beside, place)
+    except (OSError, ValueError, ImportError) as error:
+        raise StorageError(
+            f"The rows to train on cannot be copied there: {redacted(str(error))[:200]}.", where=describe_source(artifacts),
+            mend="Check the address and the rights.",
+        ) from None  # fmt: skip
+    return address
 
 
 def labelled_predictions(database: Database, model: str, *, until: str = "~") -> list[tuple[Prediction, Any]]:
