@@ -19,6 +19,7 @@ from modelwright.cli import (
     checking,
     comparing,
     export_commands,
+    gating,
     jobs_commands,
     listing,
     looking,
@@ -359,6 +360,7 @@ store_commands.register(app)
 serving_commands.register(app)
 monitoring.register(app)
 retraining_commands.register(app)
+gating.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
 alerting_commands.register(app)
