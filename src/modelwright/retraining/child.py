@@ -30,12 +30,8 @@ def take_rows(work: Work) -> dict[str, Any]:
     taken = take_snapshot(asked.spec, database, work.model, Path(work.home), stretch, dt.datetime.now(dt.UTC))
     shared = share(Path(taken.path), work.artifacts) if work.artifacts is not None else taken.path
     # What was asked is kept with the rows: later steps go by it, whatever becomes of the file meanwhile.
-    return {
-        **msgspec.to_builtins(taken),
-        "shared": shared,
-        "spec": asked.spec.to_dict(),
-        "policy": msgspec.to_builtins(asked.policy),
-    }
+    asked_for = {"spec": asked.spec.to_dict(), "policy": msgspec.to_builtins(asked.policy)}
+    return {**msgspec.to_builtins(taken), "shared": shared, **asked_for}
 
 
 def audit_rows(work: Work) -> dict[str, Any]:
@@ -50,7 +46,7 @@ def audit_rows(work: Work) -> dict[str, Any]:
 def train_model(work: Work) -> dict[str, Any]:
     """Train, or go on with a training that was killed, or find it finished."""
     from modelwright.reports.report import render
-    from modelwright.retraining.asked import training_spec
+    from modelwright.retraining.asked import rows_of, training_spec
     from modelwright.runs.index import RunIndex
     from modelwright.runs.listing import enter
     from modelwright.runs.remote import publish_finished
@@ -66,7 +62,7 @@ def train_model(work: Work) -> dict[str, Any]:
         folder = finished[0]
     elif begun:
         _, folder = resume(
-            begun[0].run, home, started=started, emit=_ignore, stop=stop, render=render, data=work.given["snapshot"]["path"],
+            begun[0].run, home, started=started, emit=_ignore, stop=stop, render=render, data=rows_of(work),
             store=work.store,
         )  # fmt: skip
     else:
