@@ -32,9 +32,11 @@ def judge_challenger(work: Work) -> dict[str, Any]:
     challenger = registry.resolve(f"{work.model}/{work.given['register']['version']}")
     before = learned_until(champion, Retrainings(home, work.store))
     after = work.given["snapshot"]["until"] or before
+    named = work.given["snapshot"]["spec"]["features"]
+    features = named.rpartition(":")[0] if isinstance(named, str) else None
     found = from_log(
-        registry.database, work.model, contender(champion), contender(challenger), label_delay_s=policy.label_delay_s,
-        now=utc_now(), created=(before, max(before, after)),
+        registry.database, work.model, contender(registry, champion), contender(registry, challenger), label_delay_s=policy.label_delay_s,
+        now=utc_now(), created=(before, max(before, after)), features=features,
     )  # fmt: skip
     verdict, decision = ask(
         registry, champion, challenger, found, policy.gate, trigger=work.trigger, key=f"{work.retraining} verdict"

@@ -131,10 +131,11 @@ def approve(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
 
 def release(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     """Make the challenger the champion."""
-    number, verdict = given["register"]["version"], given["judge"]
+    number, verdict, registry = given["register"]["version"], given["judge"], room.registry()
+    challenger = registry.resolve(f"{asked.model}/{number}")
     by = f", approved by {given['approve']['by']}" if given["approve"]["by"] else ""
-    room.registry().promote(
-        asked.model, number, why=f"{verdict['reasons'][0]}{by}", evidence={"verdict": verdict["decision"]},
+    registry.promote(
+        asked.model, number, why=f"{verdict['reasons'][0]}{by}", evidence=registry.referred(verdict["decision"], challenger),
         key=f"{asked.id} promote",
     )  # fmt: skip
     return stop({}, "promoted", " ".join(verdict["reasons"]))
