@@ -34,9 +34,10 @@ def judge_challenger(work: Work) -> dict[str, Any]:
     after = work.given["snapshot"]["until"] or before
     named = work.given["snapshot"]["spec"]["features"]
     features = named.rpartition(":")[0] if isinstance(named, str) else None
+    models = contender(registry, champion), contender(registry, challenger)
     found = from_log(
-        registry.database, work.model, contender(registry, champion), contender(registry, challenger), label_delay_s=policy.label_delay_s,
-        now=utc_now(), created=(before, max(before, after)), features=features,
+        registry.database, work.model, *models, label_delay_s=policy.label_delay_s, now=utc_now(),
+        created=(before, max(before, after)), features=features,
     )  # fmt: skip
     verdict, decision = ask(
         registry, champion, challenger, found, policy.gate, trigger=work.trigger, key=f"{work.retraining} verdict"
