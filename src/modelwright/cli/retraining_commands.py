@@ -90,7 +90,7 @@ def approve(
 
 
 def worker(
-    at_once: Annotated[int, typer.Option(help="Retrainings of different models side by side.", min=1, max=64)] = 2,
+    at_once: Annotated[int, typer.Option(help="Steps that compute side by side, of different models.", min=1, max=64)] = 2,
     trains: Annotated[
         str, typer.Option(help="Training for other machines too (all), nothing but that (only), or never (none).")
     ] = "all",
