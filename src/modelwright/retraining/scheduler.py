@@ -90,7 +90,7 @@ class Scheduler:
         known = observed(self.room, self.retrainings, policy, now, data=self._data)
         answer = due(policy, known)
         if isinstance(answer, Held):
-            if answer.reason != self._held:
+            if answer.reason != self._held and known.in_flight is None:
                 self._held = answer.reason
                 self.log.write("not due", model=policy.model, reason=answer.reason)
             return self._judge_again(policy, now) if known.in_flight is None else None
