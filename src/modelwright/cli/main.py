@@ -24,6 +24,7 @@ from modelwright.cli import (
     looking,
     mirroring,
     monitoring,
+    policy_commands,
     registering,
     reproducing,
     resuming,
@@ -359,6 +360,7 @@ serving_commands.register(app)
 monitoring.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
+policy_commands.register(app)
 alerting_commands.register(app)
 
 
