@@ -103,7 +103,7 @@ def test_the_champion_and_its_windows_are_observed(home: Path) -> None:
 
 
 def test_windows_from_before_the_alias_moved_are_dead(home: Path) -> None:
-    clock = dt.datetime.now(dt.UTC) + 30 * DAY
+    clock = dt.datetime.now(dt.UTC).replace(microsecond=0) + 30 * DAY
     registry = Registry(home, clock=lambda: clock)
     kept(registry.database, 1, clock - 3 * DAY, clock - DAY, "performance")
     assert isinstance(due(Policy("churn"), observe(home, None, Policy("churn"), clock + DAY)), Trigger)
