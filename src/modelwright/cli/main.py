@@ -26,6 +26,7 @@ from modelwright.cli import (
     mirroring,
     monitoring,
     registering,
+    rehearsing,
     reproducing,
     resuming,
     retraining_commands,
@@ -356,6 +357,7 @@ comparing.register(app)
 checking.register(app)
 mirroring.register(app)
 tuning_command.register(app)
+rehearsing.register(app)
 store_commands.register(app)
 serving_commands.register(app)
 monitoring.register(app)
