@@ -60,8 +60,8 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
 #: Sections about what comes after the training, always commented; `modelwright policy check` explains the first.
 _SECTIONS = (
     "",
-    "# When the registered model is trained again by itself. The section alone, with nothing in it, is a policy: when its score",
-    "# fell, when that is estimated or its answers drifted and enough labels are new, and every 90 days.",
+    "# When the registered model is trained again by itself. The section alone, with nothing in it, is a policy: when its",
+    "# score fell, when that is estimated or its answers drifted and enough labels are new, and every 90 days.",
     "# [policy]",
     '# model = "churn"',
     "# Lines of cron, in this zone.",

@@ -19,6 +19,7 @@ from modelwright.cli import (
     checking,
     comparing,
     export_commands,
+    gating,
     jobs_commands,
     listing,
     looking,
@@ -26,8 +27,10 @@ from modelwright.cli import (
     monitoring,
     policy_commands,
     registering,
+    rehearsing,
     reproducing,
     resuming,
+    retraining_commands,
     serving_commands,
     store_commands,
     tuning_command,
@@ -355,9 +358,12 @@ comparing.register(app)
 checking.register(app)
 mirroring.register(app)
 tuning_command.register(app)
+rehearsing.register(app)
 store_commands.register(app)
 serving_commands.register(app)
 monitoring.register(app)
+retraining_commands.register(app)
+gating.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
 policy_commands.register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,7 @@ def monitor(
         str | None, typer.Option(metavar="ROWS", help="Rows not trained on to compare with, if the bundle carries none.")
     ] = None,
     part: Annotated[str, typer.Option(metavar="PART", help="live, canary or shadow.")] = "live",
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the monitoring report.")] = None,
     fail_on: Annotated[
         str | None, typer.Option(metavar="STATE", help="Exit code 3 if the latest window is so: alarm or warning.")
     ] = None,
@@ -56,6 +58,10 @@ def monitor(
     found = check(
         model, data, window=window, reference=reference, part=part, query=query, features=features, home=place, store=url
     )
+    if html is not None:
+        from modelwright.reports.monitoring_page import monitoring_page
+
+        html.write_text(monitoring_page(found), encoding="utf-8")
     if as_json:
         import msgspec
 
@@ -63,6 +69,8 @@ def monitor(
             typer.echo(msgspec.json.encode(each).decode())
     else:
         typer.echo("\n".join(lines(found)))
+        if html is not None:
+            typer.echo(f"report: {html}")
     latest = found.latest
     if fail_on and latest is not None and latest.state in ("alarm", fail_on):
         raise typer.Exit(ALARM_EXIT)

@@ -111,18 +111,31 @@ def alias(
 def promote(
     model: Named,
     to: Annotated[str, typer.Option(help="Alias to move.")] = "champion",
+    verdict: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Decision of modelwright gate that this rests on.")
+    ] = None,
     why: Why = "",
+    features: Annotated[
+        str | None, typer.Option(metavar="FILE.py", help="File of the function that derives columns, if it was moved.")
+    ] = None,
     as_json: AsJson = False,
     home: Home = None,
     store: Store = None,
 ) -> None:
-    """Make a version the champion, in one step."""
+    """Make a version the champion, in one step.
+
+    Before that it is loaded and its golden rows are replayed in a process of its own; a version that answers otherwise than
+    when it was written is refused, and the alias stays.
+    """
+    from modelwright.artifacts.probe import probe_bundle
     from modelwright.registry.registry import Registry
 
     place, url = home_and_store(home, store)
     registry = Registry(place, url)
     wanted = registry.resolve(model)
-    version = registry.promote(wanted.name, wanted.number, alias=to, why=why)
+    evidence = None if verdict is None else registry.referred(verdict, wanted)
+    probe_bundle(wanted.folder, features=features)
+    version = registry.promote(wanted.name, wanted.number, alias=to, why=why, evidence=evidence)
     _tell(version, as_json, f"{version.name}@{to} points to {version}.")
 
 

@@ -49,11 +49,21 @@ class Alarm(msgspec.Struct, frozen=True):
         return self.kind not in EXPLAINS
 
 
+class Share(msgspec.Struct, frozen=True):
+    """An interval or label of a column: its share of rows then and now, and the mean loss of held-out rows in it."""
+
+    label: str
+    was: float
+    now: float
+    loss: float | None = None
+
+
 class ColumnCheck(msgspec.Struct, frozen=True):
     """One column of a window beside the reference.
 
     ``missing`` and ``was_missing`` are shares of rows; ``distance`` is the largest difference between two shares of rows;
-    ``moves`` is by how much the column's new distribution changes the expected loss of a row, None where nothing is known.
+    ``moves`` is by how much the column's new distribution changes the expected loss of a row, None where nothing is known;
+    ``shares`` is told of columns that have changed.
     """
 
     name: str
@@ -67,6 +77,7 @@ class ColumnCheck(msgspec.Struct, frozen=True):
     moved: str = ""
     importance: float = 0.0
     moves: float | None = None
+    shares: tuple[Share, ...] = ()
 
 
 class Realised(msgspec.Struct, frozen=True):

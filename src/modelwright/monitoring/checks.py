@@ -18,18 +18,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from modelwright.artifacts.reference import Reference, codes_of
+from modelwright.artifacts.reference import HeldOut, Reference, codes_of
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.registry import score as score_of
 from modelwright.monitoring import estimate
 from modelwright.monitoring.checked import Alarm, Checked, ColumnCheck, Estimated, Losses, Method, Multivariate, Realised
 from modelwright.monitoring.domain import Told, effective, told_apart
 from modelwright.monitoring.drift import Drift, Rule, State, drift_of, judged
+from modelwright.monitoring.moved import moves, shares
 from modelwright.monitoring.performance import ScoreRule, floor_unit, losses_of, realised, watched
 from modelwright.monitoring.quality import QualityRule, quality_of
 from modelwright.monitoring.rows import WindowRows
 from modelwright.monitoring.service import ServiceRule, service_of, service_trouble, volume_trouble
-from modelwright.tables.profile import CONFIDENCE, PREDICTION, ColumnProfile
+from modelwright.tables.profile import CONFIDENCE, PREDICTION, ColumnProfile, answered
 from modelwright.tables.schema import Task
 
 #: Names by which `Checked.exceeded` keeps what concerns no column.
@@ -128,16 +129,17 @@ def check(judge: Judge, window: Window, history: Sequence[Checked] = ()) -> Chec
     expected = [column for column in judge.reference.profile.columns if column.name not in rows.unseen]
     if rows.answers is None:
         expected = [column for column in expected if column.name not in _ANSWERS]
-    broken = set()
+    broken: set[str] = set()
     if rows.n_rows:
         for fault in quality_of(expected, cells, unreadable=rows.unreadable, rule=rules.quality):
             broken.add(fault.name)
             found.alarms.append(Alarm("quality", fault.name, fault.message, fault.share - fault.was, mend=fault.mend))
     present = [column for column in expected if column.name in cells]
     told, codes = _together(judge, cells, rows, notes)
-    drifts, multivariate = _drifts(found, present, cells, told)
-    moves = {} if codes is None else _moves(judge, codes)
-    columns = [_column(judge, column, drifts[column.name], cells, broken, moves) for column in present]
+    drifts, multivariate = _drifts(found, present, cells, told, broken)
+    loss = _errors(judge, judge.reference.held_out)
+    effects = {} if codes is None else moves(judge.reference.held_out, loss, codes)
+    columns = [_column(judge, column, drifts[column.name], cells, broken, effects, loss) for column in present]
     score, losses = _realised(found, window, notes)
     estimated = _estimated(found, rows, codes, told, score, notes)
     order = {"alarm": 0, "warning": 1, "ok": 2, "not enough data": 3}
@@ -226,7 +228,7 @@ def _together(
 
 
 def _drifts(
-    found: _Found, present: list[ColumnProfile], cells: Mapping[str, Any], told: Told | None
+    found: _Found, present: list[ColumnProfile], cells: Mapping[str, Any], told: Told | None, broken: set[str]
 ) -> tuple[dict[str, Drift], Multivariate | None]:
     """Drift of each column, of the answers, and of all columns together, as one family of tests."""
     rules, held = found.judge.rules, found.judge.reference.held_out
@@ -250,6 +252,8 @@ def _drifts(
         message = f"A classifier tells these rows from those of training (ROC AUC {told.auc:.2f}){named}."
         found.add(state, Alarm("drift", "", message, round(told.auc - 0.5, 4), p))
     for name, each in result.items():
+        if name in broken:
+            continue  # what is broken has not drifted
         if each.exceeds:
             found.exceeded.add(name)
         answers = name in _ANSWERS
@@ -264,14 +268,16 @@ def _column(
     drift: Drift,
     cells: Mapping[str, Any],
     broken: set[str],
-    moves: Mapping[str, float],
+    effects: Mapping[str, float],
+    loss: np.ndarray,
 ) -> ColumnCheck:
     series = cells[column.name]
+    state: State = "alarm" if column.name in broken else drift.state
     missing = series.null_count() + (int(series.is_nan().sum()) if series.dtype.is_float() else 0)
     return ColumnCheck(
         name=column.name,
         kind=drift.kind,
-        state="alarm" if column.name in broken else drift.state,
+        state=state,
         n=drift.n,
         missing=round(missing / max(len(series), 1), 6),
         was_missing=round(column.missing / max(column.n + column.missing, 1), 6),
@@ -279,33 +285,27 @@ def _column(
         p=drift.p,
         moved=drift.moved,
         importance=judge.reference.profile.importance.get(column.name, 0.0),
-        moves=moves.get(column.name),
+        moves=effects.get(column.name),
+        shares=shares(column, _held_codes(judge, column), loss, series) if state in ("alarm", "warning") else (),
     )
 
 
-def _moves(judge: Judge, codes: np.ndarray) -> dict[str, float]:
-    """By how much each column's new distribution alone changes the expected loss of a row.
-
-    The mean loss of held-out rows in each interval or label, drawn towards that of all by 20 rows, times the change of its
-    share. The loss is an error of the class, or the absolute error.
-    """
+def _held_codes(judge: Judge, column: ColumnProfile) -> np.ndarray:
+    """Codes of held-out rows in a column, or of their answers; none for columns that are not held."""
     held = judge.reference.held_out
+    if column.name in held.columns:
+        return held.codes[:, held.columns.index(column.name)]
+    answers = answered(held.answers, judge.task, judge.classes) if column.name in _ANSWERS else {}
+    return codes_of(column, answers[column.name]) if column.name in answers else np.zeros(0, dtype=np.uint8)
+
+
+def _errors(judge: Judge, held: HeldOut) -> np.ndarray:
+    """Loss of each held-out row: an error of the class, or the absolute error; empty where there is no truth."""
     if not len(held.y):
-        return {}
-    loss = _errors(judge, held.answers, held.y)
-    mean = float(loss.mean())
-    found = {}
-    for k, name in enumerate(held.columns):
-        then, now = (np.bincount(each[:, k], minlength=256).astype(np.float64) for each in (held.codes, codes))
-        of_code = (np.bincount(held.codes[:, k], weights=loss, minlength=256) + 20 * mean) / (then + 20)
-        found[name] = float((now / now.sum() - then / then.sum()) @ of_code)
-    return found
-
-
-def _errors(judge: Judge, answers: np.ndarray, y: np.ndarray) -> np.ndarray:
-    if answers.ndim == 2:
-        return np.asarray((predicted(judge, answers) != y).astype(np.float64))
-    return np.asarray(np.abs(y - answers))
+        return np.zeros(0)
+    if held.answers.ndim == 2:
+        return np.asarray((predicted(judge, held.answers) != held.y).astype(np.float64))
+    return np.asarray(np.abs(held.y - held.answers))
 
 
 def predicted(judge: Judge, answers: np.ndarray) -> np.ndarray:

@@ -225,6 +225,56 @@ class Registry:
             log.move("rollback", log.rows.version(Reference(name, number=before)), alias, why=why, key=key)
             return log.rows.version(Reference(name, number=before))
 
+    def verdict(
+        self,
+        name: str,
+        number: int,
+        *,
+        against: int,
+        judge: Callable[[int], tuple[str, Mapping[str, Any]]],
+        key: str = "",
+    ) -> Decision:
+        """Judge a version and log what was found; the line is what a promotion refers to.
+
+        Parameters
+        ----------
+        name : str
+        number : int
+            The challenger.
+        against : int
+            The champion.
+        judge : callable
+            From the number of the attempt at this champion to a reason and evidence, which says under "tested" whether this
+            was an attempt. It is called while others wait, so that two who ask at once are not both the first.
+        key : str
+            Names the step that asks: one that asks again gets the line that is there.
+        """
+        with self._deciding() as log:
+            for version in (number, against):
+                log.rows.version(Reference(name, number=version))
+            before = [each for each in log.rows.decisions() if each.kind == "verdict" and each.name == name]
+            for each in before:
+                if key and each.key == key:
+                    return each
+            tested = [each for each in before if each.was == against and json.loads(each.evidence).get("tested")]
+            why, evidence = judge(len(tested) + 1)
+            return log.add("verdict", name, number, was=against, why=why, evidence=evidence, key=key)
+
+    def referred(self, count: int, version: Version) -> dict[str, Any]:
+        """The evidence of a promotion that rests on a verdict: its number in the log, and its hash.
+
+        Raises
+        ------
+        InvalidInputError
+            If that line is no verdict on this version.
+        """
+        for each in self.decisions(version.name):
+            if each.count == count and each.kind == "verdict" and each.number == version.number:
+                return {"verdict": each.count, "verdict_hash": each.hash}
+        raise InvalidInputError(
+            f"Decision {count} is no verdict on {version}.", where="--verdict", mend="See modelwright decisions."
+        )
+
     def set_alias(self, name: str, alias: str, number: int, *, why: str = "") -> Version:
         """Let an alias point to a version."""
         checked_name(alias, "alias")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 
 from modelwright.errors import ModelwrightError
+from modelwright.retraining.processes import Presence
 from modelwright.serving.deployments import Deployment, Served, Target
 from modelwright.serving.loading import Loader
 from modelwright.serving.service import Service
@@ -25,9 +26,19 @@ class Watcher:
     given : list of TokenLine
         Tokens that stand in no store.
     every_s : float
+    presence : Presence or None, default=None
+        Who tells that this server lives.
     """
 
-    def __init__(self, service: Service, loader: Loader, given: list[TokenLine], every_s: float) -> None:
+    def __init__(
+        self,
+        service: Service,
+        loader: Loader,
+        given: list[TokenLine],
+        every_s: float,
+        presence: Presence | None = None,
+    ) -> None:
+        self._presence = presence
         self._service, self._loader, self._given, self._every_s = service, loader, given, every_s
         self._tokens: list[TokenLine] | None = None
         self._unreachable = False
@@ -44,6 +55,8 @@ class Watcher:
 
     def look(self) -> None:
         """Look once at everything."""
+        if self._presence is not None:
+            self._presence.tell()
         try:
             self._look_at_tokens()
             for deployment in self._service.deployments.values():

@@ -39,6 +39,13 @@ Version 5, what watches and who is told:
 Version 6, what monitoring found:
 
 - ``windows`` has a line for each window that was checked; it is written anew when labels come for its rows.
+
+Version 7, retrainings under way:
+
+- ``retrainings`` has a line for each one that was asked for, and at most one for a model that has not ended;
+- ``retraining_steps`` has what each step of it made, so that none is done again;
+- ``policies`` has when the schedule of a model began;
+- ``processes`` has who works, serves and schedules, and when each was seen last.
 """
 
 from __future__ import annotations
@@ -293,6 +300,60 @@ CREATE TABLE windows (
 CREATE INDEX windows_by_time ON windows (model, ends);
 """
 
+_RETRAINING = """
+CREATE TABLE retrainings (
+    id VARCHAR(120) PRIMARY KEY,
+    home VARCHAR(500) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    kind VARCHAR(10) NOT NULL,
+    cause VARCHAR(30) NOT NULL,
+    reason TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    key VARCHAR(300),
+    at VARCHAR(40) NOT NULL,
+    by_whom TEXT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    step VARCHAR(30) NOT NULL,
+    since VARCHAR(40) NOT NULL,
+    worker VARCHAR(200) NOT NULL,
+    version INTEGER NOT NULL,
+    approval VARCHAR(10) NOT NULL,
+    approved_by TEXT NOT NULL,
+    outcome VARCHAR(20) NOT NULL,
+    told TEXT NOT NULL,
+    ended VARCHAR(40)
+);
+CREATE UNIQUE INDEX one_retraining_of_a_model ON retrainings (home, model) WHERE ended IS NULL;
+CREATE UNIQUE INDEX retrainings_by_key ON retrainings (home, model, key) WHERE key IS NOT NULL;
+CREATE INDEX retrainings_by_time ON retrainings (home, model, at);
+CREATE TABLE retraining_steps (
+    retraining VARCHAR(120) NOT NULL,
+    step VARCHAR(30) NOT NULL,
+    began VARCHAR(40) NOT NULL,
+    attempts INTEGER NOT NULL,
+    ended VARCHAR(40),
+    made TEXT,
+    PRIMARY KEY (retraining, step)
+);
+CREATE TABLE policies (
+    home VARCHAR(500) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    schedule VARCHAR(200) NOT NULL,
+    began VARCHAR(40) NOT NULL,
+    PRIMARY KEY (home, model)
+);
+CREATE TABLE processes (
+    id VARCHAR(200) PRIMARY KEY,
+    home VARCHAR(500) NOT NULL,
+    kind VARCHAR(20) NOT NULL,
+    host VARCHAR(200) NOT NULL,
+    pid INTEGER NOT NULL,
+    started VARCHAR(40) NOT NULL,
+    seen VARCHAR(40) NOT NULL,
+    told TEXT NOT NULL
+);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
 MIGRATIONS: list[list[str | dict[str, str]]] = [
@@ -302,6 +363,7 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_SERVING],
     [_WATCHING],
     [_MONITORING],
+    [_RETRAINING],
 ]
 
 _WORDS = {
