@@ -2,7 +2,6 @@
 
     python benchmarks/loop/kills.py                     # 60 kills at random moments, and one at every step boundary
     python benchmarks/loop/kills.py --kills 300 --seed 1
-    python benchmarks/loop/kills.py --kills 0 --down 30 --postgres URL   # instead the database is away for 30 s, twice
 
 A loop is a retraining of a small table with labelled predictions in the log, from the asking to the verdict. The worker (one
 kill in four: the whole of ``modelwright up``) is killed with SIGKILL, one time in three with all its children, and started
@@ -14,6 +13,7 @@ step with one result, and the verdict of a loop that nobody killed.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import random
@@ -97,8 +97,11 @@ def prepare(folder: Path) -> None:
     came = rows(2000, 1)
     proba = model.predict_proba(came.drop("y"))
     lines, labels = [], []
+    # Between the champion's registration and now.
+    began = dt.datetime.fromisoformat(Registry(home).resolve(f"{MODEL}@champion").created) + dt.timedelta(milliseconds=100)
+    time.sleep(3)
     for number, row in enumerate(came.iter_rows(named=True)):
-        at = f"2026-01-{1 + number // 100:02d}T00:{number % 60:02d}:00.000000+00:00"
+        at = (began + dt.timedelta(milliseconds=number)).isoformat(timespec="microseconds")
         shares = [float(share) for share in proba[number]]
         answer = ["no", "yes"][int(shares[1] > 0.5)]
         features = json.dumps([{"x": row["x"], "z": row["z"]}]).encode()

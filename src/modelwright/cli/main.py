@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from modelwright.cli import (
+    alerting_commands,
     bundle_commands,
     checking,
     comparing,
@@ -24,7 +25,9 @@ from modelwright.cli import (
     looking,
     mirroring,
     monitoring,
+    policy_commands,
     registering,
+    rehearsing,
     reproducing,
     resuming,
     retraining_commands,
@@ -355,6 +358,7 @@ comparing.register(app)
 checking.register(app)
 mirroring.register(app)
 tuning_command.register(app)
+rehearsing.register(app)
 store_commands.register(app)
 serving_commands.register(app)
 monitoring.register(app)
@@ -362,6 +366,8 @@ retraining_commands.register(app)
 gating.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
+policy_commands.register(app)
+alerting_commands.register(app)
 
 
 @app.callback()

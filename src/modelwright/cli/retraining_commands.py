@@ -91,20 +91,27 @@ def approve(
 
 def worker(
     at_once: Annotated[int, typer.Option(help="Retrainings of different models side by side.", min=1, max=64)] = 2,
+    trains: Annotated[
+        str, typer.Option(help="Training for other machines too (all), nothing but that (only), or never (none).")
+    ] = "all",
     home: Home = None,
     store: Store = None,
     artifacts: Artifacts = None,
 ) -> None:
     """Do retrainings that were asked for, until a signal comes.
 
-    It may be killed at any moment: the next one goes on at the step that was reached.
+    It may be killed at any moment: the next one goes on at the step that was reached. With a Postgres store and an address of
+    artifacts, workers on other machines share the trainings out among them.
     """
     from modelwright.cli.place import place_of
+    from modelwright.errors import InvalidInputError
     from modelwright.retraining.steps import Room
     from modelwright.retraining.worker import run_worker
     from modelwright.serving.logs import Log
 
-    run_worker(Room(*place_of(home, store, artifacts)), Log(), at_once=at_once)
+    if trains not in ("all", "only", "none"):
+        raise InvalidInputError(f"{trains!r} is no choice.", where="--trains", mend="Write all, only or none.")
+    run_worker(Room(*place_of(home, store, artifacts)), Log(), at_once=at_once, trains=trains)  # type: ignore[arg-type]
 
 
 def status(
@@ -153,6 +160,7 @@ def up(
     """
     from modelwright.cli.place import place_of
     from modelwright.errors import InvalidInputError
+    from modelwright.retraining.by_hand import policy_here
     from modelwright.retraining.steps import Room
     from modelwright.retraining.up import Member, run_together
     from modelwright.serving.logs import Log
@@ -171,6 +179,10 @@ def up(
         Member("server", tuple(serving if auth else [*serving, "--no-auth"])),
         Member("worker", tuple(work)),
     ]
+    if policy_here() is not None:
+        members.append(Member("scheduler", ("schedule", *place)))
+    else:
+        typer.echo("modelwright.toml has no section [policy] here, so nothing is scheduled; retraining is by hand.", err=True)
     run_together(members, Log())
 
 
@@ -194,6 +206,23 @@ def _status_lines(found: Status) -> list[str]:
         alias = f" @{decision.alias}" if decision.alias else ""
         lines.append(f"decided    {decision.at[:19]}  {decision.kind} {decision.name}/{decision.number}{alias}{why}")
     return lines + [f"attention  {sentence}" for sentence in found.attention]
+
+
+def schedule(
+    check: Annotated[float, typer.Option(metavar="SECONDS", help="Time between checks of windows.")] = 60.0,
+    home: Home = None,
+    store: Store = None,
+) -> None:
+    """Watch the policy of modelwright.toml: check windows, and ask for a retraining when one is due.
+
+    Several may run: each slot and each alarm asks once.
+    """
+    from modelwright.cli.place import place_of
+    from modelwright.retraining.scheduler import run_scheduler
+    from modelwright.retraining.steps import Room
+    from modelwright.serving.logs import Log
+
+    run_scheduler(Room(*place_of(home, store)), Log(), check_s=check)
 
 
 def _wait(room: Room, retraining: str) -> None:
@@ -246,5 +275,6 @@ def register(app: typer.Typer) -> None:
     app.command()(retrain)
     app.command()(approve)
     app.command()(worker)
+    app.command()(schedule)
     app.command()(status)
     app.command()(up)

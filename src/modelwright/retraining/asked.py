@@ -61,10 +61,16 @@ def training_spec(work: Work) -> Spec:
     """What the training of a retraining is asked: as ever, but with the rows that were written down."""
     spec = msgspec.convert(work.given["snapshot"]["spec"], Spec, strict=False)
     return msgspec.structs.replace(
-        spec, data=work.given["snapshot"]["path"], query=None, name=work.retraining, home=work.home, store=work.store,
+        spec, data=rows_of(work), query=None, name=work.retraining, home=work.home, store=work.store,
         artifacts=None, purpose=f"retraining: {work.trigger.cause}", note=work.trigger.reason,
         tags={**spec.tags, "model": work.model, RETRAINING: work.retraining, "cause": work.trigger.cause},
     )  # fmt: skip
+
+
+def rows_of(work: Work) -> str:
+    """Where the rows of a retraining lie: in the home, else, on another machine, where they are published."""
+    taken = work.given["snapshot"]
+    return str(taken["path"] if Path(taken["path"]).is_file() else taken["shared"])
 
 
 def policy_of_work(work: Work) -> Policy:

@@ -58,14 +58,14 @@ def ask_from_outside(room: Room, model: str, *, why: str = "", key: str | None =
     return _ask(room, model, "webhook", why or "asked for by a webhook", key, by_whom, {})
 
 
-def policy_here(model: str) -> Policy | None:
-    """The policy that ``modelwright.toml`` of the working folder has for a model; None without one."""
+def policy_here(model: str | None = None) -> Policy | None:
+    """The policy that ``modelwright.toml`` of the working folder has, for a model or for any; None without one."""
     from modelwright.retraining.policy_file import find_policy
     from modelwright.spec import resolve_spec
 
     file = Path(FILE_NAME)
     policy = find_policy(file, resolve_spec(file, {})) if file.is_file() else None
-    return policy if policy is not None and policy.model == model else None
+    return policy if policy is not None and model in (None, policy.model) else None
 
 
 def _ask(room: Room, model: str, cause: Cause, reason: str, key: str | None, by_whom: str, options: dict[str, object]) -> Asked:

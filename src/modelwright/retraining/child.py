@@ -20,7 +20,7 @@ from modelwright.retraining.children import Failure, Result, Work, ends_with_par
 def take_rows(work: Work) -> dict[str, Any]:
     """Write down the rows to learn from."""
     from modelwright.retraining.asked import asked_of_work
-    from modelwright.retraining.snapshot import Stretch, take_snapshot
+    from modelwright.retraining.snapshot import Stretch, share, take_snapshot
     from modelwright.store.database import Database
 
     asked = asked_of_work(work)
@@ -28,8 +28,10 @@ def take_rows(work: Work) -> dict[str, Any]:
     stretch = Stretch(span.seconds, span.rows, span.since, asked.policy.label_delay_s, gate.min_labels)
     database = Database.of(Path(work.home), work.store)
     taken = take_snapshot(asked.spec, database, work.model, Path(work.home), stretch, dt.datetime.now(dt.UTC))
+    shared = share(Path(taken.path), work.artifacts) if work.artifacts is not None else taken.path
     # What was asked is kept with the rows: later steps go by it, whatever becomes of the file meanwhile.
-    return {**msgspec.to_builtins(taken), "spec": asked.spec.to_dict(), "policy": msgspec.to_builtins(asked.policy)}
+    asked_for = {"spec": asked.spec.to_dict(), "policy": msgspec.to_builtins(asked.policy)}
+    return {**msgspec.to_builtins(taken), "shared": shared, **asked_for}
 
 
 def audit_rows(work: Work) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def audit_rows(work: Work) -> dict[str, Any]:
 def train_model(work: Work) -> dict[str, Any]:
     """Train, or go on with a training that was killed, or find it finished."""
     from modelwright.reports.report import render
-    from modelwright.retraining.asked import training_spec
+    from modelwright.retraining.asked import rows_of, training_spec
     from modelwright.runs.index import RunIndex
     from modelwright.runs.listing import enter
     from modelwright.runs.remote import publish_finished
@@ -60,7 +62,7 @@ def train_model(work: Work) -> dict[str, Any]:
         folder = finished[0]
     elif begun:
         _, folder = resume(
-            begun[0].run, home, started=started, emit=_ignore, stop=stop, render=render, data=work.given["snapshot"]["path"],
+            begun[0].run, home, started=started, emit=_ignore, stop=stop, render=render, data=rows_of(work),
             store=work.store,
         )  # fmt: skip
     else:
@@ -70,7 +72,37 @@ def train_model(work: Work) -> dict[str, Any]:
     return {"run": folder.name, "resumed": bool(begun)}
 
 
-STEPS: dict[str, Callable[[Work], dict[str, Any]]] = {"snapshot": take_rows, "audit": audit_rows, "train": train_model}
+def watch_windows(work: Work) -> dict[str, Any]:
+    """Check the windows of the log, and, where the policy wants to know, what table there is now."""
+    from modelwright.monitoring.monitor import monitor_log, watch
+    from modelwright.retraining.asked import asked_of_work
+    from modelwright.store.database import Database
+    from modelwright.tables.fingerprint import fingerprint
+    from modelwright.tables.read import read
+
+    asked = asked_of_work(work)
+    window = asked.policy.window
+    watched = watch(f"{work.model}@champion", home=Path(work.home), store=work.store)
+    span = f"{window.seconds:.0f}s" if window.seconds is not None else str(window.rows or 1000)
+    found = monitor_log(watched, Database.of(Path(work.home), work.store), window=span)
+    data = fingerprint(read(asked.spec.data, query=asked.spec.query).frame) if asked.policy.new_data else None
+    return {"fresh": found.fresh, "state": found.latest.state if found.latest is not None else "", "data": data}
+
+
+def judge_models(work: Work) -> dict[str, Any]:
+    """Ask the gate."""
+    from modelwright.retraining.judging import judge_challenger
+
+    return judge_challenger(work)
+
+
+STEPS: dict[str, Callable[[Work], dict[str, Any]]] = {
+    "snapshot": take_rows,
+    "audit": audit_rows,
+    "train": train_model,
+    "judge": judge_models,
+    "watch": watch_windows,
+}
 
 
 def _ignore(event: Any) -> None:

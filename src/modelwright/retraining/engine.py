@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 FILE_NAME, SCHEMA = "workflows.db", "modelwright_workflows"
 #: Of the steps and their order; a worker of another version begins what is open again, and finished steps answer at once.
 WORKFLOW_VERSION = "1"
-_WORKFLOW = "retrain"
+_WORKFLOW, _TRAINING = "retrain", "train"
+_TRAINING_QUEUE = "train"
 #: Seconds between looks at the queue.
 _LOOK_S = 0.2
 #: How often a workflow may be taken up after a kill: as often as it is killed.
@@ -79,33 +80,51 @@ class Engine:
             }
         )  # fmt: skip
 
-    def launch(self, work: Callable[[str, Step], Any], *, at_once: int) -> None:
-        """Begin to take workflows from the queue, and take up those that this worker had begun.
+    def launch(
+        self, work: Callable[[str, Step], Any] | None, train: Callable[[dict[str, Any]], Any] | None, *, at_once: int
+    ) -> None:
+        """Begin to take workflows from the queues, and take up those that this worker had begun.
 
         Parameters
         ----------
-        work : callable
-            Is given the name of a retraining, and what its steps are run by.
+        work : callable or None
+            Is given the name of a retraining, and what its steps are run by; None does no retrainings of this home.
+        train : callable or None
+            Is given what a training is told; None does no trainings of homes on other machines.
         at_once : int
-            Workflows that this process runs side by side.
+            Retrainings that this process runs side by side.
         """
         dbos = self._dbos
 
         def retrain(retraining: str) -> Any:
+            assert work is not None
             return work(retraining, run_step)
+
+        def train_for(told: dict[str, Any]) -> Any:
+            assert train is not None
+            return run_step("train", lambda: train(told))
 
         def run_step(name: str, function: Callable[[], Any]) -> Any:
             return dbos.DBOS.run_step({"name": name}, function)
 
         self._workflow = dbos.DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=_MOST_RECOVERIES)(retrain)
-        dbos.DBOS.listen_queues([self._queue_name])
+        self._training = dbos.DBOS.workflow(name=_TRAINING, max_recovery_attempts=_MOST_RECOVERIES)(train_for)
+        wanted = {self._queue_name: work, _TRAINING_QUEUE: train}
+        dbos.DBOS.listen_queues([name for name, function in wanted.items() if function is not None])
         dbos.DBOS.launch()
-        self._queue = dbos.DBOS.register_queue(self._queue_name, worker_concurrency=at_once, polling_interval_sec=_LOOK_S)
+        limits: dict[str, Any] = {"polling_interval_sec": _LOOK_S}
+        self._queue = dbos.DBOS.register_queue(self._queue_name, worker_concurrency=at_once, **limits)
+        self._training_queue = dbos.DBOS.register_queue(_TRAINING_QUEUE, worker_concurrency=1, **limits)
 
     def enqueue(self, retraining: str) -> None:
         """Put a retraining into the queue; one that was put there before is not put there again."""
         with self._dbos.SetWorkflowID(_workflow_id(retraining)):
             self._queue.enqueue(self._workflow, retraining)
+
+    def train_anywhere(self, retraining: str, told: dict[str, Any]) -> Any:
+        """Let any worker of the store train, and wait for it; within a workflow, which may be killed meanwhile."""
+        with self._dbos.SetWorkflowID(f"{_workflow_id(retraining)}.train"):
+            return self._training_queue.enqueue(self._training, told).get_result()
 
     def gave_up(self, retraining: str) -> bool:
         """Whether the workflow of a retraining has ended, however it did."""

@@ -237,19 +237,17 @@ class Retrainings:
 
     # -- working -------------------------------------------------------------------------------------------
 
-    def begin(self, retraining: str, step: str, worker: str, *, waits: bool = False) -> dict[str, Any] | None:
+    def begin(self, retraining: str, step: str, worker: str) -> dict[str, Any] | None:
         """Say that a step is begun, and count it; what it made, if it was finished before. In one that was closed it stops.
 
         Parameters
         ----------
         retraining, step, worker : str
-        waits : bool, default=False
-            Whether it waits for a person.
         """
         import sqlalchemy as sa
 
         now = self._now()
-        values = {"id": retraining, "step": step, "now": now, "worker": worker, "state": "waiting" if waits else "running"}
+        values = {"id": retraining, "step": step, "now": now, "worker": worker}
         with self.database.writing() as connection:
             made = connection.execute(
                 sa.text("SELECT made FROM retraining_steps WHERE retraining = :id AND step = :step AND ended IS NOT NULL"),
@@ -269,13 +267,25 @@ class Retrainings:
             )
             connection.execute(
                 sa.text(
-                    "UPDATE retrainings SET state = :state, worker = :worker,"
+                    "UPDATE retrainings SET state = 'running', worker = :worker,"
                     " since = CASE WHEN step = :step THEN since ELSE :now END, step = :step"
                     " WHERE id = :id AND ended IS NULL"
                 ),
                 values,
             )
         return None
+
+    def wait(self, retraining: str) -> Retraining:
+        """Say that it waits for a person, unless one has decided; how it stands."""
+        with self.database.writing() as connection:
+            self._do(
+                connection,
+                "UPDATE retrainings SET state = 'waiting' WHERE id = :id AND ended IS NULL AND approval = ''",
+                id=retraining,
+            )
+            now = self._one(connection, "id = :id", id=retraining)
+        assert now is not None
+        return now
 
     def finish(self, retraining: str, step: str, made: Mapping[str, Any], *, version: int = 0) -> dict[str, Any]:
         """Keep what a step made. Of two that finish it at once the first one counts; what counts is returned."""

@@ -24,7 +24,8 @@ import polars as pl
 from modelwright.errors import DataError, StorageError
 from modelwright.monitoring.labels import read_labels
 from modelwright.monitoring.prediction_log import REDACTED, Prediction, read_predictions
-from modelwright.spec import Spec
+from modelwright.provenance.secrets import expanded, redacted
+from modelwright.spec import Spec, describe_source
 from modelwright.store.database import Database
 from modelwright.tables.fingerprint import fingerprint
 from modelwright.tables.read import read
@@ -40,10 +41,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     fingerprint : str
     path : str
     n_rows : int
+    table : str
+        Fingerprint of the table alone.
     n_logged : int
         Of them, rows of the prediction log.
     until : str
-        When the latest logged row among them was answered; empty without one.
+        When the latest logged row among them was answered, in the table or beside it; empty without one.
     n_kept_back : int
         Labelled rows that are younger, for the gate.
     notes : list of str
@@ -52,6 +55,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     fingerprint: str
     path: str
     n_rows: int
+    table: str = ""
     n_logged: int = 0
     until: str = ""
     n_kept_back: int = 0
@@ -96,6 +100,7 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     table = read(spec.data, query=spec.query)
     mature = (now - dt.timedelta(seconds=stretch.label_delay_s)).astimezone(dt.UTC).isoformat(timespec="microseconds")
     logged = labelled_predictions(database, model, until=mature) if spec.target is not None else []
+    logged, known_until = _without_known(logged, table.frame, spec)
     n_kept = min(max(stretch.kept_rows, math.ceil(len(logged) * stretch.kept_share)), len(logged) // 2)
     learned = logged[: len(logged) - n_kept] if n_kept else logged
     rows = as_table(learned, table.frame, spec) if learned else None
@@ -106,13 +111,44 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     path = snapshot_file(home, digest)
     if not path.is_file():
         _write(frame, path)
-    until = learned[-1][0].at if learned else ""
-    return Snapshot(digest, str(path.resolve()), frame.height, len(learned), until, n_kept, notes)
+    until = max(learned[-1][0].at if learned else "", known_until)
+    return Snapshot(digest, str(path.resolve()), frame.height, fingerprint(table.frame), len(learned), until, n_kept, notes)
 
 
 def snapshot_file(home: Path, fingerprint: str) -> Path:
     """Where the rows of a fingerprint lie."""
     return home / FOLDER / f"{fingerprint.rpartition(':')[2]}.parquet"
+
+
+def share(path: Path, artifacts: str) -> str:
+    """Copy a snapshot to an address that other machines can read, unless it is there; where it lies then.
+
+    Parameters
+    ----------
+    path : Path
+    artifacts : str
+
+    Raises
+    ------
+    StorageError
+        If the address refuses.
+    """
+    import fsspec
+
+    address = f"{artifacts.rstrip('/')}/{FOLDER}/{path.name}"
+    try:
+        system, place = fsspec.core.url_to_fs(expanded(address, where="artifacts"))
+        if not (system.exists(place) and system.size(place) == path.stat().st_size):
+            system.makedirs(place.rpartition("/")[0], exist_ok=True)
+            beside = f"{place}.{uuid.uuid4().hex[:8]}.part"
+            system.put_file(str(path), beside)
+            system.mv(beside, place)
+    except (OSError, ValueError, ImportError) as error:
+        raise StorageError(
+            f"The rows to train on cannot be copied there: {redacted(str(error))[:200]}.", where=describe_source(artifacts),
+            mend="Check the address and the rights.",
+        ) from None  # fmt: skip
+    return address
 
 
 def labelled_predictions(database: Database, model: str, *, until: str = "~") -> list[tuple[Prediction, Any]]:
@@ -164,6 +200,21 @@ def sweep(home: Path, needed: set[str], *, now: float, younger_s: float = 14 * 8
             path.unlink(missing_ok=True)
             removed.append(path.stem)
     return removed
+
+
+def _without_known(
+    logged: list[tuple[Prediction, Any]], table: pl.DataFrame, spec: Spec
+) -> tuple[list[tuple[Prediction, Any]], str]:
+    """Logged rows that the table does not have already, and when the latest one was answered that it has."""
+    if not logged:
+        return logged, ""
+    rows = as_table(logged, table, spec)
+    # Of what a client sends: columns that only the table has tell nothing.
+    sent = [name for name in rows.columns if rows[name].null_count() < rows.height and not rows[name].dtype.is_nested()]
+    numbered = rows.select(sent).with_row_index("row number")
+    known = set(numbered.join(table.select(sent).unique(), on=sent, how="semi", nulls_equal=True)["row number"])
+    until = max((logged[number][0].at for number in known), default="")
+    return [each for number, each in enumerate(logged) if number not in known], until
 
 
 def _within(

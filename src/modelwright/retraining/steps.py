@@ -7,6 +7,7 @@ ends there, with that outcome and the sentence "told".
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from modelwright.registry.names import CHAMPION
 from modelwright.registry.registry import CHALLENGER, Registry
 from modelwright.registry.source import source_of
 from modelwright.retraining.children import Work, compute
-from modelwright.retraining.requests import Retraining
+from modelwright.retraining.requests import Retraining, Retrainings
 from modelwright.runs.remote import bring
 
 Made = dict[str, Any]
+#: Seconds between looks whether a person has decided.
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,68 @@ def register(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     if CHALLENGER not in version.aliases:
         room.registry().set_alias(asked.model, CHALLENGER, version.number, why=f"retraining {asked.id}")
     return made
+
+
+def recall(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
+    """What the retraining made whose challenger is to be judged again."""
+    retrainings = Retrainings(room.home, room.store)
+    held = {line.step: line.made or {} for line in retrainings.steps(asked.options["origin"])}
+    wanted = {name: held[name] for name in ("snapshot", "register") if name in held}
+    if len(wanted) < 2:
+        return stop({}, "failed", f"What {asked.options['origin']} made is gone; train anew.")
+    return {"steps": wanted, "version": wanted["register"]["version"]}
+
+
+def judge(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
+    """Ask the gate; a challenger that may yet pass keeps its name, and is judged again when labels have come."""
+    number = given["register"]["version"]
+    if room.registry().resolve(f"{asked.model}@{CHAMPION}").number == number:
+        return stop({}, "stopped", f"{asked.model}/{number} was made champion meanwhile.")
+    made = compute(work_of(room, asked, "judge", given))
+    if made["promote"]:
+        return made
+    open_yet = made["answer"] == "undecided" or (made["answer"] == "not worse" and made["labels_needed"] is not None)
+    outcome = "undecided" if open_yet else "refused" if made["answer"] == "refused" else "rejected"
+    if not open_yet:
+        unname(room, asked, number, f"{outcome} by the gate")
+    return stop(made, outcome, " ".join(made["reasons"]))
+
+
+def approve(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
+    """Wait for a person, where the policy wants one."""
+    if not given["snapshot"]["policy"]["gate"]["approval"]:
+        return {"approved": True, "by": ""}
+    retrainings = Retrainings(room.home, room.store)
+    while not (now := retrainings.wait(asked.id)).approval:
+        if now.ended is not None:
+            return stop({}, now.outcome, now.told)
+        time.sleep(_LOOK_S)
+    if now.approval == "yes":
+        return {"approved": True, "by": now.approved_by}
+    number = given["register"]["version"]
+    unname(room, asked, number, f"declined by {now.approved_by}")
+    return stop(
+        {"approved": False, "by": now.approved_by}, "declined", f"{now.approved_by} did not approve {asked.model}/{number}."
+    )
+
+
+def release(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
+    """Make the challenger the champion."""
+    number, verdict, registry = given["register"]["version"], given["judge"], room.registry()
+    challenger = registry.resolve(f"{asked.model}/{number}")
+    by = f", approved by {given['approve']['by']}" if given["approve"]["by"] else ""
+    registry.promote(
+        asked.model, number, why=f"{verdict['reasons'][0]}{by}", evidence=registry.referred(verdict["decision"], challenger),
+        key=f"{asked.id} promote",
+    )  # fmt: skip
+    return stop({}, "promoted", " ".join(verdict["reasons"]))
+
+
+def unname(room: Room, asked: Retraining, number: int, why: str) -> None:
+    """Take the name of a challenger from a version that did not make it, if it still has it."""
+    registry = room.registry()
+    if any(CHALLENGER in each.aliases for each in registry.versions(asked.model) if each.number == number):
+        registry.remove_alias(asked.model, CHALLENGER, why=why)
 
 
 def stop(made: Made, outcome: str, told: str) -> Made:

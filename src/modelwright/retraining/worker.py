@@ -18,18 +18,24 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any, Literal
 
-from modelwright.errors import ModelwrightError, StorageError
+import msgspec
+
+from modelwright.errors import InvalidInputError, ModelwrightError, StorageError
 from modelwright.registry.decisions import champion_before
 from modelwright.registry.names import CHAMPION
+from modelwright.retraining.children import Work, compute, forget
 from modelwright.retraining.engine import Engine
 from modelwright.retraining.processes import Presence, Processes
 from modelwright.retraining.requests import Retraining, Retrainings
-from modelwright.retraining.steps import Room
-from modelwright.retraining.workflow import Retrain
+from modelwright.retraining.steps import Made, Room
+from modelwright.retraining.telling import tell
+from modelwright.retraining.workflow import Retrain, done
 from modelwright.serving.logs import Log
 from modelwright.store.locks import FolderLock, is_held
 
+Trains = Literal["all", "only", "none"]
 FOLDER = "workers"
 #: Seconds between looks for what was asked.
 _LOOK_S = 0.3
@@ -89,9 +95,12 @@ class Worker:
     log : Log
     at_once : int, default=2
         Retrainings side by side, of different models; one that waits counts too.
+    trains : {"all", "only", "none"}, default="all"
+        Whether it also trains for homes on other machines, or only that, or never. Where runs are published at an address
+        and the store is Postgres, any worker that has both may train.
     """
 
-    def __init__(self, room: Room, log: Log, *, at_once: int = 2) -> None:
+    def __init__(self, room: Room, log: Log, *, at_once: int = 2, trains: Trains = "all") -> None:
         self.room, self.log = room, log
         self.place = Place.take(room.home)
         self.retrainings = Retrainings(room.home, room.store)
@@ -99,7 +108,15 @@ class Worker:
         self._engine = Engine(self.retrainings.database, room.home, self.retrainings.home, self.place.name, log)
         self.presence = Presence(self.processes, self.place.name, "worker", f"{at_once} at once")
         self._work = Retrain(room, self.retrainings, self.place.name, log, self._ended)
-        self._at_once = at_once
+        self._at_once, self._trains = at_once, trains
+        self._anywhere = room.artifacts is not None and self.retrainings.database.file is None
+        if self._anywhere:
+            self._work.train_anywhere = self._engine.train_anywhere
+        elif trains != "all":
+            raise InvalidInputError(
+                "Trainings are shared out only where runs are published at an address, and the store is Postgres.",
+                where=f"--trains {trains}", mend="Give --artifacts and --store, or leave it out.",
+            )  # fmt: skip
         self._enqueued: set[str] = set()
         self._cared = 0.0
 
@@ -107,13 +124,14 @@ class Worker:
         """Begin; what this place had begun before is gone on with at once."""
         began = time.monotonic()
         self.presence.tell()
-        self._engine.launch(self._work, at_once=self._at_once)
+        train = self._train if self._anywhere and self._trains != "none" else None
+        self._engine.launch(None if self._trains == "only" else self._work, train, at_once=self._at_once)
         self.log.write("worker ready", worker=self.place.name, seconds=round(time.monotonic() - began, 2))
 
     def look(self) -> None:
         """Hand what was asked for to the engine, and take over what the dead have left."""
         self.presence.tell()
-        under_way = self.retrainings.open()
+        under_way = self.retrainings.open() if self._trains != "only" else []
         for each in under_way:
             if each.id not in self._enqueued:
                 self._engine.enqueue(each.id)
@@ -141,10 +159,18 @@ class Worker:
                     self.log.write("store not readable", error=type(error).__name__)
                 away = True
 
+    def _train(self, told: dict[str, Any]) -> Made:
+        """Train for a home that may be on another machine; the finished run is published at the address of the artifacts."""
+        asked = msgspec.convert(told, Work)
+        work = msgspec.structs.replace(
+            asked, home=str(self.room.home.absolute()), store=self.room.store, artifacts=self.room.artifacts
+        )
+        return done("train", lambda: compute(work), self.log)
+
     def _ended(self, closed: Retraining) -> None:
-        from modelwright.retraining.children import forget
         from modelwright.retraining.snapshot import sweep
 
+        tell(self.retrainings, closed, self.log)
         forget(self.room.home, closed.id)
         sweep(self.room.home, needed_snapshots(self.room, self.retrainings, closed.model), now=time.time())
 
@@ -172,7 +198,7 @@ def needed_snapshots(room: Room, retrainings: Retrainings, model: str) -> set[st
     return needed
 
 
-def run_worker(room: Room, log: Log, *, at_once: int = 2) -> None:
+def run_worker(room: Room, log: Log, *, at_once: int = 2, trains: Trains = "all") -> None:
     """Work until a signal comes, then end at once: whatever is under way goes on at its step with the next worker.
 
     Parameters
@@ -180,6 +206,8 @@ def run_worker(room: Room, log: Log, *, at_once: int = 2) -> None:
     room : Room
     log : Log
     at_once : int, default=2
+    trains : {"all", "only", "none"}, default="all"
+        As for `Worker`.
     """
     ending = threading.Event()
 
@@ -188,7 +216,7 @@ def run_worker(room: Room, log: Log, *, at_once: int = 2) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    worker = Worker(room, log, at_once=at_once)
+    worker = Worker(room, log, at_once=at_once, trains=trains)
     worker.run(ending)
     worker.presence.end()
     log.write("worker ended", worker=worker.place.name)

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
+import msgspec
+
 from modelwright.errors import ModelwrightError, StorageError
 from modelwright.retraining import steps
 from modelwright.retraining.requests import Outcome, Retraining, Retrainings
@@ -29,8 +31,9 @@ StepFunction = Callable[[Room, Retraining, dict[str, Made]], Made]
 STEPS: dict[str, dict[str, StepFunction]] = {
     "retrain": {
         "snapshot": steps.snapshot, "audit": steps.audit, "train": steps.train, "register": steps.register,
+        "judge": steps.judge, "approve": steps.approve, "release": steps.release,
     },
-    "judge": {},
+    "judge": {"recall": steps.recall, "judge": steps.judge, "approve": steps.approve, "release": steps.release},
 }  # fmt: skip
 #: Seconds between tries while the store is away, and for how long it is waited for within a step.
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -56,35 +59,44 @@ class Retrain:
     ) -> None:
         self._room, self._retrainings, self._worker, self._log = room, retrainings, worker, log
         self._at_end = at_end
+        #: Set where any worker of the store may train.
+        self.train_anywhere: Callable[[str, dict[str, Any]], Any] | None = None
 
     def __call__(self, retraining: str, run_step: Step) -> dict[str, Any]:
         """The workflow."""
         asked = patiently(lambda: self._retrainings.get(retraining))
         made: dict[str, Made] = {}
         for name, function in STEPS[asked.kind].items():
-            made[name] = run_step(name, self._step(asked, name, function, dict(made)))
+            if name == "train" and self.train_anywhere is not None:
+                made[name] = self._trained_anywhere(asked, dict(made), run_step)
+            else:
+                made[name] = run_step(name, self._step(asked, name, function, dict(made)))
+            made |= made["recall"].get("steps", {}) if name == "recall" else {}
             if "stop" in made[name]:
                 return dict(run_step("end", self._ending(asked, made[name]["stop"], made[name]["told"])))
         return dict(run_step("end", self._ending(asked, "stopped", "It went to its end, and nothing was decided.")))
 
     def _step(self, asked: Retraining, name: str, function: StepFunction, given: dict[str, Made]) -> Callable[[], Made]:
         def step() -> Made:
-            kept = patiently(lambda: self._retrainings.begin(asked.id, name, self._worker, waits=name == "approve"))
+            kept = patiently(lambda: self._retrainings.begin(asked.id, name, self._worker))
             if kept is not None:
                 return kept
             self._log.write("step", retraining=asked.id, step=name)
-            try:
-                made = patiently(lambda: function(self._room, asked, given))
-            except ModelwrightError as error:
-                told = " ".join(filter(None, (f"{error.where}:" if error.where else "", error.what, error.mend)))
-                made = steps.stop({}, "failed", f"The step {name!r} failed. {told}")
-            except Exception as error:  # a fault of ours ends this one retraining, and is told; the worker goes on
-                self._log.write("failure", place=f"step {name}", error=type(error).__name__)
-                made = steps.stop({}, "failed", f"The step {name!r} failed: {type(error).__name__}: {error}")
+            made = done(name, lambda: function(self._room, asked, given), self._log)
             version = int(made.get("version", 0))
             return patiently(lambda: self._retrainings.finish(asked.id, name, made, version=version))
 
         return step
+
+    def _trained_anywhere(self, asked: Retraining, given: dict[str, Made], run_step: Step) -> Made:
+        """The step "train", done by whichever worker is free, on this machine or another."""
+        assert self.train_anywhere is not None
+        kept = run_step("train begins", lambda: patiently(lambda: self._retrainings.begin(asked.id, "train", "any worker")))
+        if kept is not None:
+            return dict(kept)
+        work = steps.work_of(self._room, asked, "train", given)
+        made = self.train_anywhere(asked.id, msgspec.to_builtins(work))
+        return dict(run_step("train", lambda: patiently(lambda: self._retrainings.finish(asked.id, "train", made))))
 
     def _ending(self, asked: Retraining, outcome: str, told: str) -> Callable[[], Made]:
         def end() -> Made:
@@ -96,6 +108,25 @@ class Retrain:
             return {"outcome": closed.outcome, "told": closed.told, "version": closed.version}
 
         return end
+
+
+def done(name: str, do: Callable[[], Made], log: Log) -> Made:
+    """What a step makes; one that fails stops the retraining, with the reason.
+
+    Parameters
+    ----------
+    name : str
+    do : callable
+    log : Log
+    """
+    try:
+        return patiently(do)
+    except ModelwrightError as error:
+        told = " ".join(filter(None, (f"{error.where}:" if error.where else "", error.what, error.mend)))
+        return steps.stop({}, "failed", f"The step {name!r} failed. {told}")
+    except Exception as error:  # a fault of ours ends this one retraining, and is told; the worker goes on
+        log.write("failure", place=f"step {name}", error=type(error).__name__)
+        return steps.stop({}, "failed", f"The step {name!r} failed: {type(error).__name__}: {error}")
 
 
 def patiently(do: Callable[[], T], *, patience_s: float = _PATIENCE_S) -> T:

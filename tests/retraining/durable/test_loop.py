@@ -139,6 +139,18 @@ def test_a_snapshot_is_one_file_however_often_it_is_taken_and_reads_back_as_the_
     assert (kept.n_logged, kept.n_kept_back, kept.until) == (2, 1, "2026-02-01T00:00:01.000000+00:00")
 
 
+def test_a_logged_row_that_the_table_has_already_is_not_learned_twice_nor_judged_on(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"x,z,more,y\n{1 / 7},1,a,yes\n{3 / 7},3,b,no\n{5 / 7},5,c,yes\n")
+    database = Database.of(tmp_path)
+    write_predictions(database, answered(7))
+    add_labels(database, "tiny", [Label(f"p1-{k}-0", "yes") for k in range(7)])
+    stretch = Stretch(kept_rows=2, kept_share=0.0)
+    taken = take_snapshot(Spec(data=str(tmp_path / "t.csv"), target="y"), database, "tiny", tmp_path, stretch, NOW)
+    # Rows 1 and 5 are in the table, with these labels; of 0, 2, 3, 4 and 6 the last two are kept back.
+    assert read(taken.path).frame["z"].to_list() == [1, 3, 5, 0, 2, 3]
+    assert (taken.n_logged, taken.n_kept_back, taken.until[17:19]) == (3, 2, "05")
+
+
 def test_rows_that_a_client_redacted_or_that_do_not_fit_are_no_rows_to_learn_from(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("x,y\n1,no\n2,yes\n")
     database = Database.of(tmp_path)

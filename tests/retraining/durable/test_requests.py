@@ -75,7 +75,8 @@ def test_a_person_decides_once_and_only_where_something_waits(retrainings: Retra
     retrainings.begin(one.id, "train", "a")
     with pytest.raises(InvalidInputError, match="another step"):
         retrainings.approve("churn", approve=True, by_whom="ann")
-    retrainings.begin(one.id, "approve", "a", waits=True)
+    retrainings.begin(one.id, "approve", "a")
+    assert retrainings.wait(one.id).state == "waiting"
     assert retrainings.approve("churn", approve=False, by_whom="ann").approval == "no"
     with pytest.raises(InvalidInputError, match="ann has decided"):
         retrainings.approve("churn", approve=True, by_whom="bob")
