@@ -32,6 +32,21 @@ def test_training_does_not_mind_the_section(tmp_path: Path) -> None:
     assert resolve_spec(tmp_path / FILE_NAME, {}) == Spec(data=str(tmp_path / "a.csv"))
 
 
+def test_the_lines_of_the_template_are_a_policy_and_an_alert(tmp_path: Path) -> None:
+    from modelwright.alerting.rules_file import find_alert_rules
+    from modelwright.spec_template import template
+
+    text = template(Spec(data="rows.csv", name="bikes"))
+    assert in_file(tmp_path, text) is None
+    lines = text[text.index("# [policy]") :].splitlines()
+    live = "\n".join(line.removeprefix("# ") for line in lines if " = " in line or line.startswith("# ["))
+    written = in_file(tmp_path, 'data = "rows.csv"\n' + live)
+    default = Policy("churn", "0 3 * * 1", "Europe/Berlin", new_labels=500, label_delay_s=14 * DAY_S)
+    assert written == default
+    [rule] = find_alert_rules(tmp_path / FILE_NAME)
+    assert (rule.name, len(rule.channels)) == ("on call", 3)
+
+
 def test_every_field_is_read_and_comes_back_through_json(tmp_path: Path) -> None:
     policy = in_file(
         tmp_path,

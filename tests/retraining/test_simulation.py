@@ -104,14 +104,16 @@ def test_the_sentences_follow_the_policy() -> None:
     )  # fmt: skip
     told = when_sentences(policy)
     assert told[0] == "churn is trained again at each slot of '0 3 * * 1' (Europe/Berlin)."
-    assert told[1] == "A signed call from outside may ask for it."
+    assert told[1] == "It is trained again when a signed call from outside asks for it."
     assert any("Rows younger than 14 days do not count" in each for each in told)
     assert any("modelwright approve" in each for each in gate_sentences(policy.gate))
     assert any("5 ms" in each for each in gate_sentences(policy.gate))
     first, watch = release_sentences(policy.release)
     assert first.startswith("It first answers 10% of the entities, 500 rows, within 1 day.")
     assert watch == "It is not watched afterwards (watch is 0)."
-    assert when_sentences(Policy("churn", on=(), max_age_s=None))[0] == "Nothing trains churn again but a person."
+    assert when_sentences(Policy("churn", on=(), max_age_s=None))[0] == (
+        "churn is trained again when a person asks, and never otherwise."
+    )
 
 
 def test_the_next_slots_are_told_in_their_zone() -> None:

@@ -25,7 +25,9 @@ from modelwright.cli import (
     looking,
     mirroring,
     monitoring,
+    policy_commands,
     registering,
+    rehearsing,
     reproducing,
     resuming,
     retraining_commands,
@@ -356,6 +358,7 @@ comparing.register(app)
 checking.register(app)
 mirroring.register(app)
 tuning_command.register(app)
+rehearsing.register(app)
 store_commands.register(app)
 serving_commands.register(app)
 monitoring.register(app)
@@ -363,6 +366,7 @@ retraining_commands.register(app)
 gating.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
+policy_commands.register(app)
 alerting_commands.register(app)
 
 

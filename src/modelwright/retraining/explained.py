@@ -27,11 +27,9 @@ _CAUSES: dict[Cause, str] = {
 
 def when_sentences(policy: Policy) -> list[str]:
     """What asks for a retraining, and what holds it back."""
-    told = [f"{policy.model} is trained again {_ALARMS[alarm]}" for alarm in policy.on]
     few = f", once {policy.min_new_labels:,} labels are new" if policy.min_new_labels else ""
-    told = [f"{each}{few if alarm != 'performance' else ''}." for each, alarm in zip(told, policy.on, strict=True)]
-    if policy.schedule is not None:
-        told.insert(0, f"{policy.model} is trained again at each slot of {policy.schedule!r} ({policy.time_zone}).")
+    told = [] if policy.schedule is None else [f"It is trained again at each slot of {policy.schedule!r} ({policy.time_zone})."]
+    told += [f"It is trained again {_ALARMS[alarm]}{few if alarm != 'performance' else ''}." for alarm in policy.on]
     if policy.new_labels is not None:
         told.append(f"It is trained again when {policy.new_labels:,} labels are new.")
     if policy.new_rows is not None:
@@ -40,12 +38,14 @@ def when_sentences(policy: Policy) -> list[str]:
         told.append("It is trained again when its table is another one.")
     if policy.max_age_s is not None:
         told.append(f"It is trained again when the champion is {length_of(policy.max_age_s)} old{few}.")
-    told.append("A signed call from outside may ask for it." if policy.webhook else "Calls from outside are not heard.")
-    if len(told) == 1:
-        told.insert(0, f"Nothing trains {policy.model} again but a person.")
+    if policy.webhook:
+        told.append("It is trained again when a signed call from outside asks for it.")
+    told = told or ["It is trained again when a person asks, and never otherwise."]
+    told[0] = told[0].replace("It", policy.model, 1)
     delay = f" Rows younger than {length_of(policy.label_delay_s)} do not count: their labels are not all there yet."
     told.append(f"It learns from {policy.train_on}.{delay if policy.label_delay_s else ''}")
-    told.append(f"Monitoring looks at {policy.window} at a time.")
+    window = f"{policy.window.rows:,} rows" if policy.window.rows is not None else length_of(policy.window.seconds or 0.0)
+    told.append(f"Monitoring looks at windows of {window}.")
     told.append(
         f"Between two retrainings there {_are(policy.cool_down_s)} {length_of(policy.cool_down_s)} at least, and within a week"
         f" there are {policy.max_per_week} at most; a person may ask at any time. One runs at a time."

@@ -71,13 +71,13 @@ def simulate(
     began, ended : datetime
         The champion counts as trained and live when the history begins.
     windows : sequence of Checked
-        With moments; they are known when they end.
+        With moments; they are known when they end, and what their labels say once these are of age.
     arrived : iterable of Arrived
         By their moments.
     """
-    ends = sorted(((dt.datetime.fromisoformat(window.end), number) for number, window in enumerate(windows)))
+    ends = _known_at(windows, policy.label_delay_s)
     comes = sorted(arrived)
-    moments = [began, ended, *(end for end, _ in ends), *(each.at for each in comes)]
+    moments = [began, ended, *(end for end, *_ in ends), *(each.at for each in comes)]
     if policy.schedule is not None:
         moments += slots_between(policy.schedule, policy.time_zone, began, ended)
     trained, fired = began, [began]
@@ -85,7 +85,7 @@ def simulate(
     triggers: list[Trigger] = []
     held: dict[str, str] = {}
     rows = labels = n_windows = n_arrived = 0
-    known: list[Checked] = []
+    known: dict[int, Checked] = {}
     if policy.max_age_s is not None:
         moments.append(trained + dt.timedelta(seconds=policy.max_age_s))
     heapq.heapify(moments)
@@ -97,12 +97,12 @@ def simulate(
             continue
         last = now
         while n_windows < len(ends) and ends[n_windows][0] <= now:
-            known.append(windows[ends[n_windows][1]])
+            known[ends[n_windows][1]] = ends[n_windows][2]
             n_windows += 1
         while n_arrived < len(comes) and comes[n_arrived].at <= now:
             rows, labels, n_arrived = rows + comes[n_arrived].rows, labels + comes[n_arrived].labels, n_arrived + 1
         observed = Observed(
-            now, trained, windows=tuple(known), new_rows=rows, new_labels=labels, retrainings=tuple(retrainings[-99:]),
+            now, trained, windows=tuple(known.values()), new_rows=rows, new_labels=labels, retrainings=tuple(retrainings[-99:]),
             fired=tuple(fired[-99:]),
         )  # fmt: skip
         answer = due(policy, observed)
@@ -115,11 +115,25 @@ def simulate(
         triggers.append(answer)
         if answer.cause == "schedule":
             fired.append(dt.datetime.fromisoformat(answer.at))
-        trained, rows, labels, known = now, 0, 0, []
+        trained, rows, labels, known = now, 0, 0, {}
         retrainings.append(now)
         if policy.max_age_s is not None:
             heapq.heappush(moments, trained + dt.timedelta(seconds=policy.max_age_s))
     return Simulated(_iso(began), _iso(ended), tuple(triggers), len(windows), held)
+
+
+def _known_at(windows: Sequence[Checked], label_delay_s: float) -> list[tuple[dt.datetime, int, Checked]]:
+    """When a window is known, which one it is, and as what: first without what its labels say, where these come late."""
+    found = []
+    for number, window in enumerate(windows):
+        end = dt.datetime.fromisoformat(window.end)
+        if label_delay_s and (window.realised is not None or window.of("performance")):
+            alarms = tuple(alarm for alarm in window.alarms if alarm.kind != "performance")
+            state = "alarm" if any(alarm.pages for alarm in alarms) else "ok"
+            found.append((end, number, msgspec.structs.replace(window, alarms=alarms, state=state, realised=None, losses=None)))
+            end += dt.timedelta(seconds=label_delay_s)
+        found.append((end, number, window))
+    return sorted(found, key=lambda each: each[:2])
 
 
 def arrivals_of(times: Sequence[dt.datetime], labelled: Sequence[bool], label_delay_s: float = 0.0) -> list[Arrived]:
