@@ -28,6 +28,7 @@ from modelwright.retraining.children import Work, compute, forget
 from modelwright.retraining.known import labels_needed, observed
 from modelwright.retraining.observing import observe
 from modelwright.retraining.policy import Policy
+from modelwright.retraining.release import step
 from modelwright.retraining.requests import Asked, Retrainings
 from modelwright.retraining.rules import Trigger
 from modelwright.retraining.steps import Room
@@ -80,6 +81,7 @@ class Scheduler:
         if self._checked is None or time.monotonic() - self._checked >= self._check_s:
             self._checked = time.monotonic()
             self._check(policy, rules)
+        self._bring_forward(policy, now)
         asked = self.decide(policy, now)
         if rules:
             deliver_waiting(self.retrainings.database, rules, now, home=self.retrainings.home)
@@ -102,6 +104,13 @@ class Scheduler:
             one = asked.retraining
             self.log.write("retraining asked for", model=policy.model, retraining=one.id, reason=answer.reason)
         return asked
+
+    def _bring_forward(self, policy: Policy, now: dt.datetime) -> None:
+        """Bring a release forward, whoever began it; of one that a retraining waits for this is one look more."""
+        registry = self.room.registry()
+        release = registry.in_flight(policy.model)
+        if release is not None:
+            step(registry.database, registry, release.id, now)
 
     def _judge_again(self, policy: Policy, now: dt.datetime) -> Asked | None:
         """A challenger for which labels were missing is judged again when they have come."""

@@ -110,7 +110,7 @@ class Worker:
         self.processes = Processes(self.retrainings.database, self.retrainings.home)
         self._engine = Engine(self.retrainings.database, room.home, self.retrainings.home, self.place.name, log)
         self.presence = Presence(self.processes, self.place.name, "worker", f"{at_once} at once")
-        self._work = Retrain(room, self.retrainings, self.place.name, log, self._ended)
+        self._work = Retrain(room, self.retrainings, self.place.name, log, self._ended, self._waits)
         self._trains = trains
         allow(at_once)
         self._anywhere = room.artifacts is not None and self.retrainings.database.file is None
@@ -170,6 +170,9 @@ class Worker:
             asked, home=str(self.room.home.absolute()), store=self.room.store, artifacts=self.room.artifacts
         )
         return done("train", lambda: compute(work), self.log)
+
+    def _waits(self, waiting: Retraining) -> None:
+        tell(self.retrainings, waiting, self.log)
 
     def _ended(self, closed: Retraining) -> None:
         from modelwright.retraining.snapshot import sweep
