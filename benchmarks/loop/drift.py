@@ -142,8 +142,9 @@ def adwin(streams: int) -> None:
     told("ADWIN, streams of 10,000 with a false alarm", wrong / streams, 0.01)
     delays = []
     for _ in range(streams):
-        stream = np.concatenate([rng.random(2000) < 0.1, rng.random(4000) < 0.2]).astype(float)
-        after = [at - 2000 for at in Adwin().changes(stream) if at >= 2000]
+        # As many losses before the rise as monitoring keeps.
+        stream = np.concatenate([rng.random(5000) < 0.1, rng.random(4000) < 0.2]).astype(float)
+        after = [at - 5000 for at in Adwin().changes(stream) if at >= 5000]
         delays.append(after[0] if after else 4000)
     told("ADWIN, labels until 0.10 to 0.20 is noticed, mean", float(np.mean(delays)), 350)
 
