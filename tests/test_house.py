@@ -127,19 +127,8 @@ def test_exported_names_exist_and_are_listed() -> None:
 
 def test_public_surface_is_small() -> None:
     values = ["Audit", "Model", "ModelwrightError", "Run", "RunList", "__version__"]
-    calls = [
-        "audit_table",
-        "autolog",
-        "job",
-        "list_runs",
-        "load",
-        "monitor",
-        "open_registry",
-        "open_run",
-        "start_run",
-        "train",
-        "tune",
-    ]
+    calls = ["audit_table", "autolog", "job", "list_runs", "load", "monitor", "open_registry", "open_run", "rehearse"]
+    calls += ["start_run", "train", "tune"]
     assert modelwright.__all__ == [*values, *calls]
 
 

@@ -14,6 +14,7 @@ from modelwright.version import __version__
 if TYPE_CHECKING:
     from modelwright.api import audit_table, list_runs, load, open_run, train
     from modelwright.api_monitoring import monitor
+    from modelwright.api_rehearsal import rehearse
     from modelwright.api_tuning import tune
     from modelwright.artifacts.model import Model
     from modelwright.errors import ModelwrightError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audit", "Model", "ModelwrightError", "Run", "RunList", "__version__", "audit_table", "autolog", "job", "list_runs", "load",
-    "monitor", "open_registry", "open_run", "start_run", "train", "tune",
+    "monitor", "open_registry", "open_run", "rehearse", "start_run", "train", "tune",
 ]  # fmt: skip
 
 #: Resolved on first use, so that importing the package loads no learner.
@@ -43,6 +44,7 @@ _HOMES = {
     "monitor": "modelwright.api_monitoring",
     "open_registry": "modelwright.registry.find",
     "open_run": "modelwright.api",
+    "rehearse": "modelwright.api_rehearsal",
     "start_run": "modelwright.jobs.active",
     "Model": "modelwright.artifacts.model",
     "Run": "modelwright.runs.run",

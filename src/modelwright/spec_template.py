@@ -57,6 +57,37 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
 )
 
 
+#: Sections about what comes after the training, always commented; `modelwright policy check` explains the first.
+_SECTIONS = (
+    "",
+    "# When the registered model is trained again by itself. The section alone, with nothing in it, is a policy: when its",
+    "# score fell, when that is estimated or its answers drifted and enough labels are new, and every 90 days.",
+    "# [policy]",
+    '# model = "churn"',
+    "# Lines of cron, in this zone.",
+    '# schedule = "0 3 * * 1"',
+    '# time_zone = "Europe/Berlin"',
+    '# on = ["performance", "estimated performance", "prediction drift"]',
+    "# new_labels = 500",
+    '# max_age = "90d"',
+    "# How long labels take, which rows to learn from, the rest between two retrainings.",
+    '# label_delay = "14d"',
+    '# train_on = "all"',
+    '# cool_down = "1d"',
+    "# max_per_week = 3",
+    '# gate = { require = "auto", min_labels = 100, approval = false }',
+    '# release = { mode = "swap", watch = "1d" }',
+    "",
+    "# Who is told: log, email, slack, webhook, command; `modelwright alert test` sends a test.",
+    "# [[alert]]",
+    '# name = "on call"',
+    '# on = ["performance", "rollback", "failed"]',
+    "# log = true",
+    '# slack = "${SLACK_URL}"',
+    '# email = { to = ["you@example.org"], from = "mw@example.org", server = "smtp.example.org" }',
+)
+
+
 def write_template(path: Path, spec: Spec, *, force: bool = False) -> None:
     """Write a commented ``modelwright.toml``.
 
@@ -134,7 +165,7 @@ def template(spec: Spec) -> str:
         '# reason = "known before the prediction is made"',
         '# by = "your name"',
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_SECTIONS]) + "\n"
 
 
 def _toml(key: str, value: Any) -> str:

@@ -32,8 +32,10 @@ def test_the_folder_is_loaded_by_the_module_that_it_names_and_answers_the_same(
     flavor = described["flavors"]["python_function"]
     loaded = import_module(flavor["loader_module"])._load_pyfunc(str(output / flavor["data"]))
     model = load_bundle(bundle)
-    assert loaded.predict(rows.to_pandas()).tolist() == model.predict(rows).tolist()
-    np.testing.assert_array_equal(loaded.predict(rows.to_pandas(), {"proba": True}), model.predict_proba(rows))
+    answered = loaded.predict(rows.to_pandas(), {})
+    assert answered["prediction"].tolist() == model.predict(rows).tolist()
+    names = [f"proba_{name}" for name in model.classes_]
+    np.testing.assert_array_equal(answered[names].to_numpy(), model.predict_proba(rows))
     inputs = {each["name"] for each in json.loads(described["signature"]["inputs"])}
     assert inputs == set(model.feature_names_in_.tolist())
     assert described["metadata"]["columns"]["tenure"] == "number"

@@ -32,6 +32,21 @@ def test_training_does_not_mind_the_section(tmp_path: Path) -> None:
     assert resolve_spec(tmp_path / FILE_NAME, {}) == Spec(data=str(tmp_path / "a.csv"))
 
 
+def test_the_lines_of_the_template_are_a_policy_and_an_alert(tmp_path: Path) -> None:
+    from modelwright.alerting.rules_file import find_alert_rules
+    from modelwright.spec_template import template
+
+    text = template(Spec(data="rows.csv", name="bikes"))
+    assert in_file(tmp_path, text) is None
+    lines = text[text.index("# [policy]") :].splitlines()
+    live = "\n".join(line.removeprefix("# ") for line in lines if " = " in line or line.startswith("# ["))
+    written = in_file(tmp_path, 'data = "rows.csv"\n' + live)
+    default = Policy("churn", "0 3 * * 1", "Europe/Berlin", new_labels=500, label_delay_s=14 * DAY_S)
+    assert written == default
+    [rule] = find_alert_rules(tmp_path / FILE_NAME)
+    assert (rule.name, len(rule.channels)) == ("on call", 3)
+
+
 def test_every_field_is_read_and_comes_back_through_json(tmp_path: Path) -> None:
     policy = in_file(
         tmp_path,
@@ -71,6 +86,15 @@ watch = "2d"
         release=ReleaseRules(mode="canary", canary_share=0.05, watch_s=2 * DAY_S),
     )  # fmt: skip
     assert msgspec.json.decode(msgspec.json.encode(policy), type=Policy) == policy
+
+
+def test_a_window_is_told_to_monitoring_in_its_words() -> None:
+    from modelwright.monitoring.windows import read_span
+
+    for text, told in (("1000 rows", "1000"), ("36h", "36h"), ("24h", "1d"), ("2w", "14d"), ("90s", "90s"), ("60m", "1h")):
+        window = policy_of({"model": "m", "window": text}).window
+        assert window.text == told
+        assert (read_span(told).seconds, read_span(told).rows) == (window.seconds, window.rows)
 
 
 @pytest.mark.parametrize(("kind", "readers"), [(Policy, _READERS), (GateRules, _GATE), (ReleaseRules, _RELEASE)])

@@ -11,7 +11,7 @@ import platform
 import secrets
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,24 +23,52 @@ from modelwright.artifacts.model import Model
 from modelwright.errors import BundleError, InvalidInputError, StorageError
 from modelwright.tables.schema import Column
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class PyFunc:
-    """What MLflow calls: a table in, predictions out."""
+    """What ``mlflow.pyfunc.load_model`` wraps.
+
+    Parameters
+    ----------
+    model : Model
+    """
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
-        """Predict.
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predictions for rows, in their order.
 
         Parameters
         ----------
-        model_input : table
-            As for `Model.predict`.
+        model_input : pandas.DataFrame or table
         params : dict, optional
-            ``{"proba": True}`` asks for class probabilities.
+            None are known; MLflow hands them over.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``prediction``, and for classes one ``proba_<class>`` column each: the columns of ``modelwright predict``.
+
+        Raises
+        ------
+        SchemaError
+            If a column is missing or holds values of another type.
         """
-        return self.model.predict_proba(model_input) if (params or {}).get("proba") else self.model.predict(model_input)
+        import pandas as pd
+
+        return pd.DataFrame(answers(self.model, model_input))
+
+
+def answers(model: Model, rows: Any) -> dict[str, np.ndarray]:
+    """The columns that the model answers with."""
+    if model.task in ("regression", "clustering"):
+        return {"prediction": model.predict(rows)}
+    proba = model.predict_proba(rows)
+    names = model.classes_.tolist()
+    return {"prediction": model.label(proba)} | {f"proba_{name}": proba[:, k] for k, name in enumerate(names)}
 
 
 def _load_pyfunc(path: str) -> PyFunc:
@@ -89,9 +117,10 @@ def write_pyfunc(folder: Path, output: Path, *, rows: Any = None) -> int:
         copy_bundle(folder, draft / "bundle", manifest)
         loaded = _load_pyfunc(str(draft / "bundle"))
         expected = golden.labels or [raw[0] for raw in golden.raw]
-        same = loaded.predict(golden.rows).tolist() == expected
+        same = answers(loaded.model, golden.rows)["prediction"].tolist() == expected
         if rows is not None:
-            same = same and np.array_equal(loaded.predict(rows), load_bundle(folder).predict(rows))
+            ours, theirs = answers(load_bundle(folder), rows), answers(loaded.model, rows)
+            same = same and all(np.array_equal(ours[name], theirs[name]) for name in ours)
         if not same:
             raise BundleError("The exported model answers otherwise than the model.", where=str(folder), mend="Report it.")
         names = set(loaded.model.feature_names_in_.tolist())
@@ -121,7 +150,6 @@ def _mlmodel(columns: list[Column], version: str) -> str:
     columns are stands in the metadata.
     """
     inputs = [{"type": "any", "name": column.name, "required": False} for column in columns]
-    params = [{"name": "proba", "type": "boolean", "default": False, "shape": None}]
     described = {
         "flavors": {
             "python_function": {
@@ -133,6 +161,6 @@ def _mlmodel(columns: list[Column], version: str) -> str:
             "modelwright": {"version": version, "data": "bundle"},
         },
         "metadata": {"columns": {column.name: column.type for column in columns}},
-        "signature": {"inputs": json.dumps(inputs), "params": json.dumps(params)},
+        "signature": {"inputs": json.dumps(inputs)},
     }
     return json.dumps(described, indent=2, ensure_ascii=True) + "\n"

@@ -14,18 +14,23 @@ from typing import Annotated, Any
 import typer
 
 from modelwright.cli import (
+    alerting_commands,
     bundle_commands,
     checking,
     comparing,
     export_commands,
+    gating,
     jobs_commands,
     listing,
     looking,
     mirroring,
     monitoring,
+    policy_commands,
     registering,
+    rehearsing,
     reproducing,
     resuming,
+    retraining_commands,
     serving_commands,
     store_commands,
     tuning_command,
@@ -353,11 +358,16 @@ comparing.register(app)
 checking.register(app)
 mirroring.register(app)
 tuning_command.register(app)
+rehearsing.register(app)
 store_commands.register(app)
 serving_commands.register(app)
 monitoring.register(app)
+retraining_commands.register(app)
+gating.register(app)
 bundle_commands.register(app)
 export_commands.register(app)
+policy_commands.register(app)
+alerting_commands.register(app)
 
 
 @app.callback()

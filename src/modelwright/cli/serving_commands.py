@@ -105,7 +105,7 @@ def token(
     action: Annotated[str, typer.Argument(help="new, list or revoke.", metavar="ACTION")],
     name: Annotated[str | None, typer.Argument(help="Name of a new token, or the id of the one to revoke.")] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="predict, label, read or admin.  [default: predict]")
+        list[str] | None, typer.Option(metavar="SCOPE", help="predict, label, read, retrain or admin.  [default: predict]")
     ] = None,
     home: Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="Database of the store.  [default: SQLite in home]")] = None,

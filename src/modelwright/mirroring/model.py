@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
 
-LOADER = "modelwright.mirroring.pyfunc"
+#: Not that of this package: who only serves the model needs nothing of mirroring.
+LOADER = "modelwright.artifacts.pyfunc"
 
 
 def save_as_pyfunc(run: Path, to: Path) -> None:

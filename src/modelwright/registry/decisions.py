@@ -12,14 +12,15 @@ import msgspec
 #: What stands before the first line.
 START = "0" * 64
 
-Kind = Literal["register", "promote", "rollback", "alias", "unalias", "tag"]
+Kind = Literal["register", "promote", "rollback", "alias", "unalias", "tag", "verdict", "release"]
 
 
 class Decision(msgspec.Struct, frozen=True):
     """One line.
 
     ``number`` is the version that was decided on, ``was`` the one that the alias pointed to before (0: none). ``evidence``
-    is JSON: scores, tests, barriers that were overruled. ``key`` names the step that asked, so that asking twice decides once.
+    is JSON: scores, tests, barriers that were overruled. Of a verdict, ``was`` is the champion that
+    it was judged against. ``key`` names the step that asked, so that asking twice decides once.
     """
 
     count: int

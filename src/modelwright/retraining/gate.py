@@ -5,7 +5,7 @@ guards (`guards.py`). The test has three answers: better, not worse than by the 
 still needed); and a challenger can be shown to be worse.
 
 Asking again and again at one champion would let an equal challenger pass in the end, so each attempt spends a part of the
-level: ``share(1)`` = 0.8, ``share(k)`` = 0.2 * 6 / (pi (k - 1)) ** 2. The shares sum to 1, so over however many attempts,
+level: ``share(1)`` = 0.9, ``share(k)`` = 0.1 * 6 / (pi (k - 1)) ** 2. The shares sum to 1, so over however many attempts,
 on the same rows or others, an equal challenger passes as better with the chance ``level`` at most (Bonferroni's
 inequality, which asks for no independence). The first attempt gets most, since most challengers are judged once.
 """
@@ -25,7 +25,7 @@ from modelwright.retraining.rules import Answer, GateRules, Trigger, Verdict
 from modelwright.retraining.scored import Labelled, Scored
 
 Required = Literal["better", "not worse"]
-_FIRST = 0.8
+_FIRST = 0.9
 
 
 def judge(
@@ -130,7 +130,7 @@ def spent(level: float, attempt: int) -> float:
     Examples
     --------
     >>> [round(spent(0.05, k), 5) for k in (1, 2, 3, 4)]
-    [0.04, 0.00608, 0.00152, 0.00068]
+    [0.045, 0.00304, 0.00076, 0.00034]
     """
     return level * (_FIRST if attempt <= 1 else (1 - _FIRST) * 6 / (math.pi * (attempt - 1)) ** 2)
 

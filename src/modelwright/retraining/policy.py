@@ -39,6 +39,15 @@ class Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return f"the latest {self.rows:,} rows"
         return "all rows" if self.since is None else f"rows since {self.since}"
 
+    @property
+    def text(self) -> str:
+        """As monitoring is asked for windows: "1000" or "1d"."""
+        if self.seconds is None:
+            return "" if self.rows is None else str(self.rows)
+        whole = max(round(self.seconds), 1)
+        unit, word = next((each for each in ((86400, "d"), (3600, "h"), (60, "m")) if whole % each[0] == 0), (1, "s"))
+        return f"{whole // unit}{word}"
+
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a model is trained again, what the new one must prove, and how it goes live.

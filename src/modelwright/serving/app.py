@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from modelwright.errors import MissingExtraError
-from modelwright.serving import about, labelling, pages, predicting
+from modelwright.serving import about, labelling, pages, predicting, retraining
 from modelwright.serving.endpoint import Endpoint, Handler, not_found
 from modelwright.serving.gateway import LIVENESS, Gateway
 from modelwright.serving.service import Service
 
-_ANY = ("predict", "label", "read", "admin")
+_ANY = ("predict", "label", "read", "retrain", "admin")
 _READ = ("read", "predict", "admin")
 
 #: Method, address, what answers, and the scopes of which one is needed. The first one is the one that hurries.
@@ -33,6 +33,7 @@ ROUTES: list[tuple[str, str, Handler, tuple[str, ...]]] = [
     ("GET", "/version", about.version, _ANY),
     ("GET", "/metrics", about.metrics, ("read", "admin")),
     ("GET", "/admin/status", about.status, ("admin",)),
+    ("POST", "/admin/retrain/{model}", retraining.retrain, ("retrain", "admin")),
     ("GET", "/openapi.json", pages.openapi, _ANY),
     ("GET", "/", pages.home, _READ),
     ("GET", "/static/{file}", pages.static, _ANY),

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelwright.artifacts.bundle import load_bundle
 from modelwright.artifacts.golden import check_golden
 from modelwright.artifacts.manifest import manifest_digest
-from modelwright.artifacts.probe import probe_bundle
+from modelwright.artifacts.tried import probe_once
 from modelwright.errors import BundleError
 from modelwright.registry.find import find_bundle
 from modelwright.registry.names import is_reference
 from modelwright.registry.registry import Registry
 from modelwright.serving.deployments import Served, Target
 from modelwright.serving.scoring import Scorer
-from modelwright.version import __version__
-
-#: Folder of the home that remembers what was loaded by a child before, one empty file each.
-_TRIED = "tried"
 
 
 @dataclass(frozen=True)
@@ -69,36 +64,9 @@ class Loader:
         ModelwrightError
             If it is damaged, cannot be loaded, or answers its golden rows otherwise than when it was written.
         """
-        if not self._tried(found.digest):
-            probe_bundle(found.folder, features=self.features)
-            self._remember(found.digest)
+        probe_once(found.folder, self.home, features=self.features)
         model = load_bundle(found.folder, features=self.features)
         check_golden(model, found.folder)
         if manifest_digest(found.folder) != found.digest:
             raise BundleError("The model was replaced while it was loaded.", where=str(found.folder), mend="Try again.")
         return Served(target.name, found.version, found.digest, found.folder, Scorer(model))
-
-    def _tried(self, digest: str) -> bool:
-        """Whether a child process on this machine has loaded these very bytes before, with these libraries."""
-        return (self.home / _TRIED / f"{digest}-{_libraries()}").is_file()
-
-    def _remember(self, digest: str) -> None:
-        folder = self.home / _TRIED
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{digest}-{_libraries()}").touch()
-        except OSError:
-            return  # a home that cannot be written: the child loads it again next time
-
-
-def _libraries() -> str:
-    """A short name for the versions that parse models."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = [__version__]
-    for name in ("numpy", "scikit-learn", "lightgbm", "catboost", "xgboost-cpu", "torch", "skops"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return hashlib.sha256("; ".join(found).encode()).hexdigest()[:12]

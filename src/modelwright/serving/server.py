@@ -16,6 +16,8 @@ from typing import Any
 
 from modelwright.errors import InvalidInputError, MissingExtraError
 from modelwright.monitoring.prediction_log import PredictionLog
+from modelwright.retraining.processes import Presence, Processes
+from modelwright.runs.index import key_of
 from modelwright.serving.app import make_app
 from modelwright.serving.loading import Loader
 from modelwright.serving.logs import Log, ServerMessages
@@ -108,18 +110,22 @@ def run_server(settings: Settings, listening: socket.socket, given: list[TokenLi
         deployments, database, prediction_log=prediction_log, keyring=keyring, log=log,
         metrics=Metrics(slots.mine() if slots else None), limits=settings.limits, policy=settings.policy,
         hosts=frozenset(name.lower() for name in (*settings.hosts, settings.host)), loopback=settings.loopback,
+        home=settings.home, store=settings.store,
     )  # fmt: skip
     service.slots = slots
     if any(each.shadow for each in deployments):
         service.shadow = Shadow(prediction_log, service.metrics)
-    watcher = Watcher(service, loader, given, settings.watch_s)
+    host, port = listening.getsockname()[:2]
+    processes = Processes(database, key_of(Path(settings.home), settings.store))
+    name = f"{socket.gethostname()}:{port}/{os.getpid()}"
+    presence = Presence(processes, name, "server", f"port {port}: {', '.join(service.deployments)}")
+    watcher = Watcher(service, loader, given, settings.watch_s, presence)
     server = _uvicorn(make_app(service), service, settings)
     if prediction_log is not None:
         prediction_log.start()
     watcher.start()
     if slots is not None:
         watcher.look()
-    host, port = listening.getsockname()[:2]
     log.write(
         "ready", host=host, port=port, models={name: one.live.version for name, one in service.deployments.items()},
         auth=settings.auth, seconds=round(time.monotonic() - begun, 2),
@@ -128,6 +134,7 @@ def run_server(settings: Settings, listening: socket.socket, given: list[TokenLi
         server.run([listening])
     finally:
         watcher.close()
+        presence.end()
         service.close()
         if slots is not None:
             watcher.look()

@@ -18,6 +18,7 @@ from modelwright.serving.problems import Problem
 from modelwright.serving.scoring import Scorer, Scores
 from modelwright.serving.tokens import Keyring
 from modelwright.serving.trace import new_id
+from modelwright.spec import DEFAULT_HOME
 
 if TYPE_CHECKING:
     from modelwright.serving.exchange import Exchange
@@ -51,6 +52,8 @@ class Service:
         Names that the Host header may have, beside those of this machine itself.
     loopback : bool, default=True
         Whether only this machine can reach the server.
+    home, store : str and str or None
+        Where retrainings are asked for.
     """
 
     def __init__(
@@ -66,7 +69,10 @@ class Service:
         policy: Policy = "drop-and-count",
         hosts: frozenset[str] = frozenset(),
         loopback: bool = True,
+        home: str = DEFAULT_HOME,
+        store: str | None = None,
     ) -> None:
+        self.home, self.store = home, store
         self.deployments = {each.target.name: each for each in deployments}
         self.first = deployments[0]
         self.database, self.prediction_log, self.policy = database, prediction_log, policy

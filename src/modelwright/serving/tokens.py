@@ -16,7 +16,7 @@ from typing import NamedTuple
 from modelwright.errors import InvalidInputError
 from modelwright.store.database import Database
 
-SCOPES = ("predict", "label", "read", "admin")
+SCOPES = ("predict", "label", "read", "retrain", "admin")
 #: Active tokens of one name.
 MOST_ACTIVE = 2
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

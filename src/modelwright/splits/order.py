@@ -32,7 +32,7 @@ def time_values(time: pl.Series) -> np.ndarray:
     DataError
         If the column holds neither times nor numbers.
     """
-    time = _read(time)
+    time = read_times(time)
     if time.dtype.is_temporal():
         time = time.to_physical()
     return time.cast(pl.Float64).fill_null(float("nan")).to_numpy().copy()
@@ -65,7 +65,7 @@ def gap_length(gap: str | float | None, time: pl.Series) -> float:
     if found is None:
         raise DataError(f"The gap {gap!r} is not a length of time.", where=where, mend='Give one such as "7d" or "12h".')
     number, unit = float(found[1]), found[2][:1]
-    scale = _units_per_second(_read(time).dtype)
+    scale = _units_per_second(read_times(time).dtype)
     if scale is None:
         if unit:
             raise DataError(
@@ -94,7 +94,7 @@ def _units_per_second(dtype: pl.DataType) -> float | None:
     return None
 
 
-def _read(time: pl.Series) -> pl.Series:
+def read_times(time: pl.Series) -> pl.Series:
     """The column as times or numbers."""
     if time.dtype in (pl.Categorical, pl.Enum):
         time = time.cast(pl.String)

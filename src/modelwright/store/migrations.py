@@ -39,6 +39,18 @@ Version 5, what watches and who is told:
 Version 6, what monitoring found:
 
 - ``windows`` has a line for each window that was checked; it is written anew when labels come for its rows.
+
+Version 7, retrainings under way:
+
+- ``retrainings`` has a line for each one that was asked for, and at most one for a model that has not ended;
+- ``retraining_steps`` has what each step of it made, so that none is done again;
+- ``policies`` has when the schedule of a model began;
+- ``processes`` has who works, serves and schedules, and when each was seen last.
+
+Version 8, releases:
+
+- ``releases`` has a line for each challenger on its way to become champion, and at most one for a model that has not ended;
+- ``served`` counts answered and failed requests of each version by minute, as the writers of the prediction log add them up.
 """
 
 from __future__ import annotations
@@ -293,6 +305,89 @@ CREATE TABLE windows (
 CREATE INDEX windows_by_time ON windows (model, ends);
 """
 
+_RETRAINING = """
+CREATE TABLE retrainings (
+    id VARCHAR(120) PRIMARY KEY,
+    home VARCHAR(500) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    kind VARCHAR(10) NOT NULL,
+    cause VARCHAR(30) NOT NULL,
+    reason TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    key VARCHAR(300),
+    at VARCHAR(40) NOT NULL,
+    by_whom TEXT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    step VARCHAR(30) NOT NULL,
+    since VARCHAR(40) NOT NULL,
+    worker VARCHAR(200) NOT NULL,
+    version INTEGER NOT NULL,
+    approval VARCHAR(10) NOT NULL,
+    approved_by TEXT NOT NULL,
+    outcome VARCHAR(20) NOT NULL,
+    told TEXT NOT NULL,
+    ended VARCHAR(40)
+);
+CREATE UNIQUE INDEX one_retraining_of_a_model ON retrainings (home, model) WHERE ended IS NULL;
+CREATE UNIQUE INDEX retrainings_by_key ON retrainings (home, model, key) WHERE key IS NOT NULL;
+CREATE INDEX retrainings_by_time ON retrainings (home, model, at);
+CREATE TABLE retraining_steps (
+    retraining VARCHAR(120) NOT NULL,
+    step VARCHAR(30) NOT NULL,
+    began VARCHAR(40) NOT NULL,
+    attempts INTEGER NOT NULL,
+    ended VARCHAR(40),
+    made TEXT,
+    PRIMARY KEY (retraining, step)
+);
+CREATE TABLE policies (
+    home VARCHAR(500) NOT NULL,
+    model VARCHAR(100) NOT NULL,
+    schedule VARCHAR(200) NOT NULL,
+    began VARCHAR(40) NOT NULL,
+    PRIMARY KEY (home, model)
+);
+CREATE TABLE processes (
+    id VARCHAR(200) PRIMARY KEY,
+    home VARCHAR(500) NOT NULL,
+    kind VARCHAR(20) NOT NULL,
+    host VARCHAR(200) NOT NULL,
+    pid INTEGER NOT NULL,
+    started VARCHAR(40) NOT NULL,
+    seen VARCHAR(40) NOT NULL,
+    told TEXT NOT NULL
+);
+"""
+
+_RELEASES = """
+CREATE TABLE releases (
+    home VARCHAR(500) NOT NULL,
+    id VARCHAR(300) NOT NULL,
+    name VARCHAR(100) NOT NULL,
+    was INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    stage VARCHAR(20) NOT NULL,
+    begun VARCHAR(40) NOT NULL,
+    since VARCHAR(40) NOT NULL,
+    share {REAL} NOT NULL,
+    rules TEXT NOT NULL,
+    verdict INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    PRIMARY KEY (home, id)
+);
+CREATE UNIQUE INDEX releases_in_flight ON releases (home, name) WHERE stage IN ('shadow', 'canary', 'watch');
+CREATE TABLE served (
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    minute VARCHAR(20) NOT NULL,
+    answered BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    PRIMARY KEY (model, version, part, minute)
+);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
 MIGRATIONS: list[list[str | dict[str, str]]] = [
@@ -302,6 +397,8 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_SERVING],
     [_WATCHING],
     [_MONITORING],
+    [_RETRAINING],
+    [_RELEASES],
 ]
 
 _WORDS = {

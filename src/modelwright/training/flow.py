@@ -28,6 +28,7 @@ import polars as pl
 
 from modelwright.artifacts.measure import Measured
 from modelwright.artifacts.model import Model
+from modelwright.artifacts.period import period_lineage
 from modelwright.artifacts.reading import read_out
 from modelwright.audit.finding import Finding
 from modelwright.ensembles.limits import ModelLimits
@@ -253,6 +254,9 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
         final = fit(selection, fitted, spec.repeats, seeds)
 
         lineage = {"run": folder.run, "data": table.fingerprint, "code": commit_of(Path.cwd())}
+        # The rows at hand of a streamed table are a sample, whose last one says nothing of the others.
+        times = training.raw[spec.time] if spec.time and large is None else None
+        lineage |= period_lineage(times, n_rows=len(training.split.training), n_data=table.n_rows)
 
         def packaged(selection: Selection, final: FinalFit) -> Measured:
             model = _model(table, training, selection, final, metric.name, folder.run)

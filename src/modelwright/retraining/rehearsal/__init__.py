@@ -1,0 +1,1 @@
+"""History played through the loop under several policies, so that one is chosen by evidence."""
