@@ -2,7 +2,7 @@
 
 usage: PYTHON_OF_THE_PEER drift_peers.py {evidently,nannyml} FOLDER
 
-FOLDER has reference.parquet and windows 0.parquet, 1.parquet, …, as `drift.py --peers` writes them. Each line has the names
+FOLDER has reference.csv and windows 0.csv, 1.csv, …, as `drift.py --peers` writes them. Each line has the names
 of columns that the peer flags by its defaults, whether it says that the data set drifted, and the seconds it took.
 """
 
@@ -53,9 +53,9 @@ def main() -> None:
     import pandas
 
     peer, folder = {"evidently": evidently, "nannyml": nannyml}[sys.argv[1]], Path(sys.argv[2])
-    reference = pandas.read_parquet(folder / "reference.parquet")
-    for path in sorted(folder.glob("[0-9]*.parquet"), key=lambda path: int(path.stem)):
-        window = pandas.read_parquet(path)
+    reference = pandas.read_csv(folder / "reference.csv")
+    for path in sorted(folder.glob("[0-9]*.csv"), key=lambda path: int(path.stem)):
+        window = pandas.read_csv(path)
         begun = time.perf_counter()
         columns, dataset = peer(reference, window)
         line = {"window": int(path.stem), "columns": columns, "dataset": dataset, "seconds": time.perf_counter() - begun}
