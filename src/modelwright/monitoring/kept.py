@@ -91,7 +91,7 @@ def kept_windows(
     given: dict[str, Any] = {"model": model, "part": part, "version": version}
     where = "model = :model AND part = :part" + ("" if version is None else " AND version = :version")
     with database.reading() as connection:
-        span = _last_span(connection, where, given) if span is None else read_span(span).text
+        span = read_span(span).text if span else _last_span(connection, where, given)
         wanted = sa.text(
             f"SELECT findings, checked_at FROM windows WHERE {where} AND span = :span ORDER BY ends DESC, version DESC LIMIT :n"
         )
