@@ -176,9 +176,7 @@ def test_answers_that_fail_are_counted_by_version_and_bring_the_champion_back(
 
 
 @pytest.mark.parametrize("stage", ["canary", "watch"])
-def test_a_rollback_by_hand_takes_less_than_a_second_and_ends_the_release(
-    starting: Any, home: Path, stage: str, record_property: Any
-) -> None:
+def test_a_rollback_by_hand_takes_less_than_a_second_and_ends_the_release(home: Path, stage: str, record_property: Any) -> None:
     registry = Registry(home)
     rules = ReleaseRules(mode="canary", shadow_rows=0) if stage == "canary" else ReleaseRules()
     begin(registry, "churn", 2, rules, now=now(), key="r")
