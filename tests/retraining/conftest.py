@@ -42,14 +42,20 @@ def table() -> pl.DataFrame:
 
 @pytest.fixture(scope="session")
 def trained_in_time(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> Path:
-    """A home with churn/1, of few rows and champion, and churn/2, of many."""
+    """A home with churn/1, of few rows and champion, churn/2, of many, and churn/3, of the opposite labels."""
     home = tmp_path_factory.mktemp("loop")
     for number, (n, algorithm) in enumerate(((EARLY, "lightgbm"), (LATE, "linear")), 1):
         modelwright.train(
             table[:n], target="Churn", time="seen", metric="accuracy", trials=1, algorithms=[algorithm], home=home,
             name=f"run-{number}", evaluation="none",
         )  # fmt: skip
-        registry = Registry(home)
+    opposite = table[:300].with_columns(pl.col("Churn").replace({"Yes": "No", "No": "Yes"}))
+    modelwright.train(
+        opposite, target="Churn", time="seen", metric="accuracy", trials=1, algorithms=["linear"], home=home, name="run-3",
+        evaluation="none",
+    )  # fmt: skip
+    registry = Registry(home)
+    for number in (1, 2, 3):
         registry.register(source_of(f"run-{number}", home), "churn", force=True, why="a test")
     registry.promote("churn", 1, why="the first")
     return home

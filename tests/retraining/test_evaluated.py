@@ -162,7 +162,7 @@ def test_promote_replays_golden_rows_before_it_moves_the_alias(home: Path) -> No
     write_manifest(changed, libraries={}, lineage={})
     place = ("--home", str(home))
     assert modelwright("register", str(changed), "--name", "churn", "--force", "--why", "a test", *place)[0] == 0
-    code, _, err = modelwright("promote", "churn/3", *place)
+    code, _, err = modelwright("promote", "churn/4", *place)
     assert code == 2
     assert "Golden row 0" in err
     assert registry.resolve("churn@champion").number == 1

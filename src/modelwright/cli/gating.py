@@ -84,6 +84,40 @@ def gate(
         raise typer.Exit(_NOT_PROMOTED)
 
 
+def release(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a registered model.")],
+    as_json: AsJson = False,
+    home: Home = None,
+    store: Store = None,
+) -> None:
+    """Show how far the newest release of a model is, and what its stage has seen.
+
+    End one that is in flight with modelwright rollback.
+    """
+    import msgspec
+
+    from modelwright.registry.registry import Registry
+    from modelwright.retraining.figures import read_figures
+    from modelwright.retraining.release import told
+    from modelwright.retraining.rules import ReleaseRules
+
+    place, url = home_and_store(home, store)
+    registry = Registry(place, url)
+    found = registry.releases(name)
+    if not found:
+        typer.echo("null" if as_json else f"Nothing of {name} has been released in steps yet.")
+        return
+    newest = found[0]
+    rules = msgspec.json.decode(newest.rules, type=ReleaseRules)
+    seen = read_figures(registry.database, registry, newest, rules) if newest.in_flight else None
+    if as_json:
+        figures = None if seen is None else seen.told()
+        typer.echo(msgspec.json.encode(msgspec.to_builtins(newest) | {"rules": rules, "figures": figures}).decode())
+        return
+    typer.echo("\n".join(told(newest, rules, seen)))
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(gate)
+    app.command()(release)

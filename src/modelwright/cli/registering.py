@@ -146,9 +146,12 @@ def rollback(
     home: Home = None,
     store: Store = None,
 ) -> None:
-    """Return the champion to the version before, in one step."""
+    """Return the champion to the version before, in one step.
+
+    Where a challenger is on its way as a shadow or canary, that release is what is taken back, and the champion stays.
+    """
     from modelwright.errors import InvalidInputError
-    from modelwright.registry.names import read_reference
+    from modelwright.registry.names import CHAMPION, read_reference
     from modelwright.registry.registry import Registry
 
     place, url = home_and_store(home, store)
@@ -156,8 +159,14 @@ def rollback(
     if wanted.alias is None:
         mend = f"Write: modelwright promote {model}"
         raise InvalidInputError(f"{model!r} is a version, and an alias is rolled back.", where="MODEL", mend=mend)
-    version = Registry(place, url).rollback(wanted.name, alias=wanted.alias, why=why)
-    _tell(version, as_json, f"{wanted} points to {version} again.")
+    registry = Registry(place, url)
+    release = registry.in_flight(wanted.name) if wanted.alias == CHAMPION else None
+    version = registry.rollback(wanted.name, alias=wanted.alias, why=why)
+    if release is not None and release.stage != "watch":
+        said = f"The release of {release.name}/{release.number} has ended; {wanted} points to {version} as before."
+    else:
+        said = f"{wanted} points to {version} again."
+    _tell(version, as_json, said)
 
 
 def decisions(

@@ -14,7 +14,7 @@ import hashlib
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -88,6 +88,8 @@ class PredictionLog:
         self._queue: deque[Answered] = deque()
         self._lock = threading.Lock()
         self._waiting = self._written = self._dropped = 0
+        #: Requests answered and failed by model, version, part and minute, that wait to be added up in the store.
+        self._tallied: dict[tuple[str, str, str, str], tuple[int, int]] = {}
         self._healthy = True
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
@@ -108,6 +110,13 @@ class PredictionLog:
             self._waiting += n_rows
             self._queue.append(answered)
         return True
+
+    def tally(self, model: str, version: str, part: str, *, failed: bool) -> None:
+        """Count a request that a version answered, or failed to answer; every one, whatever share of answers is logged."""
+        key = (model, version, part, dt.datetime.now(dt.UTC).isoformat(timespec="minutes")[:16])
+        with self._lock:
+            n, n_failed = self._tallied.get(key, (0, 0))
+            self._tallied[key] = (n + 1, n_failed + failed)
 
     def drop(self, n_rows: int) -> None:
         """Count rows that were given up."""
@@ -132,7 +141,7 @@ class PredictionLog:
     def _work(self) -> None:
         while True:
             ending = self._ending.wait(self._flush_s)
-            while batch := self._take():
+            while (batch := self._take()) or self._tallied:
                 if not self._write(batch):
                     if ending:
                         return
@@ -154,9 +163,15 @@ class PredictionLog:
 
     def _write(self, batch: list[Answered]) -> bool:
         n_rows = sum(len(answered.rows) for answered in batch)
+        with self._lock:
+            tallied, self._tallied = self._tallied, {}
         try:
-            write_predictions(self._database, [self._line(answered) for answered in batch])
+            write_predictions(self._database, [self._line(answered) for answered in batch], tallied)
         except StorageError:
+            with self._lock:
+                for key, (n, n_failed) in tallied.items():
+                    more, more_failed = self._tallied.get(key, (0, 0))
+                    self._tallied[key] = (n + more, n_failed + more_failed)
             self._healthy = False
             self._ending.wait(_PAUSE_S)
             return False
@@ -189,15 +204,28 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def write_predictions(database: Database, lines: list[tuple[Any, ...]]) -> None:
-    """Write answers in one transaction; one that is there already stays as it is."""
+def write_predictions(
+    database: Database,
+    lines: list[tuple[Any, ...]],
+    tallied: Mapping[tuple[str, str, str, str], tuple[int, int]] | None = None,
+) -> None:
+    """Write answers, and add up requests, in one transaction; an answer that is there already stays as it is."""
     with database.writing() as connection:
         # By the driver itself: the translation of named values costs more than the rest.
         sign = "?" if connection.dialect.name == "sqlite" else "%s"
-        places = ", ".join([sign] * len(_COLUMNS))
-        connection.exec_driver_sql(
-            f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING", lines
-        )
+        if lines:
+            places = ", ".join([sign] * len(_COLUMNS))
+            connection.exec_driver_sql(
+                f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING", lines
+            )
+        # Sorted, so that two workers that add to the same lines never wait for each other in a circle.
+        for key, counts in sorted((tallied or {}).items()):
+            connection.exec_driver_sql(
+                f"INSERT INTO served (model, version, part, minute, answered, failed) VALUES ({', '.join([sign] * 6)})"
+                " ON CONFLICT (model, version, part, minute) DO UPDATE"
+                " SET answered = served.answered + excluded.answered, failed = served.failed + excluded.failed",
+                (*key, *counts),
+            )
 
 
 class Prediction(msgspec.Struct, frozen=True):

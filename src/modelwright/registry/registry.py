@@ -15,22 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from modelwright.artifacts.manifest import manifest_digest
-from modelwright.errors import BundleError, InvalidInputError, StorageError
-from modelwright.provenance.command import user
-from modelwright.provenance.secrets import redacted
-from modelwright.registry.decisions import Decision, Kind, champion_before, faults
+from modelwright.errors import BundleError, InvalidInputError
+from modelwright.registry.decisions import Decision, champion_before, faults
 from modelwright.registry.files import copied, placed
+from modelwright.registry.log import CHALLENGER as CHALLENGER
+from modelwright.registry.log import Log
 from modelwright.registry.names import CHAMPION, Reference, checked_name, read_reference
+from modelwright.registry.releases import Release
 from modelwright.registry.rows import Rows, Version
 from modelwright.registry.source import Source
 from modelwright.runs.index import key_of
 from modelwright.store.database import Database
 
-#: Taken from a version that becomes champion.
-CHALLENGER = "challenger"
 _RESTORE = "Restore it from a backup, or promote another version."
 
 
@@ -107,6 +104,21 @@ class Registry:
             versions = [version for name in rows.models() for version in rows.versions(name)]
         return faults(decisions, *chain) + _against_log(versions, decisions) + _of_folders(versions)
 
+    def releases(self, name: str) -> list[Release]:
+        """Releases of a model, the newest first."""
+        with self._reading() as rows:
+            return rows.releases.of(name)
+
+    def release(self, release: str) -> Release | None:
+        """The release of an identifier."""
+        with self._reading() as rows:
+            return rows.releases.one(release)
+
+    def in_flight(self, name: str) -> Release | None:
+        """The release of a model that has not ended."""
+        with self._reading() as rows:
+            return rows.releases.in_flight(name)
+
     # -- changing ------------------------------------------------------------------------------------------
 
     def register(
@@ -151,7 +163,7 @@ class Registry:
         copy = copied(source.bundle, self.home, name)
         try:
             digest = manifest_digest(copy)
-            with self._deciding() as log:
+            with self.deciding() as log:
                 versions = log.rows.versions(name)
                 version = next((each for each in versions if each.digest == digest), None)
                 if version is None:
@@ -195,25 +207,29 @@ class Registry:
             Names the step that asks: a step that was killed and asks again decides nothing new.
         """
         checked_name(alias, "alias")
-        with self._deciding() as log:
-            version = log.rows.version(Reference(name, number=number))
+        with self.deciding() as log:
             if not log.rows.decided(key):
-                log.move("promote", version, alias, why=why, evidence=evidence, key=key)
-                if alias == CHAMPION and CHALLENGER in version.aliases:
-                    log.unalias(version, CHALLENGER, "it became champion")
+                log.promote(log.rows.version(Reference(name, number=number)), alias, why=why, evidence=evidence, key=key)
             return log.rows.version(Reference(name, number=number))
 
     def rollback(self, name: str, *, alias: str = CHAMPION, why: str = "", key: str = "") -> Version:
         """Return the alias to the version that it pointed to before, in one step; no training data is needed.
+
+        Where a challenger is on its way to the champion (a shadow, a canary), that release is what is taken back: it ends,
+        and the champion stays.
 
         Raises
         ------
         InvalidInputError
             If there is no version before.
         """
-        with self._deciding() as log:
+        with self.deciding() as log:
             now = log.rows.version(Reference(name, alias=alias))
             if log.rows.decided(key):
+                return now
+            release = log.rows.releases.in_flight(name) if alias == CHAMPION else None
+            if release is not None and release.stage != "watch":
+                log.end(release, "stopped", why or "rolled back by hand", key=key)
                 return now
             before = champion_before([d for d in log.rows.decisions() if d.name == name], alias)
             if before is None:
@@ -249,7 +265,7 @@ class Registry:
         key : str
             Names the step that asks: one that asks again gets the line that is there.
         """
-        with self._deciding() as log:
+        with self.deciding() as log:
             for version in (number, against):
                 log.rows.version(Reference(name, number=version))
             before = [each for each in log.rows.decisions() if each.kind == "verdict" and each.name == name]
@@ -278,7 +294,7 @@ class Registry:
     def set_alias(self, name: str, alias: str, number: int, *, why: str = "") -> Version:
         """Let an alias point to a version."""
         checked_name(alias, "alias")
-        with self._deciding() as log:
+        with self.deciding() as log:
             log.move("alias", log.rows.version(Reference(name, number=number)), alias, why=why)
             return log.rows.version(Reference(name, number=number))
 
@@ -290,12 +306,12 @@ class Registry:
         InvalidInputError
             If there is no such alias.
         """
-        with self._deciding() as log:
+        with self.deciding() as log:
             log.unalias(log.rows.version(Reference(name, alias=alias)), alias, why)
 
     def tag(self, name: str, number: int, tags: Mapping[str, str], *, why: str = "") -> Version:
         """Set tags of a version; an empty text takes one away."""
-        with self._deciding() as log:
+        with self.deciding() as log:
             version = log.rows.version(Reference(name, number=number))
             log.retag(version, {key: value for key, value in {**version.tags, **tags}.items() if value != ""}, why)
             return log.rows.version(Reference(name, number=number))
@@ -306,86 +322,12 @@ class Registry:
             yield Rows(connection, self.home, self._key)
 
     @contextmanager
-    def _deciding(self) -> Iterator[_Log]:
+    def deciding(self) -> Iterator[Log]:
         """A transaction in which something is decided: whoever decides meanwhile waits."""
         with self.database.writing() as connection:
             rows = Rows(connection, self.home, self._key)
             rows.hold()
-            yield _Log(rows, self._clock)
-
-
-class _Log:
-    """Changes of one transaction, each with its line."""
-
-    def __init__(self, rows: Rows, clock: Callable[[], datetime]) -> None:
-        self.rows, self._clock = rows, clock
-
-    def add(
-        self,
-        kind: Kind,
-        name: str,
-        number: int,
-        *,
-        alias: str = "",
-        was: int = 0,
-        why: str = "",
-        evidence: Mapping[str, Any] | None = None,
-        key: str = "",
-    ) -> Decision:
-        """Write a line."""
-        try:
-            told = json.dumps(evidence or {}, sort_keys=True, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise StorageError(
-                f"The evidence is not made of plain values: {error}.",
-                where=f"{kind} {name}/{number}",
-                mend="Give texts, finite numbers, lists and dicts.",
-            ) from error
-        count, head = self.rows.chain()
-        decision = Decision(
-            count=count + 1,
-            at=self._clock().isoformat(timespec="milliseconds"),
-            by_whom=user(),
-            kind=kind,
-            name=name,
-            number=number,
-            alias=alias,
-            was=was,
-            why=redacted(why.strip()),
-            evidence=redacted(told),
-            key=key,
-            previous=head,
-        )
-        decision = msgspec.structs.replace(decision, hash=decision.digest())
-        self.rows.append(decision)
-        return decision
-
-    def move(
-        self,
-        kind: Kind,
-        version: Version,
-        alias: str,
-        *,
-        why: str = "",
-        evidence: Mapping[str, Any] | None = None,
-        key: str = "",
-    ) -> None:
-        """Let an alias point to a version; nothing is done where it does."""
-        was = self.rows.pointed(version.name, alias)
-        if was != version.number:
-            self.add(kind, version.name, version.number, alias=alias, was=was, why=why, evidence=evidence, key=key)
-            self.rows.point(version.name, alias, version.number)
-
-    def unalias(self, version: Version, alias: str, why: str) -> None:
-        """Let an alias that points to a version point to nothing."""
-        self.add("unalias", version.name, version.number, alias=alias, was=version.number, why=why)
-        self.rows.point(version.name, alias, 0)
-
-    def retag(self, version: Version, tags: dict[str, str], why: str) -> None:
-        """Replace the tags of a version; nothing is done where they are these."""
-        if tags != version.tags:
-            self.add("tag", version.name, version.number, why=why, evidence={"tags": tags})
-            self.rows.retag(version, tags)
+            yield Log(rows, self._clock)
 
 
 def _against_log(versions: list[Version], decisions: list[Decision]) -> list[str]:

@@ -13,6 +13,7 @@ from modelwright.errors import InvalidInputError
 from modelwright.registry.decisions import START, Decision
 from modelwright.registry.files import version_folder
 from modelwright.registry.names import Reference
+from modelwright.registry.releases import ReleaseRows
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -54,6 +55,7 @@ class Rows:
 
     def __init__(self, connection: sa.Connection, home: Path, key: str) -> None:
         self._connection, self._home, self._key = connection, home, key
+        self.releases = ReleaseRows(connection, key)
 
     def models(self) -> list[str]:
         """Names of all models, sorted."""

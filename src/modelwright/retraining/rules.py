@@ -78,7 +78,8 @@ class ReleaseRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Parameters
     ----------
     mode : {"swap", "shadow", "canary"}, default="swap"
-        "shadow" answers live rows unseen first; "canary" answers a share of entities first; then comes the swap.
+        "shadow" answers live rows unseen first; "canary" then answers a share of entities besides (at once, where
+        ``shadow_rows`` is 0); then comes the swap.
     shadow_rows, canary_rows : int
         Rows that a shadow or canary answers before the next step.
     canary_share : float, default=0.1

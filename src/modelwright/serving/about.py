@@ -102,7 +102,7 @@ async def status(exchange: Exchange, service: Service) -> Reply:
         parts = {"live": one.live, "canary": one.canary_served, "shadow": one.shadow_served}
         told[name] = {
             **{part: {"version": s.version, "digest": s.digest} for part, s in parts.items() if s is not None},
-            "canary_share": one.share if one.canary_served else 0.0,
+            "canary_share": one.canary_share if one.canary_served else 0.0,
             "refused": [{"digest": digest, "reason": reason} for digest, reason in one.refused.items()],
         }
     log = service.prediction_log

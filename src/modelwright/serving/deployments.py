@@ -64,9 +64,15 @@ class Deployment:
     target : Target
     live : Served
     shadow, canary : Target or None
-        Further versions to load.
+        Further versions that were asked for when the server began.
     share : float
-        Of the rows that the canary answers, in [0, 1].
+        Of the rows that this canary answers, in [0, 1].
+    shadow_served, canary_served : Served or None
+        What is there now: a release of the registry goes before what was asked for.
+    canary_share : float
+        Of the rows that the canary answers now.
+    before : Served or None
+        The version that was live before, kept while a release is watched, so that going back loads nothing.
     """
 
     target: Target
@@ -76,6 +82,8 @@ class Deployment:
     share: float = 0.0
     shadow_served: Served | None = None
     canary_served: Served | None = None
+    canary_share: float = 0.0
+    before: Served | None = None
     refused: dict[str, str] = field(default_factory=dict)
 
     def chosen(self, rows: list[Row], ids: list[str] | None) -> tuple[Served, str]:
@@ -84,7 +92,7 @@ class Deployment:
         One request has one answer of one version; who sends several rows is told apart by the first.
         """
         canary = self.canary_served
-        if canary is not None and stable_share(ids[0] if ids else rows[0]) < self.share:
+        if canary is not None and stable_share(ids[0] if ids else rows[0]) < self.canary_share:
             return canary, "canary"
         return self.live, "live"
 

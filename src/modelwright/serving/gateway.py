@@ -155,6 +155,10 @@ class Gateway:
         route = exchange.route or "none"
         method = exchange.method if exchange.method in _KNOWN_METHODS else "other"
         self._service.metrics.answered(route, method, exchange.status, seconds)
+        # What a client did wrong is no failure of the version, and a client that left asked for nothing.
+        if exchange.part and self._service.prediction_log is not None and not 400 <= exchange.status < 500:
+            failed = failure is not None or exchange.status >= 500
+            self._service.prediction_log.tally(exchange.model, exchange.version, exchange.part, failed=failed)
         log = self._service.log
         if failure is not None:
             log.write(

@@ -77,5 +77,6 @@ def load_all(planned: list[Planned], loader: Loader) -> list[Deployment]:
             deployment.shadow_served = loader.load(each.shadow, loader.find(each.shadow))
         if each.canary is not None:
             deployment.canary_served = loader.load(each.canary, loader.find(each.canary))
+            deployment.canary_share = each.share
         deployments.append(deployment)
     return deployments

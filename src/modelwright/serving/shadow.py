@@ -7,7 +7,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from modelwright.errors import ModelwrightError
 from modelwright.monitoring.prediction_log import Answered, PredictionLog
 from modelwright.serving.deployments import Served
 from modelwright.serving.forms import Asked
@@ -52,9 +51,11 @@ class Shadow:
             begun = time.perf_counter()
             try:
                 scores = served.scorer.answer(asked.rows)
-            except ModelwrightError:
+            except Exception:  # whatever a challenger does, the next one is asked
                 self._metrics.count("modelwright_shadow_rows_total", served.name, "failed", by=len(asked.rows))
+                self._tally(served, failed=True)
                 continue
+            self._tally(served, failed=False)
             self._metrics.count("modelwright_shadow_rows_total", served.name, "predicted", by=len(asked.rows))
             if self._log is not None:
                 took_ms = (time.perf_counter() - begun) * 1000
@@ -66,3 +67,7 @@ class Shadow:
                 )  # fmt: skip
                 if not kept:
                     self._log.drop(len(asked.rows))
+
+    def _tally(self, served: Served, *, failed: bool) -> None:
+        if self._log is not None:
+            self._log.tally(served.name, served.version, "shadow", failed=failed)

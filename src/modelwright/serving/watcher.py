@@ -9,10 +9,14 @@ from __future__ import annotations
 import threading
 
 from modelwright.errors import ModelwrightError
+from modelwright.registry.names import CHAMPION, is_reference, read_reference
+from modelwright.registry.registry import Registry
+from modelwright.registry.releases import Release
 from modelwright.retraining.processes import Presence
 from modelwright.serving.deployments import Deployment, Served, Target
 from modelwright.serving.loading import Loader
 from modelwright.serving.service import Service
+from modelwright.serving.shadow import Shadow
 from modelwright.serving.tokens import Keyring, TokenLine, TokenStore
 
 
@@ -42,6 +46,7 @@ class Watcher:
         self._service, self._loader, self._given, self._every_s = service, loader, given, every_s
         self._tokens: list[TokenLine] | None = None
         self._unreachable = False
+        self._registry: Registry | None = None
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="watcher", daemon=True)
 
@@ -88,13 +93,48 @@ class Watcher:
             self._service.keyring = Keyring([*lines, *self._given])
 
     def _look_at(self, one: Deployment) -> None:
+        release = self._release_of(one.target)
+        stage = "" if release is None else release.stage
         live = self._changed(one, one.target, one.live)
         if live is not None:
-            one.live = live
-        if one.shadow is not None:
-            one.shadow_served = self._changed(one, one.shadow, one.shadow_served) or one.shadow_served
-        if one.canary is not None:
-            one.canary_served = self._changed(one, one.canary, one.canary_served) or one.canary_served
+            one.before, one.live = one.live, live
+        elif stage != "watch":
+            one.before = None
+        challenger = None if release is None else Target(one.target.name, f"{release.name}/{release.number}")
+        self._look_at_shadow(one, challenger if stage == "shadow" else one.shadow)
+        if release is not None and stage == "canary":
+            self._look_at_canary(one, challenger, release.share)
+        else:
+            self._look_at_canary(one, one.canary, one.share)
+
+    def _look_at_shadow(self, one: Deployment, wanted: Target | None) -> None:
+        if wanted is None:
+            one.shadow_served = None
+            return
+        if self._service.shadow is None:
+            self._service.shadow = Shadow(self._service.prediction_log, self._service.metrics)
+        one.shadow_served = self._changed(one, wanted, one.shadow_served) or one.shadow_served
+
+    def _look_at_canary(self, one: Deployment, wanted: Target | None, share: float) -> None:
+        if wanted is None:
+            one.canary_served = None
+            return
+        served = self._changed(one, wanted, one.canary_served)
+        if served is not None or share != one.canary_share:
+            held, one.canary_served = one.canary_served, None  # no request meets the old canary with the new share
+            one.canary_share = share
+            one.canary_served = served or held
+
+    def _release_of(self, target: Target) -> Release | None:
+        """The release in flight of the model whose champion is served."""
+        if not is_reference(target.reference):
+            return None
+        wanted = read_reference(target.reference)
+        if wanted.alias != CHAMPION:
+            return None
+        if self._registry is None:
+            self._registry = Registry(self._loader.home, self._loader.store)
+        return self._registry.in_flight(wanted.name)
 
     def _changed(self, one: Deployment, target: Target, held: Served | None) -> Served | None:
         """The version that the reference leads to now, ready; None if it is the held one, or is refused."""
@@ -107,11 +147,17 @@ class Watcher:
             return None
         if found.digest in one.refused:
             return None
+        for each in (one.live, one.canary_served, one.shadow_served, one.before):
+            if each is not None and (found.digest, found.version) == (each.digest, each.version):
+                return self._told(one, each, held)
         try:
             served = self._loader.load(target, found)
         except Exception as error:  # whatever a damaged model does, the old one goes on
             self._refuse(one, target, found.digest, error)
             return None
+        return self._told(one, served, held)
+
+    def _told(self, one: Deployment, served: Served, held: Served | None) -> Served:
         self._service.metrics.count("modelwright_swaps_total", one.target.name, "done")
         self._service.log.write("swap", model=one.target.name, version=served.version, before=held.version if held else None)
         return served

@@ -46,6 +46,11 @@ Version 7, retrainings under way:
 - ``retraining_steps`` has what each step of it made, so that none is done again;
 - ``policies`` has when the schedule of a model began;
 - ``processes`` has who works, serves and schedules, and when each was seen last.
+
+Version 8, releases:
+
+- ``releases`` has a line for each challenger on its way to become champion, and at most one for a model that has not ended;
+- ``served`` counts answered and failed requests of each version by minute, as the writers of the prediction log add them up.
 """
 
 from __future__ import annotations
@@ -354,6 +359,35 @@ CREATE TABLE processes (
 );
 """
 
+_RELEASES = """
+CREATE TABLE releases (
+    home VARCHAR(500) NOT NULL,
+    id VARCHAR(300) NOT NULL,
+    name VARCHAR(100) NOT NULL,
+    was INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    stage VARCHAR(20) NOT NULL,
+    begun VARCHAR(40) NOT NULL,
+    since VARCHAR(40) NOT NULL,
+    share {REAL} NOT NULL,
+    rules TEXT NOT NULL,
+    verdict INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    PRIMARY KEY (home, id)
+);
+CREATE UNIQUE INDEX releases_in_flight ON releases (home, name) WHERE stage IN ('shadow', 'canary', 'watch');
+CREATE TABLE served (
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    minute VARCHAR(20) NOT NULL,
+    answered BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    PRIMARY KEY (model, version, part, minute)
+);
+"""
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
 MIGRATIONS: list[list[str | dict[str, str]]] = [
@@ -364,6 +398,7 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_WATCHING],
     [_MONITORING],
     [_RETRAINING],
+    [_RELEASES],
 ]
 
 _WORDS = {
