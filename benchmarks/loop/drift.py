@@ -1,19 +1,28 @@
 """How often does monitoring alarm on rows that are as in training, and does it find what changed?
 
-usage: python benchmarks/loop/drift.py [--checks 1000] [--short]
+usage: python benchmarks/loop/drift.py [DATA_DIR] [--checks 1000] [--parts unchanged,shift,…]
 
 Each *check* looks at one window of 25 columns: normal, skewed, heavy-tailed, counts, and sparse labels. A check has a false
 alarm if any of its columns has. Goals: at most 1 % of checks, and 0.1 % with persistence; a shift of 0.3 deviations in one
 column at 1,000 rows found in 90 % within two windows; a frozen or emptied column, or a missing rate up by five points,
 always and by name; a shift of 0.02 deviations at 100,000 rows in at most 1 %. ADWIN: at most 1 % of streams of 10,000
 losses with a false alarm, and at most 350 labels until a rise of the error rate from 0.10 to 0.20 is noticed.
+
+With DATA_DIR whole checks are done on real tables too: out-of-fold answers against those of the model on fresh rows. The
+part "peers" has the same windows are judged by evidently and NannyML, whose interpreters MODELWRIGHT_PEER_EVIDENTLY and
+MODELWRIGHT_PEER_NANNYML name; their packages cannot live beside ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -24,8 +33,10 @@ from modelwright.monitoring.adwin import Adwin
 from modelwright.monitoring.checked import Checked
 from modelwright.monitoring.checks import Judge, Window, check
 from modelwright.monitoring.drift import drift_of, judged
+from modelwright.monitoring.monitor import Monitored
 from modelwright.monitoring.quality import quality_of
 from modelwright.monitoring.rows import WindowRows
+from modelwright.reports.monitoring_page import monitoring_page
 from modelwright.tables.profile import comparable, profile_of
 from modelwright.tables.schema import Column
 
@@ -142,8 +153,9 @@ def adwin(streams: int) -> None:
     told("ADWIN, streams of 10,000 with a false alarm", wrong / streams, 0.01)
     delays = []
     for _ in range(streams):
-        stream = np.concatenate([rng.random(2000) < 0.1, rng.random(4000) < 0.2]).astype(float)
-        after = [at - 2000 for at in Adwin().changes(stream) if at >= 2000]
+        # As many losses before the rise as monitoring keeps.
+        stream = np.concatenate([rng.random(5000) < 0.1, rng.random(4000) < 0.2]).astype(float)
+        after = [at - 5000 for at in Adwin().changes(stream) if at >= 5000]
         delays.append(after[0] if after else 4000)
     told("ADWIN, labels until 0.10 to 0.20 is noticed, mean", float(np.mean(delays)), 350)
 
@@ -159,15 +171,16 @@ def whole_checks(checks: int) -> None:
         frame = rows(rng, 1000)
         proba, _ = answers(rng, frame)
         window = WindowRows(frame.height, cells_of(frame), answers=proba)
-        begun = time.perf_counter()
+        begun = time.process_time()
         found: Checked = check(judge, Window(str(k), str(k + 1), window), history)
-        seconds.append(time.perf_counter() - begun)
+        monitoring_page(Monitored("m", "1", (found,), judge, "simulated rows"))
+        seconds.append(time.process_time() - begun)
         history.append(found)
         pages += bool(found.pages)
         explains += bool(found.alarms)
     told("whole checks of unchanged rows that page", pages / checks, 0.01)
     told("whole checks of unchanged rows with any alarm", explains / checks, 0.01)
-    told("seconds of a check, 25 columns, 1,000 rows, median", float(np.median(seconds)), 0.3)
+    told("processor seconds of a check and its report, 25 columns, 1,000 rows, median", float(np.median(seconds)), 0.3)
 
 
 def answers(rng: np.random.Generator, frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -184,6 +197,71 @@ def made_reference(rng: np.random.Generator) -> Reference:
     return reference_of(profile, frame, cells_of(frame), proba, y, "simulated rows")
 
 
+def real_rows(data: Path, windows: int) -> None:
+    """Whole checks of fresh rows of real tables."""
+    import estimate
+
+    pages = explains = checks = 0
+    for name in estimate.TABLES:
+        case = estimate.of_table(data, name, estimate.TABLES[name])
+        k = 0 if case.task == "regression" else case.reference.held_out.answers.shape[1]
+        metric = METRICS["rmse" if case.task == "regression" else "accuracy"]
+        threshold = 0.5 if case.task == "binary" else None
+        judge = Judge(name, "1", case.task, case.reference, [str(c) for c in range(k)], metric, threshold)
+        history: list[Checked] = []
+        for number in range(windows):
+            frame, y = case.draw(np.random.default_rng(number), 1000, 0.0)
+            cells = estimate.cells_of(frame, case.columns)
+            window = WindowRows(frame.height, cells, answers=case.answer(frame), y=y.astype(np.float64))
+            history.append(check(judge, Window(str(number), str(number + 1), window), history))
+        pages += sum(bool(each.pages) for each in history)
+        explains += sum(bool(each.alarms) for each in history)
+        checks += windows
+        furthest = max(max(a.distance for a in each.answers) for each in history)
+        print(f"  {name:<22} {sum(bool(e.alarms) for e in history)} of {windows} alarm, answers off by {furthest:.3f} at most")
+    told("whole checks of fresh real rows that page", pages / checks, 0.01)
+    told("whole checks of fresh real rows with any alarm", explains / checks, 0.01)
+
+
+def peers(checks: int) -> None:
+    """The same windows for evidently, NannyML and us: columns flagged where none has changed, and the shift that is found."""
+    named = {peer: os.environ.get(f"MODELWRIGHT_PEER_{peer.upper()}") for peer in ("evidently", "nannyml")}
+    for n, shift in ((100, 0.0), (1000, 0.0), (1000, 0.3)):
+        rng = np.random.default_rng(n)
+        reference = rows(rng, REFERENCE_ROWS)
+        frames = [rows(rng, n, shift) for _ in range(checks)]
+        profile = profile_of(reference, COLUMNS)
+        ours = []
+        for frame in frames:
+            begun, cells = time.perf_counter(), cells_of(frame)
+            found = judged([drift_of(column, cells[column.name]) for column in profile.columns])
+            flagged = [each.name for each in found if each.exceeds]
+            ours.append({"columns": flagged, "dataset": bool(flagged), "seconds": time.perf_counter() - begun})
+        found_by = {"ours, before persistence": ours}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, frame in (("reference", reference), *((str(k), frame) for k, frame in enumerate(frames))):
+                labels = [pl.format("L{}", pl.col(column)).alias(column) for column in NAMES if column.startswith("sparse")]
+                frame.with_columns(labels).write_csv(Path(folder) / f"{name}.csv")
+            for peer, python in named.items():
+                if python:
+                    script = str(Path(__file__).with_name("drift_peers.py"))
+                    done = subprocess.run([python, script, peer, folder], capture_output=True, text=True, check=False)
+                    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+                    if lines:
+                        found_by[peer] = lines
+                    else:
+                        print(f"  {peer} failed: {done.stderr.strip().splitlines()[-1:]}")
+        for who, lines in found_by.items():
+            wrong = np.mean([len(set(line["columns"]) - ({"normal0"} if shift else set())) for line in lines])
+            hit = f", the shift in {np.mean(['normal0' in line['columns'] for line in lines]):.0%}" if shift else ""
+            dataset, seconds = np.mean([line["dataset"] for line in lines]), np.median([line["seconds"] for line in lines])
+            print(
+                f"  {n} rows, {shift} sd, {who}: {wrong:.2f} of {25 - bool(shift)} unchanged columns flagged a check{hit}; "
+                f"data set said to drift in {dataset:.0%}; {seconds:.3g} s a check",
+                flush=True,
+            )
+
+
 def told(what: str, value: float, goal: float, *, most: bool = True) -> None:
     """One figure beside its goal."""
     good = value <= goal if most else value >= goal
@@ -191,19 +269,31 @@ def told(what: str, value: float, goal: float, *, most: bool = True) -> None:
 
 
 def main() -> None:
-    """Run all, or a short form."""
+    """Run all, or some parts."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--checks", type=int, default=1000)
-    parser.add_argument("--short", action="store_true", help="a tenth of it")
+    parser.add_argument("--parts", default="", help="only some: unchanged, shift, harmless, broken, adwin, whole, real, peers")
     given = parser.parse_args()
-    checks = given.checks // 10 if given.short else given.checks
+    n: int = given.checks
+    parts: dict[str, Callable[[], None]] = {
+        "unchanged": lambda: false_alarms(n),
+        "shift": lambda: found_shift(max(n // 5, 20)),
+        "harmless": lambda: harmless_shift(max(n // 10, 10)),
+        "broken": lambda: broken_columns(max(n // 5, 22)),
+        "adwin": lambda: adwin(max(n // 5, 40)),
+        "whole": lambda: whole_checks(max(n // 5, 20)),
+        "real": lambda: real_rows(given.data, max(n // 50, 5)),
+        "peers": lambda: peers(max(n // 100, 5)),
+    }
+    wanted = (
+        given.parts.split(",")
+        if given.parts
+        else [part for part in parts if part != "peers" and (part != "real" or given.data)]
+    )
     begun = time.process_time()
-    false_alarms(checks)
-    found_shift(max(checks // 5, 20))
-    harmless_shift(max(checks // 10, 10))
-    broken_columns(max(checks // 5, 22))
-    adwin(max(checks // 5, 40))
-    whole_checks(max(checks // 5, 20))
+    for part in wanted:
+        parts[part]()
     print(f"{time.process_time() - begun:.0f} s of CPU")
 
 

@@ -65,6 +65,21 @@ def test_windows_of_the_log_are_checked_once_and_kept(
     assert monitor_log(watched, database, now=LATER).windows == second.windows
 
 
+def test_rows_that_are_written_late_join_their_window(
+    watched: Watched, model: Model, log: Any, churn: pl.DataFrame, tmp_path: Path
+) -> None:
+    database = Database.of(tmp_path)
+    log(database, model, churn[3000:3600])
+    first = monitor_log(watched, database, window="300", now=LATER)
+    assert [each.n_rows for each in first.windows] == [300, 300]
+    # One process could not reach the store for a while: its answers lie between those of the others.
+    log(database, model, churn[3600:3650], begun=BEGUN + dt.timedelta(seconds=299 * 60 + 20), every_s=1.0)
+    second = monitor_log(watched, database, now=LATER)
+    assert [each.n_rows for each in second.windows] == [300, 350]
+    assert [each.n_rows for each in latest_windows(database, "churn")] == [300, 350]
+    assert second.fresh == 1
+
+
 def test_labels_that_come_later_change_what_was_said_of_their_window(
     watched: Watched, model: Model, log: Any, churn: pl.DataFrame, store_url: str
 ) -> None:

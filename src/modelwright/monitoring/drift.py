@@ -40,7 +40,7 @@ class Rule(msgspec.Struct, frozen=True):
     """
 
     min_rows: int = 200
-    p: float = 0.01
+    p: float = 0.005
     alarm: float = 0.1
     warning: float = 0.05
     persists: tuple[int, int] = (2, 3)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.metrics.intervals import bounds
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.registry import as_read, score
 
@@ -95,7 +96,8 @@ def of_classes(
         if np.isfinite(found):
             drawn.append(found)
     half = _WIDE * float(np.std(drawn)) if len(drawn) > 1 else float("nan")
-    return (value, value - half, value + half), chances
+    lowest, highest = bounds(metric)
+    return (value, max(value - half, lowest), min(value + half, highest)), chances
 
 
 def expected(metric: Metric, answers: np.ndarray, chances: np.ndarray, threshold: float | None = None) -> float:

@@ -30,7 +30,7 @@ from modelwright.monitoring.checks import Judge, Rules, Window, check, predicted
 from modelwright.monitoring.kept import keep_window, kept_windows, last_span
 from modelwright.monitoring.labels import labelled_since, labels_of
 from modelwright.monitoring.performance import losses_of, truth_of
-from modelwright.monitoring.prediction_log import Prediction, moments_of, read_predictions
+from modelwright.monitoring.prediction_log import Prediction, count_predictions, moments_of, read_predictions
 from modelwright.monitoring.rows import WindowRows, rows_of_log, rows_of_table
 from modelwright.monitoring.windows import Slice, Span, of_log, of_table, read_span
 from modelwright.registry.find import find_bundle
@@ -47,6 +47,8 @@ DEFAULT_SPAN = "1000"
 GRACE_S = 2.0
 #: Earlier windows that are looked through for labels that came since; labels later than that are counted with no window.
 LOOK_BACK = 100
+#: The latest windows, for which rows may still be written: while a store is away, those who answer keep what they have.
+LATE_WINDOWS = 5
 #: Labels that came so shortly before a check may have been written after it looked.
 MARGIN_S = 120.0
 #: Earlier labelled rows that losses are watched with.
@@ -211,7 +213,7 @@ def monitor_log(
     span = read_span(window or last_span(database, watched.name, watched.version, part) or DEFAULT_SPAN)
     log = _Log(watched, database, span, part)
     kept = kept_windows(database, watched.name, version=watched.version, span=span.text, part=part, n=LOOK_BACK)
-    due = _due(watched, database, kept)
+    due = _due(watched, database, kept) | _grown(watched, database, [each for each, _ in kept[-LATE_WINDOWS:]], part)
     fresh = 0
     for checked, _ in kept:
         if checked.start in due:
@@ -300,6 +302,15 @@ def _due(watched: Watched, database: Database, kept: Sequence[tuple[Checked, str
         if any(moment >= at for _, moment in within):
             found.add(each.start)
     return found
+
+
+def _grown(watched: Watched, database: Database, kept: Sequence[Checked], part: str) -> set[str]:
+    """Starts of windows that the log holds other rows of than were checked: some were written late."""
+    return {
+        each.start
+        for each in kept
+        if count_predictions(database, watched.name, watched.version, part, each.start, each.end) != each.n_rows
+    }
 
 
 def _losses(watched: Watched, rows: WindowRows) -> np.ndarray:

@@ -278,6 +278,19 @@ def read_predictions(
             yield from _predictions(line)
 
 
+def count_predictions(database: Database, model: str, version: str, part: str, since: str, until: str) -> int:
+    """Rows that the log holds of a version, from a moment up to another."""
+    import sqlalchemy as sa
+
+    wanted = sa.text(
+        "SELECT SUM(n_rows) FROM predictions"
+        " WHERE model = :model AND at >= :since AND at < :until AND part = :part AND version = :version"
+    )
+    given = {"model": model, "version": version, "part": part, "since": since, "until": until}
+    with database.reading() as connection:
+        return int(connection.execute(wanted, given).scalar() or 0)
+
+
 def moments_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
     """When predictions were made, by their ids; those that the log does not hold are left out."""
     import sqlalchemy as sa

@@ -44,7 +44,7 @@ class QualityRule(msgspec.Struct, frozen=True):
     """
 
     p: float = 0.001
-    rise: float = 0.05
+    rise: float = 0.02
     min_rows: int = 50
     few: int = 20
 

@@ -34,7 +34,14 @@ class Span(msgspec.Struct, frozen=True):
 
     rows: int | None = None
     seconds: int | None = None
-    text: str = ""
+
+    @property
+    def text(self) -> str:
+        """In the largest unit that divides it: "1000", "1d", also for 24h. Windows are kept under this name."""
+        if self.seconds is None:
+            return str(self.rows)
+        unit = next(unit for unit in reversed(_SECONDS) if self.seconds % _SECONDS[unit] == 0)
+        return f"{self.seconds // _SECONDS[unit]}{unit}"
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ def read_span(text: str | int) -> Span:
 
     Examples
     --------
-    >>> read_span("1000").rows, read_span("6h").seconds
-    (1000, 21600)
+    >>> read_span("1000").rows, read_span("6h").seconds, read_span("86400s").text
+    (1000, 21600, '1d')
     """
     found = re.fullmatch(r"(\d{1,9})([smhdw]?)", str(text).strip().replace("_", ""))
     if found is None or int(found[1]) == 0:
@@ -67,8 +74,8 @@ def read_span(text: str | int) -> Span:
         )
     number = int(found[1])
     if found[2]:
-        return Span(seconds=number * _SECONDS[found[2]], text=found[0])
-    return Span(rows=number, text=str(number))
+        return Span(seconds=number * _SECONDS[found[2]])
+    return Span(rows=number)
 
 
 def of_log(
@@ -91,7 +98,7 @@ def of_log(
     if span.seconds is not None:
         return _by_time(rows, span.seconds, now, dt.datetime.fromisoformat(since) if since else None, n_empty)
     assert span.rows is not None
-    return _by_count(rows, span.rows)
+    return _by_count(rows, span.rows, since)
 
 
 def of_table(frame: pl.DataFrame, span: Span | None, moments: pl.Series | None = None) -> Iterator[Slice[pl.Series]]:
@@ -135,15 +142,16 @@ def of_table(frame: pl.DataFrame, span: Span | None, moments: pl.Series | None =
         yield Slice(*names, part, span is None or len(part) == size)
 
 
-def _by_count(rows: Iterable[Prediction], n: int) -> Iterator[Slice[list[Prediction]]]:
+def _by_count(rows: Iterable[Prediction], n: int, begun: str) -> Iterator[Slice[list[Prediction]]]:
     held: list[Prediction] = []
     for _, moment in itertools.groupby(rows, key=lambda row: row.at):
         held += moment
         if len(held) >= n:
-            yield _of(held, complete=True)
-            held = []
+            # From where the one before ended: rows that are written late fall into one of them.
+            yield _of(held, begun, complete=True)
+            begun, held = _after(held[-1]), []
     if held:
-        yield _of(held, complete=False)
+        yield _of(held, begun, complete=False)
 
 
 def _by_time(
@@ -180,9 +188,12 @@ def _between(start: dt.datetime | None, end: dt.datetime, length: dt.timedelta, 
         start += length
 
 
-def _of(held: list[Prediction], *, complete: bool) -> Slice[list[Prediction]]:
-    end = _iso(dt.datetime.fromisoformat(held[-1].at) + _LEAST)
-    return Slice(held[0].at, end, held, complete)
+def _of(held: list[Prediction], begun: str, *, complete: bool) -> Slice[list[Prediction]]:
+    return Slice(begun or held[0].at, _after(held[-1]), held, complete)
+
+
+def _after(row: Prediction) -> str:
+    return _iso(dt.datetime.fromisoformat(row.at) + _LEAST)
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from modelwright.artifacts.bundle import verify_bundle
+from modelwright.artifacts.manifest import verify_bundle
 from modelwright.store.folders import find_run
 
 

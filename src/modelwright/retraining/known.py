@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import msgspec
+
 from modelwright.retraining.observing import observe
 from modelwright.retraining.policy import Policy
 from modelwright.retraining.requests import Retraining, Retrainings
+from modelwright.retraining.rules import Verdict
 from modelwright.retraining.steps import Room
 from modelwright.retraining.triggers import Observed
 
@@ -45,7 +48,8 @@ def labels_needed(retrainings: Retrainings, ended: list[Retraining]) -> int:
     """Further labels that the gate asked for when it could not decide last."""
     if not ended or ended[0].outcome != "undecided":
         return 0
-    return int(_made(retrainings, ended[0], "judge").get("labels_needed") or 0)
+    made = _made(retrainings, ended[0], "judge")
+    return msgspec.convert(made, Verdict).labels_awaited if made else 0
 
 
 def known_data(retrainings: Retrainings, room: Room, model: str, own: list[Retraining]) -> frozenset[str]:

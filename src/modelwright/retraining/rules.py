@@ -127,3 +127,12 @@ class Verdict(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
     evidence: dict[str, Any] = {}
     labels_needed: int | None = None
+
+    @property
+    def labels_awaited(self) -> int:
+        """Further labels before the next try: those that would decide, but never more than were there already.
+
+        The smaller the difference, the more labels would decide it; a model that drifts meanwhile must not wait for them. With
+        twice the evidence it is worth another look, at this challenger or at one that has learned from them.
+        """
+        return min(self.labels_needed or 0, max(int(self.evidence.get("rows", 0)), 1))

@@ -44,7 +44,6 @@ Told = Callable[[str, int, int, str], None]
 _LOSSES_BEFORE = 5_000
 #: Share of the new labelled rows that is kept back for the gate, as in production.
 _KEPT_SHARE = 0.2
-EXP: dict[str, bool] = {}
 
 
 @dataclass(frozen=True)
@@ -225,18 +224,12 @@ class _Watch:
         history, policy = self.shop.history, self.policy
         n_logged = max(0, mature - history.cuts[0])
         kept = min(max(policy.gate.min_labels, math.ceil(n_logged * _KEPT_SHARE)), n_logged // 2)
-        if EXP.get("half"):
-            n_new = mature - self.live.rows[1]
-            kept = min(max(policy.gate.min_labels, n_new // 2), 5000)
         challenger = self.shop.model(*history.learned(mature - kept, policy.train_on))
         verdict = self._judged(challenger, mature - kept, mature, trigger)
         self._retrainings.append(now)
-        new_labels = max(0, mature - self._began_row)
         self._began, self._began_row = now, mature
-        self._needed = min(verdict.labels_needed or 0, new_labels)
+        self._needed = verdict.labels_awaited if verdict.answer == "undecided" else 0
         if verdict.promote:
-            if EXP.get("refit"):
-                challenger = self.shop.model(*history.learned(mature, policy.train_on))
             self.live, self._trained_at, self._swapped_at = challenger, history.moments[challenger.rows[1] - 1], now
             self._rejections, self._attempts = 0, 1
         else:
