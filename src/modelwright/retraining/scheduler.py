@@ -180,22 +180,19 @@ def run_scheduler(room: Room, log: Log, *, check_s: float = CHECK_S) -> None:
     database, home = scheduler.retrainings.database, scheduler.retrainings.home
     log.write("scheduler ready", model=policy.model, host=socket.gethostname())
     away = False
-    while True:
-        try:
-            policy = _again(policy, log)
-            heartbeat.beat(database, home, [policy.model], dt.datetime.now(dt.UTC), every_s=LOOK_S)
-            scheduler.look(policy, find_alert_rules(Path(FILE_NAME)))
-            away = False
-        except ModelwrightError as error:
-            if not away:
-                log.write("policy not watched", error=type(error).__name__, reason=error.what)
-            away = True
-        if ending.wait(LOOK_S):
-            break
-    try:
-        heartbeat.leave(database, home)
-    except ModelwrightError as error:
-        log.write("store not readable", error=type(error).__name__)
+    with heartbeat.Beats(database, home, every_s=LOOK_S) as beats:
+        while True:
+            try:
+                policy = _again(policy, log)
+                beats.looked([policy.model])
+                scheduler.look(policy, find_alert_rules(Path(FILE_NAME)))
+                away = False
+            except ModelwrightError as error:
+                if not away:
+                    log.write("policy not watched", error=type(error).__name__, reason=error.what)
+                away = True
+            if ending.wait(LOOK_S):
+                break
     log.write("scheduler ended", model=policy.model)
 
 
