@@ -41,7 +41,9 @@ worker.run_worker(Room(home, store, artifacts), Log(), trains=trains)
 def start(home: Path, store: str, artifacts: str, trains: str, dies: str = "lives") -> subprocess.Popen[bytes]:
     home.mkdir(exist_ok=True)
     with open(home / "log", "ab") as log:
-        return subprocess.Popen([sys.executable, "-c", WORKER, str(home), store, artifacts, trains, dies], stdout=log, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(home), store, artifacts, trains, dies], stdout=log, stderr=log
+        )
 
 
 def test_a_training_is_done_elsewhere_and_again_by_whoever_comes_after_a_kill(fresh_postgres: str, tmp_path: Path) -> None:
