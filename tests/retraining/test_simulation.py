@@ -132,6 +132,7 @@ def test_a_simulation_is_told_with_moments_and_reasons() -> None:
     assert told[1] == "2026-01-11 00:00  by a fallen score: ROC AUC fell to 0.71."
     assert told[-1].startswith("It was held back as well: ROC AUC fell to 0.71. But there was 1 retraining within a week")
     few = simulated_sentences(found, "the log", most=1)
+    assert few[0].endswith("it would have trained 3 times: 3 by a fallen score.")
     assert few[2] == "… and 2 more times."
 
 
