@@ -101,8 +101,9 @@ def found_shift(repeats: int) -> None:
             alarmed = {each.name for each in found if each.state == "alarm"}
             hits += "normal0" in alarmed
             others += bool(alarmed - {"normal0"})
-        told(f"0.3 sd at 1,000 rows within two windows, reference of {m:,}", hits / repeats, 0.9, most=False)
-        print(f"    other columns alarmed in {others} of {repeats}")
+        if m == REFERENCE_ROWS:
+            told(f"0.3 sd at 1,000 rows within two windows, reference of {m:,}", hits / repeats, 0.9, most=False)
+        print(f"  reference of {m:,}: found in {hits / repeats:.0%}, other columns alarmed in {others} of {repeats}")
 
 
 def harmless_shift(checks: int) -> None:

@@ -104,7 +104,7 @@ def test_the_sentences_follow_the_policy() -> None:
     )  # fmt: skip
     told = when_sentences(policy)
     assert told[0] == "churn is trained again at each slot of '0 3 * * 1' (Europe/Berlin)."
-    assert told[1] == "It is trained again when a signed call from outside asks for it."
+    assert told[1] == "It is trained again when a call from outside asks for it (POST /admin/retrain/churn)."
     assert any("Rows younger than 14 days do not count" in each for each in told)
     assert any("modelwright approve" in each for each in gate_sentences(policy.gate))
     assert any("5 ms" in each for each in gate_sentences(policy.gate))

@@ -40,7 +40,7 @@ def when_sentences(policy: Policy) -> list[str]:
     if policy.max_age_s is not None:
         told.append(f"It is trained again when the champion is {length_of(policy.max_age_s)} old{few}.")
     if policy.webhook:
-        told.append("It is trained again when a signed call from outside asks for it.")
+        told.append(f"It is trained again when a call from outside asks for it (POST /admin/retrain/{policy.model}).")
     told = told or ["It is trained again when a person asks, and never otherwise."]
     told[0] = told[0].replace("It", policy.model, 1)
     delay = f" Rows younger than {length_of(policy.label_delay_s)} do not count: their labels are not all there yet."
