@@ -141,6 +141,12 @@ def from_log(
         When champion and challenger were registered: rows that were asked for later follow the training of a model whose
         training rows have no dates.
     """
+    models = [
+        each if each.period.dated or not when else each._replace(period=Period(last=when))
+        for each, when in zip(_opened(champion, challenger, features), created, strict=True)
+    ]
+    # What was asked for before either training ended is not even read.
+    since = max([since, *(each.period.last for each in models if each.period.dated)])
     labels = {each.prediction: each.value for each in read_labels(database, model)}
     rows, cells, at = [], [], []
     for part in ("live", "canary"):
@@ -148,10 +154,6 @@ def from_log(
             rows.append(each.features)
             cells.append(labels.get(each.id))
             at.append(each.at)
-    models = [
-        each if each.period.dated or not when else each._replace(period=Period(last=when))
-        for each, when in zip(_opened(champion, challenger, features), created, strict=True)
-    ]
     frame = read(rows).frame if rows else pl.DataFrame()
     regression = models[0].model is not None and models[0].model.task == "regression"
     told = [None if cell is None else float(cell) if regression else label_of(cell) for cell in cells]
