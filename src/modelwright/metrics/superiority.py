@@ -5,9 +5,9 @@ Three hypotheses are tested: g <= 0 (rejected: better), g <= -d (rejected: not w
 
 Accuracy on rows of equal weight is judged by the rows that only one of the two gets right: McNemar's exact test for 0,
 Tango's score test for the margin [1]_. Every other metric is judged by the differences of the influences of the rows
-(`influence.py`), which is DeLong's test for the area under the ROC curve and the paired t test for means of losses. Rows
-that have a time are a series and may remember (`dependence.py`); accuracy then needs both tests, and the larger p-value
-holds.
+(`influence.py`), with and without correction for their skewness, which is DeLong's test for the area under the ROC curve
+and the paired t test for means of losses. Rows that have a time are a series and may remember (`dependence.py`); accuracy
+then needs both tests, and the larger p-value holds.
 
 References
 ----------
@@ -172,8 +172,11 @@ def _by_units(
         units = without_spread(metric, y, gain, seen)
     if units is None:  # the two predict the same
         return 1.0, 1 / (len(y) + 1), 1.0
-    better = studentised.p_greater(gain, units)
-    return better, studentised.p_greater(gain, units, -margin), 1 - better
+    # The skewness seen may only make a test harder: of symmetric gains it is chance, and the corrected test would reject
+    # 5.2 % instead of 5 % (300 rows, root mean squared error), which adds up over attempts.
+    plain = Units(units.u, units.df, units.n)
+    better, not_worse = ([studentised.p_greater(gain, each, -d) for each in (units, plain)] for d in (0.0, margin))
+    return max(better), max(not_worse), 1 - min(better)
 
 
 def _test_named(metric: Metric, plan: Design, *, exact: bool) -> str:
