@@ -2,7 +2,7 @@
 
 usage: PYTHON_OF_THE_PEER drift_peers.py {evidently,nannyml} FOLDER
 
-FOLDER has reference.csv and windows 0.csv, 1.csv, …, as `drift.py --peers` writes them. Each line has the names
+FOLDER has reference.csv and windows 0.csv, 1.csv, …, as `drift.py --parts peers` writes them. Each line has the names
 of columns that the peer flags by its defaults, whether it says that the data set drifted, and the seconds it took.
 """
 

@@ -49,6 +49,16 @@ def test_a_message_is_kept_then_delivered_once(database: Database, call_server: 
     assert kept.delivered_at == NOW.isoformat(timespec="microseconds")
 
 
+def test_an_event_is_known_for_good_and_messages_for_a_while(sqlite: Database) -> None:
+    rules = [AlertRule("log", (Log(),))]
+    notify(sqlite, rules, event(1), now=NOW)
+    deliver_waiting(sqlite, rules, NOW)
+    later = NOW + dt.timedelta(days=400)
+    assert notify(sqlite, rules, event(1), now=later) == []
+    assert last_alerts(sqlite) == []
+    assert len(notify(sqlite, rules, event(2), now=later)) == 1
+
+
 def test_a_channel_that_is_down_is_tried_later_and_later_and_holds_up_no_other(
     database: Database, call_server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

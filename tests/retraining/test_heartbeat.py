@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
-from modelwright.retraining.heartbeat import alive, beat, leave, unwatched
+from modelwright.retraining.heartbeat import Beats, alive, beat, leave, unwatched
 from modelwright.store.database import Database
 
 NOW = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
@@ -53,3 +54,39 @@ def test_what_is_said_of_a_policy_that_nobody_watches(store_url: str) -> None:
     assert "process 7 on one watches fraud" in said
     assert unwatched(database, "h", "fraud", NOW) is None
     assert unwatched(database, "another home", "fraud", NOW) is not None
+
+
+def until(condition: object) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_signs_come_while_somebody_works_and_cease_when_he_hangs(store_url: str) -> None:
+    database = Database(store_url)
+
+    def last() -> str:
+        return next((each.beat_at for each in alive(database, "h", dt.datetime.now(dt.UTC))), "")
+
+    with Beats(database, "h", every_s=0.05, limit_s=2.0) as beats:
+        assert alive(database, "h", dt.datetime.now(dt.UTC)) == []
+        beats.looked(["churn"])
+        assert until(last)
+        first = last()
+        assert until(lambda: last() > first)  # without a further look
+        beats.looked(["churn", "fraud"])
+        assert until(lambda: alive(database, "h", dt.datetime.now(dt.UTC))[0].models == ("churn", "fraud"))
+        time.sleep(2.4)
+        hung = last()
+        time.sleep(0.3)
+        assert last() == hung
+    assert alive(database, "h", dt.datetime.now(dt.UTC)) == []
+
+
+def test_a_store_that_is_away_ends_nobody(tmp_path: object) -> None:
+    with Beats(Database("sqlite:////no/such/folder/store.db"), "h", every_s=0.02) as beats:
+        beats.looked(["churn"])
+        time.sleep(0.2)

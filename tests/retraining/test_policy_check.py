@@ -26,6 +26,7 @@ from modelwright.registry.source import source_of
 from modelwright.retraining.heartbeat import beat
 from modelwright.retraining.observing import observe
 from modelwright.retraining.policy import Policy
+from modelwright.retraining.requests import Retrainings
 from modelwright.retraining.rules import Trigger
 from modelwright.retraining.triggers import due
 from modelwright.runs.index import key_of
@@ -175,6 +176,17 @@ def test_a_scheduler_that_lives_is_named(home: Path) -> None:
     assert found["warnings"] == []
     assert found["now"]["cause"] is None
     assert found["next_slots"] == []
+
+
+def test_what_is_under_way_is_said_and_looking_begins_no_schedule(home: Path) -> None:
+    (home.parent / FILE_NAME).write_text('name = "churn"\n[policy]\nschedule = "0 3 * * 1"\n')
+    place = Path(".modelwright")
+    retrainings = Retrainings(place)
+    one = retrainings.ask("churn", Trigger("hand", "Ann asks.", "2026-06-01T00:00:00+00:00")).retraining
+    out = modelwright("policy", "check")[1]
+    assert f"At this moment it does not train. A retraining is under way: {one.id}, queued" in out
+    with retrainings.database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT * FROM policies").fetchall() == []
 
 
 def test_the_windows_that_monitoring_kept_are_replayed(home: Path) -> None:

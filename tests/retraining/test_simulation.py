@@ -104,7 +104,7 @@ def test_the_sentences_follow_the_policy() -> None:
     )  # fmt: skip
     told = when_sentences(policy)
     assert told[0] == "churn is trained again at each slot of '0 3 * * 1' (Europe/Berlin)."
-    assert told[1] == "It is trained again when a signed call from outside asks for it."
+    assert told[1] == "It is trained again when a call from outside asks for it (POST /admin/retrain/churn)."
     assert any("Rows younger than 14 days do not count" in each for each in told)
     assert any("modelwright approve" in each for each in gate_sentences(policy.gate))
     assert any("5 ms" in each for each in gate_sentences(policy.gate))
@@ -132,6 +132,7 @@ def test_a_simulation_is_told_with_moments_and_reasons() -> None:
     assert told[1] == "2026-01-11 00:00  by a fallen score: ROC AUC fell to 0.71."
     assert told[-1].startswith("It was held back as well: ROC AUC fell to 0.71. But there was 1 retraining within a week")
     few = simulated_sentences(found, "the log", most=1)
+    assert few[0].endswith("it would have trained 3 times: 3 by a fallen score.")
     assert few[2] == "… and 2 more times."
 
 

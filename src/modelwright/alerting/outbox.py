@@ -90,8 +90,8 @@ def notify(
             n_events = _counted(connection, rule, event, moment, home)
             if n_events:
                 made += [_put(connection, rule, channel, event, n_events, moment, home) for channel in rule.channels]
-        for table in ("alert_events", "alerts"):
-            _run(connection, f"DELETE FROM {table} WHERE at < :old", old=_iso(moment - KEPT))
+        # Events stay for good: an old window that is looked at again must be known.
+        _run(connection, "DELETE FROM alerts WHERE at < :old AND state <> 'waiting'", old=_iso(moment - KEPT))
     return made
 
 

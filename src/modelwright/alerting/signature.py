@@ -1,7 +1,7 @@
 """Signed webhooks: how a receiver knows that a call came from us, unchanged and just now.
 
 The header ``X-Modelwright-Timestamp`` holds seconds since 1970, ``X-Modelwright-Signature`` holds ``v1=`` and, in hex, the
-HMAC-SHA256 of ``TIMESTAMP.BODY`` with the shared secret. The same form is asked of calls that come in.
+HMAC-SHA256 of ``TIMESTAMP.BODY`` with the shared secret.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import typer
 from modelwright.cli.listing import Home, Store
 from modelwright.cli.place import home_and_store
 from modelwright.cli.registering import AsJson
+from modelwright.cli.watched import tell_unwatched
 
 #: Exit code of a challenger that should not be promoted.
 _NOT_PROMOTED = 3
@@ -115,6 +116,7 @@ def release(
         typer.echo(msgspec.json.encode(msgspec.to_builtins(newest) | {"rules": rules, "figures": figures}).decode())
         return
     typer.echo("\n".join(told(newest, rules, seen)))
+    tell_unwatched(place, url)
 
 
 def register(app: typer.Typer) -> None:

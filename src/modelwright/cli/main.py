@@ -47,6 +47,7 @@ from modelwright.cli.options import (
     types_of,
 )
 from modelwright.cli.place import home_and_store, home_with
+from modelwright.cli.watched import tell_unwatched
 from modelwright.learners.lean_import import own_process
 from modelwright.version import __version__
 
@@ -189,6 +190,7 @@ def train(
     with interrupts_told(), choose_progress(quiet=quiet, as_json=as_json, budget_s=spec.budget_s) as progress:
         run = train_spec(spec, on_event=progress, started=started)
     _print_result(run.record, run.folder, quiet=quiet, as_json=as_json)
+    tell_unwatched(Path(spec.home), spec.store)
     if open_report:
         import webbrowser
 

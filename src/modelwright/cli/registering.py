@@ -9,6 +9,7 @@ import typer
 from modelwright.cli.listing import Home, Store
 from modelwright.cli.options import console
 from modelwright.cli.place import home_and_store
+from modelwright.cli.watched import tell_unwatched
 
 Why = Annotated[str, typer.Option(help="Reason, for the log of decisions.")]
 Named = Annotated[str, typer.Argument(metavar="MODEL", help="Such as churn/7, churn@challenger or churn (its champion).")]
@@ -41,6 +42,7 @@ def register_model(
     source = source_of(run, place)
     version = Registry(place, url).register(source, name, aliases=alias or (), tags=tags_of(tag), force=force, why=why)
     _tell(version, as_json, f"{version} is registered{_pointing(version)}: {version.folder}")
+    tell_unwatched(place, url)
 
 
 def models(
@@ -137,6 +139,7 @@ def promote(
     probe_bundle(wanted.folder, features=features)
     version = registry.promote(wanted.name, wanted.number, alias=to, why=why, evidence=evidence)
     _tell(version, as_json, f"{version.name}@{to} points to {version}.")
+    tell_unwatched(place, url)
 
 
 def rollback(
@@ -167,6 +170,7 @@ def rollback(
     else:
         said = f"{wanted} points to {version} again."
     _tell(version, as_json, said)
+    tell_unwatched(place, url)
 
 
 def decisions(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.options import program
+from modelwright.cli.watched import tell_unwatched
 
 if TYPE_CHECKING:
     from modelwright.retraining.requests import Retraining
@@ -54,6 +55,7 @@ def retrain(
         )
     else:
         typer.echo(one.id)
+    tell_unwatched(room.home, room.store)
     if wait:
         _wait(room, one.id)
     elif not _worker_lives(room):
@@ -86,11 +88,12 @@ def approve(
 
     place = place_of(home, store)
     done = Retrainings(place.home, place.store).approve(model, approve=not reject, by_whom=by or user())
+    tell_unwatched(place.home, place.store)
     typer.echo(f"{model}/{done.version} {'is not released' if reject else 'is approved'}.")
 
 
 def worker(
-    at_once: Annotated[int, typer.Option(help="Retrainings of different models side by side.", min=1, max=64)] = 2,
+    at_once: Annotated[int, typer.Option(help="Steps that compute side by side, of different models.", min=1, max=64)] = 2,
     trains: Annotated[
         str, typer.Option(help="Training for other machines too (all), nothing but that (only), or never (none).")
     ] = "all",
@@ -111,7 +114,9 @@ def worker(
 
     if trains not in ("all", "only", "none"):
         raise InvalidInputError(f"{trains!r} is no choice.", where="--trains", mend="Write all, only or none.")
-    run_worker(Room(*place_of(home, store, artifacts)), Log(), at_once=at_once, trains=trains)  # type: ignore[arg-type]
+    room = Room(*place_of(home, store, artifacts))
+    tell_unwatched(room.home, room.store)
+    run_worker(room, Log(), at_once=at_once, trains=trains)  # type: ignore[arg-type]
 
 
 def status(
@@ -194,6 +199,7 @@ def _status_lines(found: Status) -> list[str]:
     running = [line for line, lives in found.processes if lives]
     lines = [f"running    {one.kind}, {one.host}, process {one.pid}, since {one.started[:19]} ({one.told})" for one in running]
     lines = lines or ["running    nothing"]
+    lines += [f"policy     {found.policy}"] if found.policy else []
     for model in found.models:
         challenger = f", challenger {model.challenger}" if model.challenger else ""
         last = f"; last retraining {model.last.ended[:16]}: {model.last.outcome}" if model.last and model.last.ended else ""

@@ -60,6 +60,7 @@ def serve(
     start prints a token; MODELWRIGHT_SERVE_TOKEN or --token-file give further ones.
     """
     from modelwright.cli.place import home_and_store
+    from modelwright.cli.watched import tell_unwatched
     from modelwright.errors import InvalidInputError
     from modelwright.serving.limits import Limits
     from modelwright.serving.settings import Settings
@@ -67,6 +68,7 @@ def serve(
     if when_full not in ("drop-and-count", "block"):
         raise InvalidInputError(f"{when_full!r} is no policy.", where="--when-full", mend="Write drop-and-count or block.")
     place, url = home_and_store(home, store)
+    tell_unwatched(place, url)
     settings = Settings(
         models=tuple(models), shadows=tuple(shadow or ()), canaries=tuple(canary or ()), home=str(place), store=url,
         features=features, host=host, port=port, workers=workers, auth=auth, hosts=tuple(allow_host or ()),

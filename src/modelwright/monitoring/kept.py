@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from modelwright.monitoring.checked import Checked
+from modelwright.monitoring.windows import read_span
 from modelwright.store.database import Database
 
 
@@ -62,7 +63,8 @@ def latest_windows(
     version : str, optional
         Only those of one version.
     span : str, optional
-        Only windows of this length; by default those of the window that was checked last.
+        Only windows of this length ("1000", "1d", or "24h" for the same); by default those of the window that was checked
+        last.
     part : {"live", "canary", "shadow"}, default="live"
     n : int, default=20
 
@@ -89,7 +91,7 @@ def kept_windows(
     given: dict[str, Any] = {"model": model, "part": part, "version": version}
     where = "model = :model AND part = :part" + ("" if version is None else " AND version = :version")
     with database.reading() as connection:
-        span = span or _last_span(connection, where, given)
+        span = read_span(span).text if span else _last_span(connection, where, given)
         wanted = sa.text(
             f"SELECT findings, checked_at FROM windows WHERE {where} AND span = :span ORDER BY ends DESC, version DESC LIMIT :n"
         )

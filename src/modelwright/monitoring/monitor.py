@@ -24,7 +24,7 @@ from modelwright.artifacts.manifest import manifest_digest
 from modelwright.artifacts.model import Model
 from modelwright.artifacts.reference import Reference, read_reference, reference_of
 from modelwright.errors import InvalidInputError, ModelwrightError, SchemaError
-from modelwright.metrics.registry import METRICS
+from modelwright.metrics.registry import METRICS, default_metric
 from modelwright.monitoring.checked import Checked
 from modelwright.monitoring.checks import Judge, Rules, Window, check, predicted
 from modelwright.monitoring.kept import keep_window, kept_windows, last_span
@@ -142,7 +142,7 @@ def watch(
             where=str(folder),
             mend="Train again, or give rows that the model has not trained on with --reference ROWS.",
         )
-    metric = METRICS.get(model.metric) if model.task != "clustering" else None
+    metric = None if model.task == "clustering" else METRICS.get(model.metric, default_metric(model.task))
     judge = Judge(served or found, number, model.task, held, model.classes_.tolist(), metric, model.threshold, rules or Rules())
     return Watched(served or found, number, folder, model, judge)
 

@@ -34,7 +34,14 @@ class Span(msgspec.Struct, frozen=True):
 
     rows: int | None = None
     seconds: int | None = None
-    text: str = ""
+
+    @property
+    def text(self) -> str:
+        """In the largest unit that divides it: "1000", "1d", also for 24h. Windows are kept under this name."""
+        if self.seconds is None:
+            return str(self.rows)
+        unit = next(unit for unit in reversed(_SECONDS) if self.seconds % _SECONDS[unit] == 0)
+        return f"{self.seconds // _SECONDS[unit]}{unit}"
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ def read_span(text: str | int) -> Span:
 
     Examples
     --------
-    >>> read_span("1000").rows, read_span("6h").seconds
-    (1000, 21600)
+    >>> read_span("1000").rows, read_span("6h").seconds, read_span("86400s").text
+    (1000, 21600, '1d')
     """
     found = re.fullmatch(r"(\d{1,9})([smhdw]?)", str(text).strip().replace("_", ""))
     if found is None or int(found[1]) == 0:
@@ -67,8 +74,8 @@ def read_span(text: str | int) -> Span:
         )
     number = int(found[1])
     if found[2]:
-        return Span(seconds=number * _SECONDS[found[2]], text=found[0])
-    return Span(rows=number, text=str(number))
+        return Span(seconds=number * _SECONDS[found[2]])
+    return Span(rows=number)
 
 
 def of_log(

@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from modelwright.retraining.rules import Trigger
 from modelwright.store.locks import FolderLock
 
 FOLDER = "retraining"
+#: How many children compute at once; see `allow`.
+_allowed = threading.BoundedSemaphore(2)
 #: Seconds that another process which computes for the same retraining is waited for, each time.
 _WAIT_S = 30.0
 
@@ -88,6 +91,17 @@ class StepError(ModelwrightError):
         super().__init__(failure.what, where=failure.where, mend=failure.mend)
 
 
+def allow(at_once: int) -> None:
+    """Let so many children of this process compute at once; the others wait.
+
+    Parameters
+    ----------
+    at_once : int
+    """
+    global _allowed
+    _allowed = threading.BoundedSemaphore(at_once)
+
+
 def folder_of(home: Path, retraining: str) -> Path:
     """Where the working files of a retraining lie."""
     return home / FOLDER / retraining
@@ -121,7 +135,8 @@ def compute(work: Work) -> dict[str, Any]:
         result = read_result(folder, work.step)
         if result is None or result.failure is not None:
             (folder / f"{work.step}.json").unlink(missing_ok=True)
-            result = _run(work, folder, lock)
+            with _allowed:
+                result = _run(work, folder, lock)
     finally:
         lock.release()
     if result.failure is None:
@@ -192,8 +207,6 @@ def ends_with_parent(*, gently: bool = False) -> None:
     gently : bool, default=False
         By a signal that is handled, where there is something to bring to an end.
     """
-    import threading
-
     descriptor = sys.stdin.fileno()
 
     def watch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from zoneinfo import ZoneInfo
 
 from modelwright.retraining.policy import Alarming, Policy
@@ -39,7 +40,7 @@ def when_sentences(policy: Policy) -> list[str]:
     if policy.max_age_s is not None:
         told.append(f"It is trained again when the champion is {length_of(policy.max_age_s)} old{few}.")
     if policy.webhook:
-        told.append("It is trained again when a signed call from outside asks for it.")
+        told.append(f"It is trained again when a call from outside asks for it (POST /admin/retrain/{policy.model}).")
     told = told or ["It is trained again when a person asks, and never otherwise."]
     told[0] = told[0].replace("It", policy.model, 1)
     delay = f" Rows younger than {length_of(policy.label_delay_s)} do not count: their labels are not all there yet."
@@ -111,13 +112,11 @@ def simulated_sentences(simulated: Simulated, source: str, most: int = 12) -> li
     days = (dt.datetime.fromisoformat(simulated.ended) - dt.datetime.fromisoformat(simulated.began)).total_seconds() / 86400
     windows = f", {simulated.n_windows} checked windows" if simulated.n_windows else ""
     span = f"{simulated.began[:10]} to {simulated.ended[:10]}, {days:,.0f} days{windows}"
-    told = [
-        f"On {source} ({span}) it would have trained {_times(n)}." if n else f"On {source} ({span}) it would not have trained."
-    ]
-    told += [
-        f"{trigger.at[:16].replace('T', ' ')}  {_CAUSES[trigger.cause]}: {trigger.reason}"
-        for trigger in simulated.triggers[:most]
-    ]
+    causes = Counter(trigger.cause for trigger in simulated.triggers)
+    by = f": {', '.join(f'{count} {_CAUSES[cause]}' for cause, count in causes.most_common())}" if n > most else ""
+    told = [f"On {source} ({span}) it would {f'have trained {_times(n)}' if n else 'not have trained'}{by}."]
+    for trigger in simulated.triggers[:most]:
+        told.append(f"{trigger.at[:16].replace('T', ' ')}  {_CAUSES[trigger.cause]}: {trigger.reason}")
     if n > most:
         told.append(f"… and {n - most} more times.")
     told += [f"It was held back as well: {reason}" for _, reason in sorted(simulated.held.items())]

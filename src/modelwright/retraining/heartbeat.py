@@ -8,11 +8,15 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelwright.errors import StorageError
 from modelwright.store.database import Database
 
 if TYPE_CHECKING:
@@ -88,6 +92,55 @@ def beat(
             **values,
         )
         _run(connection, "DELETE FROM schedulers WHERE home = :home AND beat_at < :old", home=home, old=_iso(now - _FORGOTTEN))
+
+
+class Beats:
+    """Signs of life from a thread, so that a long check of windows is no silence; a context that leaves at its end.
+
+    Whoever hangs is not alive: the signs cease when `looked` was not called for ``limit_s``.
+
+    Parameters
+    ----------
+    database : Database
+    home : str
+    every_s : float, default=15.0
+        Seconds between two signs.
+    limit_s : float, default=1800.0
+        The longest that one look may take.
+    """
+
+    def __init__(self, database: Database, home: str, *, every_s: float = 15.0, limit_s: float = 1800.0) -> None:
+        self._database, self._home, self._every_s, self._limit_s = database, home, every_s, limit_s
+        self._models: tuple[str, ...] = ()
+        self._looked = time.monotonic()
+        self._ending, self._due = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Beats:
+        self._thread.start()
+        return self
+
+    def looked(self, models: Iterable[str]) -> None:
+        """Say that policies are looked at now, and of which models."""
+        now_watched = tuple(sorted(set(models)))
+        changed, self._models, self._looked = now_watched != self._models, now_watched, time.monotonic()
+        if changed:
+            self._due.set()
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._due.set()
+        self._thread.join()
+        with suppress(StorageError):  # then the line is out of date by itself
+            leave(self._database, self._home)
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            if self._models and time.monotonic() - self._looked < self._limit_s:
+                with suppress(StorageError):  # a database that is away for a while: the next sign says that we still live
+                    beat(self._database, self._home, self._models, dt.datetime.now(dt.UTC), every_s=self._every_s)
+            self._due.wait(self._every_s)
+            self._due.clear()
 
 
 def leave(database: Database, home: str, *, host: str | None = None, pid: int | None = None) -> None:

@@ -72,7 +72,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_age_s : float or None, default=7776000.0
         Age of the champion that does.
     webhook : bool, default=False
-        Whether a signed call from outside may.
+        Whether a call from outside may.
     min_new_labels : int, default=200
         Labels since the champion's training without which estimates, drift and age do not: nothing could be learned.
     label_delay_s : float, default=0.0

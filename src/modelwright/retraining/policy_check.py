@@ -16,11 +16,13 @@ from modelwright.monitoring.kept import latest_windows
 from modelwright.registry.names import CHAMPION
 from modelwright.retraining.explained import gate_sentences, release_sentences, slots_told, when_sentences
 from modelwright.retraining.heartbeat import Scheduler, alive, unwatched
-from modelwright.retraining.observing import observe
+from modelwright.retraining.known import observed
 from modelwright.retraining.policy import Policy
+from modelwright.retraining.requests import Retrainings
 from modelwright.retraining.rules import Trigger
 from modelwright.retraining.schedule import next_slots
 from modelwright.retraining.simulation import Simulated, arrivals_of, arrivals_of_windows, simulate
+from modelwright.retraining.steps import Room
 from modelwright.retraining.triggers import Held, due
 from modelwright.runs.index import key_of
 from modelwright.spec import Spec, describe_source
@@ -46,7 +48,7 @@ class PolicyCheck(msgspec.Struct, frozen=True):
     next_slots_told : list of str
         The same in the policy's zone.
     now : Trigger or Held
-        What the policy says at this moment, but for what runs and was asked.
+        What the policy says at this moment, but for its schedule.
     watched_by : list of Scheduler
     warnings : list of str
     simulated : Simulated or None
@@ -102,16 +104,18 @@ def check_policy(
         If the history cannot be read.
     """
     database, key = Database.of(home, store), key_of(home, store)
-    observed = observe(home, store, policy, now, fired=(now,))
+    # Without its schedule, which would begin by being looked at.
+    unscheduled = msgspec.structs.replace(policy, schedule=None)
+    known = observed(Room(home, store, None), Retrainings(home, store), unscheduled, now)
     slots = [] if policy.schedule is None else next_slots(policy.schedule, policy.time_zone, now, _SLOTS)
     if data is not None:
         history: tuple[Simulated | None, str] = _on_table(
-            policy, spec, home, store, data, time or spec.time, champion=observed.trained_at is not None
+            policy, spec, home, store, data, time or spec.time, champion=known.trained_at is not None
         )
     else:
         history = _on_windows(policy, database)
     warnings = [unwatched(database, key, policy.model, now)] if policy_acts(policy) else []
-    if observed.trained_at is None:
+    if known.trained_at is None:
         warnings.append(
             f"{policy.model} has no champion yet; register one: modelwright register RUN --name {policy.model} --alias champion"
         )
@@ -127,7 +131,7 @@ def check_policy(
         warnings.append("Nobody is told of alarms: the file has no [[alert]].")
     return PolicyCheck(
         policy.model, when_sentences(policy), gate_sentences(policy.gate), release_sentences(policy.release),
-        [slot.isoformat() for slot in slots], slots_told(policy, now, _SLOTS), due(policy, observed),
+        [slot.isoformat() for slot in slots], slots_told(policy, now, _SLOTS), due(unscheduled, known),
         alive(database, key, now, model=policy.model), [warning for warning in warnings if warning is not None], *history,
     )  # fmt: skip
 

@@ -28,6 +28,7 @@ from modelwright.retraining.children import Work, compute, forget
 from modelwright.retraining.known import labels_needed, observed
 from modelwright.retraining.observing import observe
 from modelwright.retraining.policy import Policy
+from modelwright.retraining.release import step
 from modelwright.retraining.requests import Asked, Retrainings
 from modelwright.retraining.rules import Trigger
 from modelwright.retraining.steps import Room
@@ -80,6 +81,7 @@ class Scheduler:
         if self._checked is None or time.monotonic() - self._checked >= self._check_s:
             self._checked = time.monotonic()
             self._check(policy, rules)
+        self._bring_forward(policy, now)
         asked = self.decide(policy, now)
         if rules:
             deliver_waiting(self.retrainings.database, rules, now, home=self.retrainings.home)
@@ -90,7 +92,7 @@ class Scheduler:
         known = observed(self.room, self.retrainings, policy, now, data=self._data)
         answer = due(policy, known)
         if isinstance(answer, Held):
-            if answer.reason != self._held:
+            if answer.reason != self._held and known.in_flight is None:
                 self._held = answer.reason
                 self.log.write("not due", model=policy.model, reason=answer.reason)
             return self._judge_again(policy, now) if known.in_flight is None else None
@@ -102,6 +104,13 @@ class Scheduler:
             one = asked.retraining
             self.log.write("retraining asked for", model=policy.model, retraining=one.id, reason=answer.reason)
         return asked
+
+    def _bring_forward(self, policy: Policy, now: dt.datetime) -> None:
+        """Bring a release forward, whoever began it; of one that a retraining waits for this is one look more."""
+        registry = self.room.registry()
+        release = registry.in_flight(policy.model)
+        if release is not None:
+            step(registry.database, registry, release.id, now)
 
     def _judge_again(self, policy: Policy, now: dt.datetime) -> Asked | None:
         """A challenger for which labels were missing is judged again when they have come."""
@@ -171,22 +180,19 @@ def run_scheduler(room: Room, log: Log, *, check_s: float = CHECK_S) -> None:
     database, home = scheduler.retrainings.database, scheduler.retrainings.home
     log.write("scheduler ready", model=policy.model, host=socket.gethostname())
     away = False
-    while True:
-        try:
-            policy = _again(policy, log)
-            heartbeat.beat(database, home, [policy.model], dt.datetime.now(dt.UTC), every_s=LOOK_S)
-            scheduler.look(policy, find_alert_rules(Path(FILE_NAME)))
-            away = False
-        except ModelwrightError as error:
-            if not away:
-                log.write("policy not watched", error=type(error).__name__, reason=error.what)
-            away = True
-        if ending.wait(LOOK_S):
-            break
-    try:
-        heartbeat.leave(database, home)
-    except ModelwrightError as error:
-        log.write("store not readable", error=type(error).__name__)
+    with heartbeat.Beats(database, home, every_s=LOOK_S) as beats:
+        while True:
+            try:
+                policy = _again(policy, log)
+                beats.looked([policy.model])
+                scheduler.look(policy, find_alert_rules(Path(FILE_NAME)))
+                away = False
+            except ModelwrightError as error:
+                if not away:
+                    log.write("policy not watched", error=type(error).__name__, reason=error.what)
+                away = True
+            if ending.wait(LOOK_S):
+                break
     log.write("scheduler ended", model=policy.model)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import NamedTuple
 
 from modelwright.registry.decisions import Decision
 from modelwright.registry.names import CHAMPION
 from modelwright.registry.registry import CHALLENGER
+from modelwright.retraining import heartbeat
+from modelwright.retraining.by_hand import policy_here
 from modelwright.retraining.processes import Processes, ProcessLine
 from modelwright.retraining.requests import Retraining, Retrainings
 from modelwright.retraining.steps import Room
@@ -26,8 +29,13 @@ class ModelLine(NamedTuple):
 
 
 class Status(NamedTuple):
-    """The state of a home. ``attention`` has what asks for a person, in sentences; empty if nothing does."""
+    """The state of a home.
 
+    ``policy`` says who watches the policy of the working folder, empty without one; ``attention`` has what asks for a person,
+    in sentences, and is empty if nothing does.
+    """
+
+    policy: str
     processes: list[tuple[ProcessLine, bool]]
     models: list[ModelLine]
     open: list[Retraining]
@@ -53,12 +61,32 @@ def status_of(room: Room) -> Status:
         models.append(ModelLine(name, pointing.get(CHAMPION, 0), pointing.get(CHALLENGER, 0), last))
     under_way = retrainings.open()
     decisions = registry.decisions()[-_DECISIONS:][::-1]
-    return Status(processes, models, under_way, decisions, _attention(room, processes, models, under_way))
+    now, policy = dt.datetime.now(dt.UTC), policy_here()
+    watching, attention = "", _attention(processes, models, under_way)
+    if policy is not None:
+        by = heartbeat.alive(retrainings.database, retrainings.home, now, model=policy.model)
+        watching = f"{policy.model}: watched by {', '.join(map(str, by)) or 'nobody'}"
+        attention += [] if by else [unwatched_here(room) or ""]
+    return Status(watching, processes, models, under_way, decisions, [each for each in attention if each])
 
 
-def _attention(
-    room: Room, processes: list[tuple[ProcessLine, bool]], models: list[ModelLine], under_way: list[Retraining]
-) -> list[str]:
+def unwatched_here(room: Room) -> str | None:
+    """What to say where the policy of the working folder acts and no scheduler watches it; None otherwise.
+
+    Parameters
+    ----------
+    room : Room
+    """
+    from modelwright.retraining.policy_check import policy_acts
+
+    policy = policy_here()
+    if policy is None or not policy_acts(policy):
+        return None
+    retrainings = Retrainings(room.home, room.store)
+    return heartbeat.unwatched(retrainings.database, retrainings.home, policy.model, dt.datetime.now(dt.UTC))
+
+
+def _attention(processes: list[tuple[ProcessLine, bool]], models: list[ModelLine], under_way: list[Retraining]) -> list[str]:
     found = [
         f"The {line.kind} {line.host} (process {line.pid}) was seen last at {line.seen[:19]}, and is gone."
         for line, lives in processes

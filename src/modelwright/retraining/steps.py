@@ -7,21 +7,29 @@ ends there, with that outcome and the sentence "told".
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from modelwright.registry.names import CHAMPION
 from modelwright.registry.registry import CHALLENGER, Registry
+from modelwright.registry.releases import IN_FLIGHT
 from modelwright.registry.source import source_of
 from modelwright.retraining.children import Work, compute
+from modelwright.retraining.release import begin, find, step
 from modelwright.retraining.requests import Retraining, Retrainings
+from modelwright.retraining.rules import ReleaseRules
 from modelwright.runs.remote import bring
 
 Made = dict[str, Any]
 #: Seconds between looks whether a person has decided.
 _LOOK_S = 1.0
+#: Seconds between looks at a release, at most.
+_LONGEST_LOOK_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -68,16 +76,15 @@ def train(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
 
 
 def register(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
-    """Make the model a version, called the challenger."""
+    """Make the model a version, called the challenger; what it must beat is the champion, and a barrier is only told."""
     run = given["train"]["run"]
     bring([run], room.home, room.artifacts)
     source = source_of(room.home / "runs" / run, room.home)
-    if source.barriers:
-        return stop({}, "refused", f"The model of run {run} should not be registered: {' '.join(source.barriers)}")
     champion = room.registry().resolve(f"{asked.model}@{CHAMPION}")
     version = room.registry().register(
-        source, asked.model, tags={"retraining": asked.id, "cause": asked.trigger.cause}, why=asked.trigger.reason
-    )
+        source, asked.model, tags={"retraining": asked.id, "cause": asked.trigger.cause}, force=True,
+        why=f"{asked.trigger.reason} (to be judged against {champion})",
+    )  # fmt: skip
     made = {"version": version.number, "champion": champion.number}
     if version.number == champion.number:
         return stop(made, "unchanged", f"What was trained is {champion} itself, byte by byte.")
@@ -113,7 +120,7 @@ def judge(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
 
 def approve(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     """Wait for a person, where the policy wants one."""
-    if not given["snapshot"]["policy"]["gate"]["approval"]:
+    if not wants_approval(given):
         return {"approved": True, "by": ""}
     retrainings = Retrainings(room.home, room.store)
     while not (now := retrainings.wait(asked.id)).approval:
@@ -129,16 +136,28 @@ def approve(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     )
 
 
+def wants_approval(given: dict[str, Made]) -> bool:
+    """Whether the policy wants a person to decide."""
+    return bool(given["snapshot"]["policy"]["gate"]["approval"])
+
+
 def release(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
-    """Make the challenger the champion."""
+    """Bring the challenger through its stages, and watch it as champion, until it is kept or the old one is back."""
     number, verdict, registry = given["register"]["version"], given["judge"], room.registry()
-    challenger = registry.resolve(f"{asked.model}/{number}")
-    by = f", approved by {given['approve']['by']}" if given["approve"]["by"] else ""
-    registry.promote(
-        asked.model, number, why=f"{verdict['reasons'][0]}{by}", evidence=registry.referred(verdict["decision"], challenger),
-        key=f"{asked.id} promote",
+    rules = msgspec.convert(given["snapshot"]["policy"]["release"], ReleaseRules)
+    by = f" Approved by {given['approve']['by']}." if given["approve"]["by"] else ""
+    under_way = begin(
+        registry, asked.model, number, rules, now=dt.datetime.now(dt.UTC), key=f"{asked.id} release",
+        verdict=verdict["decision"], why=f"{verdict['reasons'][0]}{by}",
     )  # fmt: skip
-    return stop({}, "promoted", " ".join(verdict["reasons"]))
+    pause_s = min(max(rules.watch_s / 20, _LOOK_S), _LONGEST_LOOK_S)
+    while (stage := step(registry.database, registry, under_way.id, dt.datetime.now(dt.UTC))) in IN_FLIGHT:
+        time.sleep(pause_s)
+    ended = find(registry, under_way.id)
+    if stage == "stopped":
+        unname(room, asked, number, f"its release stopped: {ended.why}")
+    outcome = {"kept": "promoted", "rolled back": "rolled back"}.get(stage, "rejected")
+    return stop({"stage": stage}, outcome, f"{ended.why} {verdict['reasons'][0]}")
 
 
 def unname(room: Room, asked: Retraining, number: int, why: str) -> None:

@@ -6,6 +6,7 @@ this process ends, however it ends; then it ends too, so nothing is left behind 
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -52,8 +53,9 @@ class Member:
         """Start it, in a session of its own: Ctrl-C goes to the group's first process, which then ends the members."""
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _MEMBER, *self.words], stdin=subprocess.PIPE, start_new_session=True
-        )
+            [sys.executable, "-P", "-c", _MEMBER, *self.words], stdin=subprocess.PIPE, start_new_session=True,
+            env=os.environ | {"MODELWRIGHT_TOGETHER": "1"},
+        )  # fmt: skip
 
     def look(self, log: Log) -> None:
         """Start it anew if it has died."""

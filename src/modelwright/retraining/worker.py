@@ -25,7 +25,7 @@ import msgspec
 from modelwright.errors import InvalidInputError, ModelwrightError, StorageError
 from modelwright.registry.decisions import champion_before
 from modelwright.registry.names import CHAMPION
-from modelwright.retraining.children import Work, compute, forget
+from modelwright.retraining.children import Work, allow, compute, forget
 from modelwright.retraining.engine import Engine
 from modelwright.retraining.processes import Presence, Processes
 from modelwright.retraining.requests import Retraining, Retrainings
@@ -44,6 +44,8 @@ _CARE_S = 5.0
 #: Seconds after which a worker on another machine that was not seen is taken for dead.
 LEASE_S = 60.0
 _MOST_PLACES = 64
+#: Retrainings of different models that one worker has under way, most of them waiting.
+_MOST_UNDER_WAY = 64
 
 
 class Place:
@@ -94,7 +96,8 @@ class Worker:
     room : Room
     log : Log
     at_once : int, default=2
-        Retrainings side by side, of different models; one that waits counts too.
+        Steps that compute side by side, of different models; those that wait, for a person or while a model is watched, are
+        not counted.
     trains : {"all", "only", "none"}, default="all"
         Whether it also trains for homes on other machines, or only that, or never. Where runs are published at an address
         and the store is Postgres, any worker that has both may train.
@@ -107,8 +110,9 @@ class Worker:
         self.processes = Processes(self.retrainings.database, self.retrainings.home)
         self._engine = Engine(self.retrainings.database, room.home, self.retrainings.home, self.place.name, log)
         self.presence = Presence(self.processes, self.place.name, "worker", f"{at_once} at once")
-        self._work = Retrain(room, self.retrainings, self.place.name, log, self._ended)
-        self._at_once, self._trains = at_once, trains
+        self._work = Retrain(room, self.retrainings, self.place.name, log, self._ended, self._waits)
+        self._trains = trains
+        allow(at_once)
         self._anywhere = room.artifacts is not None and self.retrainings.database.file is None
         if self._anywhere:
             self._work.train_anywhere = self._engine.train_anywhere
@@ -125,7 +129,7 @@ class Worker:
         began = time.monotonic()
         self.presence.tell()
         train = self._train if self._anywhere and self._trains != "none" else None
-        self._engine.launch(None if self._trains == "only" else self._work, train, at_once=self._at_once)
+        self._engine.launch(None if self._trains == "only" else self._work, train, at_once=_MOST_UNDER_WAY)
         self.log.write("worker ready", worker=self.place.name, seconds=round(time.monotonic() - began, 2))
 
     def look(self) -> None:
@@ -166,6 +170,9 @@ class Worker:
             asked, home=str(self.room.home.absolute()), store=self.room.store, artifacts=self.room.artifacts
         )
         return done("train", lambda: compute(work), self.log)
+
+    def _waits(self, waiting: Retraining) -> None:
+        tell(self.retrainings, waiting, self.log)
 
     def _ended(self, closed: Retraining) -> None:
         from modelwright.retraining.snapshot import sweep

@@ -50,15 +50,21 @@ class Retrain:
     worker : str
         Who does them, for the status.
     log : Log
-    at_end : callable
-        Told of each one that ended: for alerts and tidying.
+    at_end, at_wait : callable
+        Told of each one that ended, and that begins to wait for a person: for alerts and tidying.
     """
 
     def __init__(
-        self, room: Room, retrainings: Retrainings, worker: str, log: Log, at_end: Callable[[Retraining], None] | None = None
+        self,
+        room: Room,
+        retrainings: Retrainings,
+        worker: str,
+        log: Log,
+        at_end: Callable[[Retraining], None] | None = None,
+        at_wait: Callable[[Retraining], None] | None = None,
     ) -> None:
         self._room, self._retrainings, self._worker, self._log = room, retrainings, worker, log
-        self._at_end = at_end
+        self._at_end, self._at_wait = at_end, at_wait
         #: Set where any worker of the store may train.
         self.train_anywhere: Callable[[str, dict[str, Any]], Any] | None = None
 
@@ -82,6 +88,8 @@ class Retrain:
             if kept is not None:
                 return kept
             self._log.write("step", retraining=asked.id, step=name)
+            if name == "approve" and self._at_wait is not None and steps.wants_approval(given):
+                self._at_wait(patiently(lambda: self._retrainings.wait(asked.id)))
             made = done(name, lambda: function(self._room, asked, given), self._log)
             version = int(made.get("version", 0))
             return patiently(lambda: self._retrainings.finish(asked.id, name, made, version=version))

@@ -267,7 +267,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
                 libraries=libraries(),
                 lineage=lineage,
                 limits=meter.limits,
-                reference=training_reference(model, training, selection),
+                reference=training_reference(model, training, selection, drawn=large is not None),
             )
 
         settled = settle(

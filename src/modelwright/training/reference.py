@@ -11,6 +11,7 @@ from modelwright.artifacts.model import Model
 from modelwright.artifacts.reference import MOST_COLUMNS, MOST_ROWS, Reference, packed, reference_of
 from modelwright.ensembles.limits import ModelLimits
 from modelwright.tables.profile import KNOTS, comparable, profile_of
+from modelwright.tables.profile import MOST_ROWS as PROFILE_ROWS
 from modelwright.training.prepare import Training
 from modelwright.training.selection import Selection
 
@@ -18,7 +19,7 @@ from modelwright.training.selection import Selection
 SHARE = 0.1
 
 
-def training_reference(model: Model, training: Training, selection: Selection) -> Reference:
+def training_reference(model: Model, training: Training, selection: Selection, *, drawn: bool = False) -> Reference:
     """Describe the training rows, and the answers of members to rows that they were not fitted on.
 
     The members of the delivered model have seen every training row, so their own answers to them would look surer than
@@ -30,20 +31,29 @@ def training_reference(model: Model, training: Training, selection: Selection) -
     training : Training
     selection : Selection
         With out-of-fold predictions, unless the task is clustering.
+    drawn : bool, default=False
+        The training rows are a sample of a larger table in which rare classes were drawn more often; their weights say
+        how many rows each stands for. Later rows come as they were in the table, so rows are chosen by these weights.
     """
     frame, columns, oof = training.frame, training.schema.features, selection.out_of_fold
+    weight = training.weight if drawn else None
     classes: Sequence[Any] = model.classes_.tolist()
+    if weight is not None:
+        frame = frame[by_weight(weight, min(frame.height, PROFILE_ROWS))]
     if oof is None:
         rows = _evenly(frame.height, MOST_ROWS)
-        answers, y = model.raw_conformed(frame[rows]), None
+        held = frame[rows]
+        answers, y = model.raw_conformed(held), None
         made_of = f"{len(rows):,} training rows with the model's own answers"
     else:
         order = np.argsort(oof.rows, kind="stable")
+        if weight is not None:
+            order = order[by_weight(weight[oof.rows[order]], len(order))]
         rows, answers = oof.rows[order], oof.prediction[order]
+        held = training.frame[rows]
         y = None if training.y is None else training.y[rows]
         made_of = f"{len(rows):,} training rows, answered by members that had not seen them"
     profile = profile_of(frame, columns, answers=answers, task=model.task, classes=classes)
-    held = frame[rows]
     cells = {column.name: made for column in columns if (made := comparable(held, column)) is not None}
     return reference_of(profile, held, cells, answers, y, made_of)
 
@@ -58,6 +68,18 @@ def within_size(reference: Reference, limits: ModelLimits | None) -> bool:
     """Whether it takes no more than a tenth of the size that the package may have."""
     most = None if limits is None else limits.size_bytes
     return most is None or sum(map(len, packed(reference).values())) <= SHARE * most
+
+
+def by_weight(weight: np.ndarray, n: int) -> np.ndarray:
+    """Places of n rows, each as often as its weight asks, in their order.
+
+    Examples
+    --------
+    >>> by_weight(np.array([1.0, 2.0, 1.0]), 4).tolist()
+    [0, 1, 1, 2]
+    """
+    ends = np.cumsum(weight)
+    return np.searchsorted(ends, ends[-1] * (np.arange(n) + 0.5) / n)
 
 
 def _evenly(n: int, most: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def ended(process: subprocess.Popen[bytes], home: Path) -> str:
     return (home / "log").read_text()
 
 
-PLACES = {"sqlite": ["a@before", "a@begun", "a@worked", "b@after", "c@after"], "postgresql+psycopg": ["a@worked", "b@begun"]}
+PLACES = {"sqlite": ["a@worked", "b@begun", "c@after"], "postgresql+psycopg": ["b@worked"]}
 
 
 def test_killed_at_each_boundary_a_retraining_goes_on_and_nothing_is_done_twice(store_url: str, tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_a_row_that_claims_to_be_a_pickle_is_not_read(tmp_path: Path) -> None:
     assert retrainings.ask("churn", Trigger("hand", "because", "")).new
 
 
-@pytest.mark.parametrize("variable", ["DBOS__CLOUD", "DBOS_SYSTEM_DATABASE_URL"])
-def test_nothing_in_the_environment_leads_elsewhere(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(variable, "true")
+def test_nothing_in_the_environment_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBOS__CLOUD", "true")
+    monkeypatch.setenv("DBOS_SYSTEM_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     store = f"sqlite:///{tmp_path / 'store.db'}"
     retrainings = Retrainings(tmp_path, store)
     one = retrainings.ask("churn", Trigger("hand", "because", "")).retraining

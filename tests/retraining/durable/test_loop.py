@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from modelwright.alerting.outbox import last_alerts
 from modelwright.errors import DataError
 from modelwright.monitoring.labels import Label, add_labels
 from modelwright.monitoring.prediction_log import write_predictions
 from modelwright.registry.registry import Registry
+from modelwright.retraining.policy_file import policy_of
 from modelwright.retraining.requests import Retrainings
+from modelwright.retraining.scheduler import Scheduler
 from modelwright.retraining.snapshot import Stretch, snapshot_file, sweep, take_snapshot
+from modelwright.retraining.steps import Room
+from modelwright.serving.logs import Log
 from modelwright.spec import Spec
 from modelwright.store.database import Database
 from modelwright.store.unfinished import unfinished
@@ -34,6 +42,18 @@ home = "home"
 
 [policy]
 model = "tiny"
+
+[policy.gate]
+require = "not worse"
+margin = 0.2
+approval = true
+
+[policy.release]
+watch = "0s"
+
+[[alert]]
+log = true
+on = ["approval", "promoted"]
 """
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 
@@ -43,9 +63,23 @@ def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
 
+WORKERS: list[subprocess.Popen[bytes]] = []
+
+
 def worker(folder: Path) -> subprocess.Popen[bytes]:
     with open(folder / "log", "ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "modelwright.cli.main", "worker"], cwd=folder, stdout=log, stderr=log)
+        line = [sys.executable, "-m", "modelwright.cli.main", "worker"]
+        WORKERS.append(subprocess.Popen(line, cwd=folder, stdout=log, stderr=log))
+    return WORKERS[-1]
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_is_left() -> Iterator[None]:
+    yield
+    for process in WORKERS:
+        process.kill()
+        process.wait()
+    WORKERS.clear()
 
 
 def answered(n: int, day: int = 1) -> list[tuple[object, ...]]:
@@ -57,7 +91,7 @@ def answered(n: int, day: int = 1) -> list[tuple[object, ...]]:
     ]  # fmt: skip
 
 
-def until(seen: object, said: str, timeout_s: float = 90.0) -> None:
+def until(seen: object, said: str, timeout_s: float = 400.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not seen():  # type: ignore[operator]
         assert time.monotonic() < deadline, said
@@ -110,6 +144,45 @@ def test_killed_in_mid_training_a_retraining_resumes_and_nothing_of_it_is_there_
     assert version.data == snapshot["fingerprint"]
     assert Registry(home).verify() == []
     assert not (home / "retraining" / retraining).exists()
+    # Labels were missing, so the challenger keeps its name until they have come.
+    assert (retrainings.get(retraining).outcome, version.aliases) == ("undecided", ("challenger",))
+    _judged_again_approved_and_released(folder, retrainings, more_rows)
+
+
+def _judged_again_approved_and_released(folder: Path, retrainings: Retrainings, rows: pl.DataFrame) -> None:
+    home, database = folder / "home", retrainings.database
+    rows = rows.head(400)
+    began = dt.datetime.now(dt.UTC)
+    lines = [
+        (f"q{k}", 1, "tiny", "1", "live", (began + dt.timedelta(milliseconds=k)).isoformat(timespec="microseconds"), None,
+         json.dumps([{"x": row["x"], "z": row["z"], "city": row["city"]}]).encode(), '["yes"]', "[[0.4, 0.6]]", 1.0, None)
+        for k, row in enumerate(rows.iter_rows(named=True))
+    ]  # fmt: skip
+    write_predictions(database, lines)
+    policy = policy_of({"model": "tiny"})
+    scheduler = Scheduler(Room(home, None, None), Log(io.BytesIO()))
+    assert scheduler.decide(policy, dt.datetime.now(dt.UTC)) is None
+    add_labels(database, "tiny", [Label(f"q{k}-0", label) for k, label in enumerate(rows["y"])])
+    asked = scheduler.decide(policy, dt.datetime.now(dt.UTC))
+    assert asked is not None
+    assert (asked.new, asked.retraining.kind) == (True, "judge")
+    one = asked.retraining.id
+    process = worker(folder)
+    until(lambda: retrainings.get(one).state in ("waiting", "ended"), "it never waited")
+    assert retrainings.get(one).state == "waiting", retrainings.get(one).told
+    waiting = command(folder, "status")
+    assert (waiting.returncode, "tiny/2 waits for approval" in waiting.stdout) == (3, True)
+    assert "tiny/2 is approved" in command(folder, "approve", "tiny", "--by", "ann").stdout
+    until(lambda: retrainings.get(one).ended is not None, "it never ended")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    now = retrainings.get(one)
+    assert (now.outcome, now.version, now.approved_by) == ("promoted", 2, "ann")
+    assert Registry(home).resolve("tiny@champion").number == 2
+    promotions = [each for each in Registry(home).decisions("tiny") if each.kind == "promote"]
+    assert [("Approved by ann" in each.why, "verdict" in each.evidence) for each in promotions] == [(True, True)]
+    assert Registry(home).verify() == []
+    assert [alert.kind for alert in last_alerts(database, home=retrainings.home)][::-1] == ["approval", "promoted"]
 
 
 def test_a_snapshot_is_one_file_however_often_it_is_taken_and_reads_back_as_the_same_rows(tmp_path: Path) -> None:
