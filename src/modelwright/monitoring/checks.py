@@ -133,7 +133,9 @@ def check(judge: Judge, window: Window, history: Sequence[Checked] = ()) -> Chec
     if rows.n_rows:
         for fault in quality_of(expected, cells, unreadable=rows.unreadable, rule=rules.quality):
             broken.add(fault.name)
-            found.alarms.append(Alarm("quality", fault.name, fault.message, fault.share - fault.was, mend=fault.mend))
+            found.alarms.append(
+                Alarm("quality", fault.name, fault.message, fault.share - fault.was, mend=fault.mend, fault=fault.fault)
+            )
     present = [column for column in expected if column.name in cells]
     told, codes = _together(judge, cells, rows, notes)
     drifts, multivariate = _drifts(found, present, cells, told, broken)
