@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _MOST_LEVELS, _MOST_SLICES = 8, 40
 #: Rows that the time of a row is measured with.
 _TIMED_ROWS = 200
+#: Share of the rows that carry a column which clients evidently send.
+_SENT = 0.9
 
 
 class Evaluated(NamedTuple):
@@ -141,6 +143,12 @@ def from_log(
         When champion and challenger were registered: rows that were asked for later follow the training of a model whose
         training rows have no dates.
     """
+    models = [
+        each if each.period.dated or not when else each._replace(period=Period(last=when))
+        for each, when in zip(_opened(champion, challenger, features), created, strict=True)
+    ]
+    # What was asked for before either training ended is not even read.
+    since = max([since, *(each.period.last for each in models if each.period.dated)])
     labels = {each.prediction: each.value for each in read_labels(database, model)}
     rows, cells, at = [], [], []
     for part in ("live", "canary"):
@@ -148,10 +156,6 @@ def from_log(
             rows.append(each.features)
             cells.append(labels.get(each.id))
             at.append(each.at)
-    models = [
-        each if each.period.dated or not when else each._replace(period=Period(last=when))
-        for each, when in zip(_opened(champion, challenger, features), created, strict=True)
-    ]
     frame = read(rows).frame if rows else pl.DataFrame()
     regression = models[0].model is not None and models[0].model.task == "regression"
     told = [None if cell is None else float(cell) if regression else label_of(cell) for cell in cells]
@@ -213,9 +217,14 @@ def _evaluated(
     group = next((c.name for c in first.schema.with_role("group") if c.name in frame.columns), None)
     rows = Labelled(
         y, when, None if weight is None else frame[weight].cast(pl.Float64).to_numpy(),
-        None if group is None else frame[group].to_numpy(), _slices(first, frame), follows, left_out,
+        None if group is None else frame[group].to_numpy(), _slices(first, frame), follows, left_out, _sent(frame),
     )  # fmt: skip
     return Evaluated(scored[0], scored[1], rows, chosen)
+
+
+def _sent(frame: pl.DataFrame) -> frozenset[str]:
+    """Columns that nearly every row carries."""
+    return frozenset(name for name in frame.columns if frame[name].null_count() <= (1 - _SENT) * frame.height)
 
 
 def _which(

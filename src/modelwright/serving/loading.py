@@ -10,6 +10,7 @@ from modelwright.artifacts.golden import check_golden
 from modelwright.artifacts.manifest import manifest_digest
 from modelwright.artifacts.tried import probe_once
 from modelwright.errors import BundleError
+from modelwright.registry.files import MODELS
 from modelwright.registry.find import find_bundle
 from modelwright.registry.names import is_reference
 from modelwright.registry.registry import Registry
@@ -54,7 +55,8 @@ class Loader:
             return Found(str(version.number), version.digest, version.folder)
         folder = find_bundle(target.reference, self.home, self.store).resolve()
         digest = manifest_digest(folder)
-        return Found(digest[:12], digest, folder)
+        registered = folder.parent.parent == (self.home / MODELS).resolve()
+        return Found(folder.name if registered else digest[:12], digest, folder)
 
     def load(self, target: Target, found: Found) -> Served:
         """Load a version and make it ready.

@@ -7,8 +7,10 @@ that fails is remembered by its digest and refused until the reference leads els
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from modelwright.errors import ModelwrightError
+from modelwright.registry.files import MODELS
 from modelwright.registry.names import CHAMPION, is_reference, read_reference
 from modelwright.registry.registry import Registry
 from modelwright.registry.releases import Release
@@ -93,7 +95,7 @@ class Watcher:
             self._service.keyring = Keyring([*lines, *self._given])
 
     def _look_at(self, one: Deployment) -> None:
-        release = self._release_of(one.target)
+        release = self._release_of(one)
         stage = "" if release is None else release.stage
         live = self._changed(one, one.target, one.live)
         if live is not None:
@@ -125,16 +127,20 @@ class Watcher:
             one.canary_share = share
             one.canary_served = served or held
 
-    def _release_of(self, target: Target) -> Release | None:
+    def _release_of(self, one: Deployment) -> Release | None:
         """The release in flight of the model whose champion is served."""
-        if not is_reference(target.reference):
-            return None
-        wanted = read_reference(target.reference)
-        if wanted.alias != CHAMPION:
+        reference = one.target.reference
+        if is_reference(reference):
+            wanted = read_reference(reference)
+            name = wanted.name if wanted.alias == CHAMPION else None
+        else:  # the name alone means the champion, where it led to the folder of a version
+            led = one.live.folder.parent == (self._loader.home / MODELS / reference).resolve()
+            name = reference if led and not Path(reference).exists() else None
+        if name is None:
             return None
         if self._registry is None:
             self._registry = Registry(self._loader.home, self._loader.store)
-        return self._registry.in_flight(wanted.name)
+        return self._registry.in_flight(name)
 
     def _changed(self, one: Deployment, target: Target, held: Served | None) -> Served | None:
         """The version that the reference leads to now, ready; None if it is the held one, or is refused."""
