@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _MOST_LEVELS, _MOST_SLICES = 8, 40
 #: Rows that the time of a row is measured with.
 _TIMED_ROWS = 200
+#: Share of the rows that carry a column which clients evidently send.
+_SENT = 0.9
 
 
 class Evaluated(NamedTuple):
@@ -221,9 +223,14 @@ def _evaluated(
     group = next((c.name for c in first.schema.with_role("group") if c.name in frame.columns), None)
     rows = Labelled(
         y, when, None if weight is None else frame[weight].cast(pl.Float64).to_numpy(),
-        None if group is None else frame[group].to_numpy(), _slices(first, frame), follows, left_out,
+        None if group is None else frame[group].to_numpy(), _slices(first, frame), follows, left_out, _sent(frame),
     )  # fmt: skip
     return Evaluated(scored[0], scored[1], rows, chosen)
+
+
+def _sent(frame: pl.DataFrame) -> frozenset[str]:
+    """Columns that nearly every row carries."""
+    return frozenset(name for name in frame.columns if frame[name].null_count() <= (1 - _SENT) * frame.height)
 
 
 def _which(
