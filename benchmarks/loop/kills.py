@@ -49,6 +49,7 @@ model = "tiny"
 
 [policy.gate]
 min_labels = 100
+max_latency = "1s"
 
 [policy.release]
 watch = "1s"
@@ -294,7 +295,7 @@ def at_random(folder: Path, retraining: str, draw: random.Random, duration_s: fl
         running = Running(folder, group=group)
         seen.ready_s.append(running.ready())
         teller = Teller(running.port, f"k{seen.kills}") if group else None
-        deadline = time.monotonic() + draw.expovariate(4 / duration_s)
+        deadline = time.monotonic() + draw.expovariate(10 / duration_s)
         while time.monotonic() < deadline and not has_ended(folder, retraining):
             time.sleep(0.05)
         tree = draw.random() < 1 / 3

@@ -164,3 +164,28 @@ def test_models_that_say_the_same_are_not_worse_and_never_better() -> None:
     same = superiority(METRICS["rmse"], numbers, numbers + 1, numbers + 1, margin=0.01)
     assert (same.p_better, same.p_worse) == (1.0, 1.0)
     assert same.p_not_worse < 0.01
+
+
+def test_a_margin_of_a_loss_is_a_share_of_it() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(1000, 100, size=2000)
+    champion = y + rng.normal(0, 50, size=2000)
+    challenger = champion + rng.normal(0, 2, size=2000)
+    found = superiority(METRICS["rmse"], y, champion, challenger, margin=0.005)
+    assert found.unit == pytest.approx(3 * found.champion)
+    # 1.5 % of an RMSE of 50: a model as good passes as not worse.
+    assert found.p_not_worse < 0.01 < found.p_better
+
+
+def test_a_column_that_clients_send_may_be_read_by_the_challenger_alone() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, size=400)
+    proba = np.column_stack([1 - y, y]) * 0.8 + 0.1
+    old = Scored("old/1", 1 - proba, "binary", ("no", "yes"), {"a": "number"})
+    new = Scored("new/2", proba, "binary", ("no", "yes"), {"a": "number", "b": "number"})
+    rows = Labelled(y, follows="test")
+    refused = judge(old, new, rows, GateRules(), metric=ACCURACY)
+    assert refused.answer == "refused"
+    assert "needs column 'b'" in refused.reasons[0]
+    seen = Labelled(y, follows="test", sent=frozenset({"a", "b"}))
+    assert judge(old, new, seen, GateRules(), metric=ACCURACY).promote

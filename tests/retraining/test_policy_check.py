@@ -141,6 +141,13 @@ def test_rows_and_labels_count_from_the_last_retraining_and_when_they_are_of_age
     assert seen.new_labels == 3
 
 
+def test_monitoring_says_which_fault_a_column_has(home: Path) -> None:
+    """What `triggers` tells broken columns from new ones by."""
+    coming = rows(400, first_day=100).with_columns(pl.lit(None, dtype=pl.Float64).alias("x"), pl.lit(0.25).alias("z"))
+    found = mw.monitor("churn@champion", coming, window=400, home=home).windows
+    assert {alarm.column: alarm.fault for alarm in found[0].of("quality")} == {"x": "empty", "z": "frozen"}
+
+
 # -- the command -------------------------------------------------------------------------------------------
 
 

@@ -194,10 +194,18 @@ def test_labels_overrule_what_is_estimated() -> None:
 
 
 def test_a_broken_column_is_mended_not_learned() -> None:
-    broken = Alarm("quality", "x", "All cells are empty.", 1.0)
+    broken = Alarm("quality", "x", "All cells are empty.", 1.0, fault="empty")
     drifted = without_labels(1, "prediction drift")
-    both = msgspec.structs.replace(drifted, alarms=(broken, *drifted.alarms))
-    assert "column x is broken: All cells are empty" in held(POLICY, seen(windows=(both,)))
+
+    def beside(fault: str, effect: float) -> Observed:
+        alarm = Alarm("quality", "x", "All cells are empty.", effect, fault=fault)
+        return seen(windows=(msgspec.structs.replace(drifted, alarms=(alarm, *drifted.alarms)),))
+
+    for fault, effect in (("absent", 1.0), ("empty", 0.7), ("frozen", 1.0), ("missing", 0.6), ("unreadable", 0.6)):
+        assert "column x is broken: All cells are empty" in held(POLICY, beside(fault, effect))
+    # New labels and values beyond the range are the world's; a few more empty cells spoil nothing.
+    for fault, effect in (("unseen", 1.0), ("range", 1.0), ("missing", 0.1), ("unreadable", 0.1)):
+        assert caused(POLICY, beside(fault, effect)) == "drift"
     # Labels that confirm the loss are the world's own word.
     confirmed = window(1, "performance")
     both = msgspec.structs.replace(confirmed, alarms=(broken, *confirmed.alarms))

@@ -36,6 +36,13 @@ class Metric:
         """Whether ``a`` is a better value than ``b``."""
         return a > b if self.greater_is_better else a < b
 
+    def unit(self, value: float) -> float:
+        """What a margin is a share of, near a value: 1 where 1 is the best value, else, of a loss, three times the value.
+
+        A hundredth of it is a point of accuracy or AUC, or 3 % of an RMSE or log loss.
+        """
+        return 1.0 if self.greater_is_better else 3.0 * abs(value)
+
     def utility(self, value: float) -> float:
         """The value with its sign turned so that greater is better."""
         return value if self.greater_is_better else -value

@@ -40,7 +40,8 @@ class Superiority:
 
     ``gain`` is in the metric's units, turned so that positive means better; ``low`` and ``high`` hold it in 95 % of cases.
     ``deviation`` is the standard deviation that one row brings: that of the gain is deviation / sqrt(n). ``test`` says in
-    words which test it was. All p-values are 1 where nothing can be tested.
+    words which test it was. All p-values are 1 where nothing can be tested. ``unit`` is what margins are shares of: 1, and of
+    a loss three times that of the champion (`Metric.unit`).
     """
 
     champion: float
@@ -55,6 +56,7 @@ class Superiority:
     n_units: int
     deviation: float
     test: str
+    unit: float = 1.0
 
     def rows_needed(self, effect: float, level: float) -> int:
         """Rows, as dependent as these, that show an effect with 80 % chance at a one-sided level."""
@@ -103,6 +105,7 @@ def superiority(
         return _untestable(_NAN, _NAN, len(y), f"{metric.title} has no test for single rows")
     gained = of_ours - of_theirs if metric.greater_is_better else of_theirs - of_ours
     scores = (of_theirs.value, of_ours.value)
+    unit = metric.unit(of_theirs.value)
     seen = plan.units(gained.psi, gained.strata, kinds_of(metric, y, ours, theirs))
     if not np.isfinite([gained.value, seen.variance]).all() or seen.n < 2:
         return _untestable(*scores, len(y), "too few rows of each kind")
@@ -118,13 +121,13 @@ def superiority(
     if exact and plan.independent:
         by_rows, test = None, "McNemar's exact test"
     else:
-        by_rows = _by_units(gained.value, scores, seen, metric, y, margin)
+        by_rows = _by_units(gained.value, scores, seen, metric, y, margin * unit)
         test = _test_named(metric, plan, exact=exact)
     found = [max(pair) for pair in zip(p or (0.0,) * 3, by_rows or (0.0,) * 3, strict=True)]
     low, high = studentised.limits(gained.value, seen, 0.95) if seen.variance > 0 else (gained.value, gained.value)
     return Superiority(
         *scores, gained.value, low, high, found[0], found[1], found[2], len(y), seen.n,
-        float(np.sqrt(seen.variance * len(y))), test,
+        float(np.sqrt(seen.variance * len(y))), test, unit,
     )  # fmt: skip
 
 

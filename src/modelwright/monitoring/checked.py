@@ -34,6 +34,8 @@ class Alarm(msgspec.Struct, frozen=True):
         Chance of so much without a change; NaN is never written, 0 stands for certain.
     mend : str
         What to do first.
+    fault : str
+        Of an alarm of quality, which one (`quality.Fault`): a column that is frozen is broken, one with new labels is not.
     """
 
     kind: Kind
@@ -42,6 +44,7 @@ class Alarm(msgspec.Struct, frozen=True):
     effect: float
     p: float = 0.0
     mend: str = ""
+    fault: str = ""
 
     @property
     def pages(self) -> bool:

@@ -26,7 +26,7 @@ from modelwright.monitoring.checked import Alarm, Checked, ColumnCheck, Estimate
 from modelwright.monitoring.domain import Told, effective, told_apart
 from modelwright.monitoring.drift import Drift, Rule, State, drift_of, judged
 from modelwright.monitoring.moved import moves, shares
-from modelwright.monitoring.performance import ScoreRule, floor_unit, losses_of, realised, watched
+from modelwright.monitoring.performance import ScoreRule, losses_of, realised, watched
 from modelwright.monitoring.quality import QualityRule, quality_of
 from modelwright.monitoring.rows import WindowRows
 from modelwright.monitoring.service import ServiceRule, service_of, service_trouble, volume_trouble
@@ -133,7 +133,9 @@ def check(judge: Judge, window: Window, history: Sequence[Checked] = ()) -> Chec
     if rows.n_rows:
         for fault in quality_of(expected, cells, unreadable=rows.unreadable, rule=rules.quality):
             broken.add(fault.name)
-            found.alarms.append(Alarm("quality", fault.name, fault.message, fault.share - fault.was, mend=fault.mend))
+            found.alarms.append(
+                Alarm("quality", fault.name, fault.message, fault.share - fault.was, mend=fault.mend, fault=fault.fault)
+            )
     present = [column for column in expected if column.name in cells]
     told, codes = _together(judge, cells, rows, notes)
     drifts, multivariate = _drifts(found, present, cells, told, broken)
@@ -374,7 +376,7 @@ def _estimated(
     value, low, high = band
     fall = metric.utility(then) - metric.utility(value)
     best = high if metric.greater_is_better else low
-    beyond = metric.utility(best) < metric.utility(then) and fall >= rules.score.fall * floor_unit(metric, then)
+    beyond = metric.utility(best) < metric.utility(then) and fall >= rules.score.fall * metric.unit(then)
     if beyond:
         found.exceeded.add(ESTIMATE)
     state: State = ("alarm" if found.lasts(ESTIMATE) else "warning") if beyond else "ok"

@@ -105,15 +105,10 @@ def realised(
 
 def state_of_fall(metric: Metric, fall: float, reference: float, p: float, rule: ScoreRule) -> State:
     """A fall judged by its chance and its size."""
-    least = rule.fall * floor_unit(metric, reference)
+    least = rule.fall * metric.unit(reference)
     if p < rule.p and fall >= least:
         return "alarm"
     return "warning" if p < 0.05 and fall >= least else "ok"
-
-
-def floor_unit(metric: Metric, reference: float) -> float:
-    """What a fall is measured in: 1 for metrics that cannot exceed 1, three times the reference for losses."""
-    return 1.0 if metric.greater_is_better else 3.0 * abs(reference)
 
 
 def losses_of(

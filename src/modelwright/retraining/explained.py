@@ -54,6 +54,11 @@ def when_sentences(policy: Policy) -> list[str]:
     return told
 
 
+def _margin(share: float) -> str:
+    """A margin as it is meant: of metrics up to 1, and of losses."""
+    return f"{share:g} (of a loss {3 * share:.3g} times its value)"
+
+
 def gate_sentences(gate: GateRules) -> list[str]:
     """What a challenger must prove."""
     proof = {
@@ -64,8 +69,8 @@ def gate_sentences(gate: GateRules) -> list[str]:
     told = [
         f"A challenger must {proof}, on rows that neither has trained on, {gate.min_labels:,} with labels at least.",
         f"An equal challenger passes as better with a chance of {gate.level:.3g} at most, over all attempts at one champion;"
-        f" {gate.margin:g} of the metric still counts as not worse.",
-        f"No slice may be worse by {gate.slice_margin:g}, nor the calibration error by {gate.calibration_margin:g}.",
+        f" {_margin(gate.margin)} still counts as not worse.",
+        f"No slice may be worse by {_margin(gate.slice_margin)}, nor the calibration error by {gate.calibration_margin:g}.",
     ]
     latency = f"{gate.max_latency * 1000:g} ms" if gate.max_latency is not None else "three times the champion's time"
     size = f", and the model {gate.max_size / 1e6:g} MB" if gate.max_size is not None else ""
@@ -89,7 +94,8 @@ def release_sentences(release: ReleaseRules) -> list[str]:
         told.append(
             f"For {length_of(release.watch_s)} it is watched: the old champion comes back if more than"
             f" {release.max_error_rate:.1%} of the answers fail, if the slowest 1 % take more than"
-            f" {release.max_latency_ratio:g} times as long, or if its score is worse by {release.max_loss:g} beyond chance."
+            f" {release.max_latency_ratio:g} times as long, or if its score is worse by {_margin(release.max_loss)} beyond"
+            " chance."
         )
     else:
         told.append("It is not watched afterwards (watch is 0).")

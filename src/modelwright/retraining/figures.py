@@ -61,7 +61,7 @@ class Figures(msgspec.Struct, frozen=True):
         Labelled rows that both models were compared on.
     loss : float or None
         By how much the metric is worse than the old champion's; None where it cannot be told, as ``note`` says.
-    p_worse : float
+    p_worse, unit : float
         One-sided p-value of "not worse"; for one look.
     metric, note : str
     refused : bool
@@ -78,6 +78,7 @@ class Figures(msgspec.Struct, frozen=True):
     labels: int = 0
     loss: float | None = None
     p_worse: float = 1.0
+    unit: float = 1.0
     metric: str = ""
     note: str = ""
     refused: bool = False
@@ -218,7 +219,7 @@ def _compared(registry: Registry, release: Release, labelled: list[_Labelled]) -
     told: dict[str, Any] = {"labels": int(usable.sum()), "metric": metric.title}
     if not math.isfinite(found.deviation):
         return told | {"note": found.test}
-    return told | {"loss": -found.gain, "p_worse": found.p_worse}
+    return told | {"loss": -found.gain, "unit": found.unit, "p_worse": found.p_worse}
 
 
 def _numbers(labels: list[Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -81,7 +81,7 @@ def judge(
         metric, rows.y, champion.prediction, challenger.prediction, margin=rules.margin, weight=rows.weight,
         groups=rows.group, when=rows.when, thresholds=(champion.threshold, challenger.threshold),
     )  # fmt: skip
-    about |= _evidence(found)
+    about |= _evidence(found, rules)
     if not math.isfinite(found.deviation):
         return Verdict("undecided", False, (f"The rows cannot be tested: {found.test.removeprefix('no test: ')}.",), about)
     about["tested"] = True
@@ -99,7 +99,7 @@ def judge(
         return Verdict(answer, True, tuple(reasons), about)
     if answer == "not worse":
         reasons.append("Better is required.")
-    needed = None if answer == "worse" else _more(found, required, rules.margin, level)
+    needed = None if answer == "worse" else _more(found, required, rules.margin * found.unit, level)
     if needed is not None:
         reasons.append(f"About {needed:,} further labels would decide.")
     return Verdict(answer, False, tuple(reasons), about, needed)
@@ -143,9 +143,9 @@ def _conditions(champion: Scored, challenger: Scored, rows: Labelled, rules: Gat
     if challenger.task != champion.task or challenger.classes != champion.classes:
         found.append(f"{challenger.name} answers another question: {_asked(challenger)}, not {_asked(champion)}.")
     for name, kind in challenger.columns.items():
-        if name not in champion.columns:
+        if name not in champion.columns and name not in rows.sent:
             found.append(f"{challenger.name} needs column {name!r}, which clients of {champion.name} need not send.")
-        elif champion.columns[name] != kind:
+        elif champion.columns.get(name, kind) != kind:
             found.append(f"{challenger.name} reads column {name!r} as {kind}, {champion.name} as {champion.columns[name]}.")
     if not rows.follows:
         found += [sentence for model in (champion, challenger) if (sentence := _not_after(model, rows))]
@@ -184,11 +184,11 @@ def _more(found: Superiority, required: Required, margin: float, level: float) -
     return max(needed - found.n, -(-found.n // 10)) if needed else None
 
 
-def _evidence(found: Superiority) -> dict[str, Any]:
+def _evidence(found: Superiority, rules: GateRules) -> dict[str, Any]:
     told = {
         "champion_score": found.champion, "challenger_score": found.challenger, "gain": found.gain, "gain_low": found.low,
         "gain_high": found.high, "p_better": found.p_better, "p_not_worse": found.p_not_worse, "p_worse": found.p_worse,
-        "units": found.n_units, "test": found.test,
+        "units": found.n_units, "test": found.test, "margin": rules.margin * found.unit,
     }  # fmt: skip
     return {name: value if not isinstance(value, float) or math.isfinite(value) else None for name, value in told.items()}
 
@@ -222,7 +222,7 @@ def _sentence(found: Superiority, answer: Answer, metric: Metric, rules: GateRul
     p = {"better": found.p_better, "worse": found.p_worse, "not worse": found.p_not_worse}.get(answer)
     if answer == "undecided":
         return f"Undecided: {basis}; better p = {found.p_better:.2g}, not worse p = {found.p_not_worse:.2g}."
-    words = {"better": "Better", "worse": "Worse", "not worse": f"Not worse by {rules.margin:g} or more"}[answer]
+    words = {"better": "Better", "worse": "Worse", "not worse": f"Not worse by {rules.margin * found.unit:.3g} or more"}[answer]
     return f"{words}: {basis}; p = {p:.2g}, at most {level:.2g} by {found.test}."
 
 

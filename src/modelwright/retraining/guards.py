@@ -67,7 +67,10 @@ def _slices(
             weight=weight, groups=group, when=when, thresholds=(champion.threshold, challenger.threshold),
         )  # fmt: skip
         if math.isfinite(found.deviation):
-            told.append({"name": name, "rows": n, "gain": found.gain, "p_worse": found.p_worse, "state": "ok"})
+            allowed = rules.slice_margin * found.unit
+            told.append(
+                {"name": name, "rows": n, "gain": found.gain, "p_worse": found.p_worse, "allowed": allowed, "state": "ok"}
+            )
         else:
             told.append({"name": name, "rows": n, "state": "not enough data"})
     # Holm over all slices that could be tested.
@@ -76,11 +79,11 @@ def _slices(
     for number, each in enumerate(tested):
         if each["p_worse"] > _LEVEL / (len(tested) - number):
             break
-        if each["gain"] < -rules.slice_margin:
+        if each["gain"] < -each["allowed"]:
             each["state"] = "worse"
             failed.append(
                 f"Worse where {each['name']}: by {-each['gain']:.3g} {metric.title} on {each['rows']:,} rows; "
-                f"{rules.slice_margin:g} is allowed."
+                f"{each['allowed']:.3g} is allowed."
             )
     return failed, told
 

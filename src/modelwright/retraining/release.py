@@ -95,8 +95,9 @@ def alarm_of(release: Release, rules: ReleaseRules, seen: Figures) -> str:
             f"{seen.slow:,} of {seen.timed:,} answers took longer than {seen.limit_ms:.3g} ms, "
             f"{rules.max_latency_ratio:g} times the 99th percentile of {release.name}/{release.was}."
         )
-    if seen.loss is not None and seen.loss > rules.max_loss and seen.p_worse <= level_at(seen.labels):
-        return f"{seen.metric} is worse by {seen.loss:.3g} on {seen.labels:,} labelled rows; {rules.max_loss:g} is allowed."
+    if seen.loss is not None and seen.loss > rules.max_loss * seen.unit and seen.p_worse <= level_at(seen.labels):
+        allowed = rules.max_loss * seen.unit
+        return f"{seen.metric} is worse by {seen.loss:.3g} on {seen.labels:,} labelled rows; {allowed:.3g} is allowed."
     return ""
 
 
@@ -252,9 +253,8 @@ def told(release: Release, rules: ReleaseRules, seen: Figures | None) -> list[st
     if seen.loss is None:
         lines.append(f"Realised metric: {seen.labels:,} labels; {seen.note}.")
     else:
-        lines.append(
-            f"Realised {seen.metric}: worse by {seen.loss:+.3g} on {seen.labels:,} labels; {rules.max_loss:g} is allowed."
-        )
+        allowed = rules.max_loss * seen.unit
+        lines.append(f"Realised {seen.metric}: worse by {seen.loss:+.3g} on {seen.labels:,} labels; {allowed:.3g} is allowed.")
     return lines
 
 

@@ -43,11 +43,11 @@ class GateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level : float, default=0.05
         Chance, over all attempts at one champion, that an equal challenger passes as better.
     margin : float, default=0.005
-        How much worse, in the unit of the metric, still counts as not worse.
+        How much worse still counts as not worse: 0.005 is half a point of AUC or accuracy, or 1.5 % of a loss such as RMSE.
     min_labels : int, default=100
         Mature labels below which nothing is decided.
     slice_margin : float, default=0.05
-        How much worse a slice of rows may be.
+        How much worse a slice of rows may be, in the same measure.
     calibration_margin : float, default=0.02
         How much the calibration error may rise.
     max_latency : float or None
@@ -92,7 +92,7 @@ class ReleaseRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_latency_ratio : float, default=3.0
         99th percentile over that of the old champion that does.
     max_loss : float, default=0.02
-        How much worse the realised metric may be than the old champion's, when the difference is beyond chance.
+        How much worse the realised metric may be than the old champion's, in the same measure, where it is beyond chance.
     """
 
     mode: Literal["swap", "shadow", "canary"] = "swap"

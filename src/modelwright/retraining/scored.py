@@ -68,6 +68,8 @@ class Labelled:
         Why these rows follow both models' training, where no time tells; empty otherwise.
     left_out : dict of str to int
         Why rows are not here, with their number.
+    sent : frozenset of str
+        Columns that these rows carry, whether the champion reads them or not: clients do send them.
     """
 
     y: np.ndarray
@@ -77,3 +79,4 @@ class Labelled:
     slices: Mapping[str, np.ndarray] = field(default_factory=dict)
     follows: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    sent: frozenset[str] = frozenset()

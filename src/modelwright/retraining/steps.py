@@ -2,7 +2,8 @@
 
 Each may be done again, by whoever takes over: what computes finds its own result, what changes the registry names its
 decision by the retraining, so that it is taken once. A step answers a dict of plain values; with "stop" in it the retraining
-ends there, with that outcome and the sentence "told".
+ends there, with that outcome and the sentence "told". What reads models is imported by the step that does, so that a worker
+is ready at once.
 """
 
 from __future__ import annotations
@@ -18,9 +19,7 @@ import msgspec
 from modelwright.registry.names import CHAMPION
 from modelwright.registry.registry import CHALLENGER, Registry
 from modelwright.registry.releases import IN_FLIGHT
-from modelwright.registry.source import source_of
 from modelwright.retraining.children import Work, compute
-from modelwright.retraining.release import begin, find, step
 from modelwright.retraining.requests import Retraining, Retrainings
 from modelwright.retraining.rules import ReleaseRules
 from modelwright.runs.remote import bring
@@ -77,6 +76,8 @@ def train(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
 
 def register(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     """Make the model a version, called the challenger; what it must beat is the champion, and a barrier is only told."""
+    from modelwright.registry.source import source_of
+
     run = given["train"]["run"]
     bring([run], room.home, room.artifacts)
     source = source_of(room.home / "runs" / run, room.home)
@@ -143,6 +144,8 @@ def wants_approval(given: dict[str, Made]) -> bool:
 
 def release(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     """Bring the challenger through its stages, and watch it as champion, until it is kept or the old one is back."""
+    from modelwright.retraining.release import begin, find, step
+
     number, verdict, registry = given["register"]["version"], given["judge"], room.registry()
     rules = msgspec.convert(given["snapshot"]["policy"]["release"], ReleaseRules)
     by = f" Approved by {given['approve']['by']}." if given["approve"]["by"] else ""

@@ -19,8 +19,8 @@ from modelwright.retraining.schedule import due_slots
 from modelwright.spec_sections import length_of
 
 _WEEK = dt.timedelta(days=7)
-#: Share of rows of a fault of quality that leaves nothing of a column.
-_DEAD = 1.0
+#: Faults that leave nothing of a column, and those that may leave little: from this rise of their share on.
+_GONE, _SPOILT, _MUCH = ("absent", "empty", "frozen"), ("missing", "unreadable"), 0.5
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -188,7 +188,7 @@ def _alarmed(policy: Policy, observed: Observed) -> Iterator[Trigger | Held]:
         if kind not in policy.on or latest is None or not (alarms := latest.of(kind)):
             continue
         wish = _of_window(observed, cause, latest, alarms)
-        dead = [alarm for alarm in latest.of("quality") if alarm.column and alarm.effect >= _DEAD]
+        broken = [alarm for alarm in latest.of("quality") if _breaks(alarm)]
         later = confirmed if confirmed is not None and windows.index(confirmed) >= windows.index(latest) else None
         if kind != "drift" and later is not None and later.realised is not None and not later.of("performance"):
             score = later.realised
@@ -197,14 +197,19 @@ def _alarmed(policy: Policy, observed: Observed) -> Iterator[Trigger | Held]:
                 f" {score.high:.4g}).",
                 cause=cause,
             )
-        elif dead:
+        elif broken:
             yield Held(
-                f"{wish.reason} But column {dead[0].column} is broken: {dead[0].message} Mend it first; a model that is"
+                f"{wish.reason} But column {broken[0].column} is broken: {broken[0].message} Mend it first; a model that is"
                 " trained on such rows learns the fault.",
                 cause=cause,
             )
         else:
             yield _with_labels(policy, observed, wish)
+
+
+def _breaks(alarm: Alarm) -> bool:
+    """Whether a column is broken: new labels and values beyond the range are the world's, and something to learn from."""
+    return alarm.fault in _GONE or (alarm.fault in _SPOILT and alarm.effect >= _MUCH)
 
 
 def _judged(window: Checked, kind: Alarming) -> bool:

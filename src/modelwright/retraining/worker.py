@@ -30,7 +30,6 @@ from modelwright.retraining.engine import Engine
 from modelwright.retraining.processes import Presence, Processes
 from modelwright.retraining.requests import Retraining, Retrainings
 from modelwright.retraining.steps import Made, Room
-from modelwright.retraining.telling import tell
 from modelwright.retraining.workflow import Retrain, done
 from modelwright.serving.logs import Log
 from modelwright.store.locks import FolderLock, is_held
@@ -172,10 +171,13 @@ class Worker:
         return done("train", lambda: compute(work), self.log)
 
     def _waits(self, waiting: Retraining) -> None:
+        from modelwright.retraining.telling import tell
+
         tell(self.retrainings, waiting, self.log)
 
     def _ended(self, closed: Retraining) -> None:
         from modelwright.retraining.snapshot import sweep
+        from modelwright.retraining.telling import tell
 
         tell(self.retrainings, closed, self.log)
         forget(self.room.home, closed.id)

@@ -246,7 +246,12 @@ class _Watch:
         y = self.shop.truth(self.live, start, stop)
         known = np.isfinite(y)
         when = np.array([moment.timestamp() for moment in self.shop.history.moments[start:stop]])
-        rows = Labelled(_as_truth(self.live.model, y[known]), when=when[known], follows="they came later")
+        rows = Labelled(
+            _as_truth(self.live.model, y[known]),
+            when=when[known],
+            follows="they came later",
+            sent=frozenset(self.shop.history.frame.columns),
+        )
         metric = self.live.judge.metric
         assert metric is not None
         return judge_gate(
