@@ -110,6 +110,11 @@ def test_served_rows_are_judged_by_the_labels_that_came_since(home: Path, table:
     direct = from_table(contender(registry, champion), contender(registry, challenger), part[:601])
     assert found.challenger.prediction.tolist() == direct.challenger.prediction.tolist()
     assert found.rows.y.tolist() == direct.rows.y.tolist()
+    registered = dt.datetime.fromtimestamp(served + 300, dt.UTC).isoformat()
+    later = from_log(
+        registry.database, "churn", contender(registry, champion), contender(registry, challenger), created=("", registered)
+    )
+    assert len(later.rows.y) == 700 - 301
     nothing = from_log(registry.database, "other", contender(registry, champion), contender(registry, challenger))
     assert judge(*nothing[:3], BETTER, metric=nothing.metric).labels_needed == 100
 

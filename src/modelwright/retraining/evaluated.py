@@ -17,7 +17,7 @@ import polars as pl
 from modelwright.artifacts.bundle import load_bundle
 from modelwright.artifacts.golden import check_golden
 from modelwright.artifacts.measure import folder_bytes, single_row_seconds
-from modelwright.artifacts.period import Period, moments, read_period
+from modelwright.artifacts.period import Period, moment_of, moments, read_period
 from modelwright.artifacts.tried import probe_once
 from modelwright.errors import DataError, InvalidInputError, ModelwrightError
 from modelwright.metrics import registry as metrics
@@ -140,11 +140,11 @@ def from_log(
     metric, label_delay_s, now, features
         As for `from_table`.
     created : tuple of two str
-        When champion and challenger were registered: rows that were asked for later follow the training of a model whose
-        training rows have no dates.
+        Moments after which no logged row was among those that champion and challenger learned from. What is dated in a
+        row may lie before the moment at which it was asked for, so the later of this and the last date holds.
     """
     models = [
-        each if each.period.dated or not when else each._replace(period=Period(last=when))
+        each._replace(period=_later(each.period, when))
         for each, when in zip(_opened(champion, challenger, features), created, strict=True)
     ]
     # What was asked for before either training ended is not even read.
@@ -183,6 +183,12 @@ def _opened(champion: Contender, challenger: Contender, features: str | Path | N
         except ModelwrightError as error:
             found.append(_Opened(each, Period(), None, error.what))
     return found
+
+
+def _later(period: Period, when: str) -> Period:
+    if not when or (period.dated and moment_of(period.last) >= moment_of(when)):
+        return period
+    return Period(last=when)
 
 
 def _evaluated(
