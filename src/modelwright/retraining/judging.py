@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from modelwright.monitoring.kept import latest_windows
 from modelwright.registry.names import CHAMPION
 from modelwright.registry.registry import Registry
 from modelwright.registry.rows import Version
@@ -39,9 +40,11 @@ def judge_challenger(work: Work) -> dict[str, Any]:
         registry.database, work.model, *models, label_delay_s=policy.label_delay_s, now=utc_now(),
         created=(before, max(before, after)), features=features,
     )  # fmt: skip
+    windows = latest_windows(registry.database, work.model, version=str(champion.number), n=1)
     verdict, decision = ask(
-        registry, champion, challenger, found, policy.gate, trigger=work.trigger, key=f"{work.retraining} verdict"
-    )
+        registry, champion, challenger, found, policy.gate, trigger=work.trigger, key=f"{work.retraining} verdict",
+        alarms=[alarm.message for window in windows for alarm in window.of("quality")],
+    )  # fmt: skip
     return {**msgspec.to_builtins(verdict), "decision": decision.count, "champion": champion.number}
 
 

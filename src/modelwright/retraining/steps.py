@@ -124,10 +124,12 @@ def approve(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     if not wants_approval(given):
         return {"approved": True, "by": ""}
     retrainings = Retrainings(room.home, room.store)
-    while not (now := retrainings.wait(asked.id)).approval:
+    now = retrainings.wait(asked.id)
+    while not now.approval:
         if now.ended is not None:
             return stop({}, now.outcome, now.told)
         time.sleep(_LOOK_S)
+        now = retrainings.get(asked.id)
     if now.approval == "yes":
         return {"approved": True, "by": now.approved_by}
     number = given["register"]["version"]

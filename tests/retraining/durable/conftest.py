@@ -36,7 +36,7 @@ def with_champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("champion")
     rows(900, 0).write_csv(folder / "tiny.csv")
     home = folder / "home"
-    modelwright.train(folder / "tiny.csv", target="y", trials=1, algorithms=["lightgbm"], home=home, name="tiny")
+    modelwright.train(folder / "tiny.csv", target="y", trials=1, algorithms=["linear"], home=home, name="tiny")
     Registry(home).register(source_of("tiny", home), "tiny", aliases=["champion"], force=True, why="to begin with")
     return folder
 

@@ -47,6 +47,7 @@ model = "tiny"
 require = "not worse"
 margin = 0.2
 approval = true
+max_latency = "1s"
 
 [policy.release]
 watch = "0s"
