@@ -116,7 +116,7 @@ def test_numbers_and_clusters_are_replayed_too(task: str, tmp_path: Path) -> Non
 
 def test_the_manifest_says_where_the_model_comes_from_and_its_digest_names_the_bundle(bundle: Path, tmp_path: Path) -> None:
     manifest = verify_bundle(bundle)
-    assert set(manifest.lineage) == {"run", "data", "code"}
+    assert set(manifest.lineage) == {"run", "data", "code", "rows", "table_rows"}
     assert manifest.lineage["run"] == load_bundle(bundle).run
     assert GOLDEN_FILE in {entry.path for entry in manifest.files}
     copy = Path(shutil.copytree(bundle, tmp_path / "model"))
