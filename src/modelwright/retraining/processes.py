@@ -45,9 +45,12 @@ class Processes:
         self._database, self._home, self._clock = database, home, clock
 
     def enter(self, name: str, kind: ProcessKind, told: str = "") -> None:
-        """Say that this process begins."""
+        """Say that this process begins; it takes the place of those of its kind on this machine that were killed."""
         values = {"host": socket.gethostname(), "pid": os.getpid(), "kind": kind, "told": told}
+        killed = [line.id for line in self.lines() if (line.kind, line.host) == (kind, values["host"]) and not _runs(line.pid)]
         with self._database.writing() as connection:
+            for each in killed:
+                self._do(connection, "DELETE FROM processes WHERE id = :id", id=each)
             self._do(
                 connection,
                 "INSERT INTO processes (id, home, kind, host, pid, started, seen, told)"
