@@ -123,3 +123,13 @@ def test_important_columns_come_first() -> None:
 def test_holm_is_the_known_one() -> None:
     assert holm([]) == []
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_numbers_that_move_by_less_than_the_slack_lie_where_they_were() -> None:
+    rng = np.random.default_rng(8)
+    then, now = rng.beta(1, 400, 4000), rng.beta(1, 200, 1000)  # nearly 0, and twice as much
+    reference = profile_of(pl.DataFrame({"x": then}), [Column("x", "number", "feature")]).columns[0]
+    assert drift_of(reference, pl.Series(now)).distance > 0.2
+    assert drift_of(reference, pl.Series(now), slack=0.01).distance < 0.1
+    assert drift_of(reference, pl.Series(now + 0.3), slack=0.01).distance > 0.9
+    assert drift_of(reference, pl.Series(rng.beta(1, 400, 1000)), slack=0.01).distance == 0.0

@@ -64,7 +64,7 @@ class Drift(msgspec.Struct, frozen=True):
     state: State = "ok"
 
 
-def drift_of(reference: ColumnProfile, cells: pl.Series) -> Drift:
+def drift_of(reference: ColumnProfile, cells: pl.Series, *, slack: float = 0.0) -> Drift:
     """Compare the cells of a window with the reference, by themselves; `judged` corrects for the other columns.
 
     Parameters
@@ -72,6 +72,9 @@ def drift_of(reference: ColumnProfile, cells: pl.Series) -> Drift:
     reference : Numbers or Labels
     cells : Series of n cells
         As `profile.comparable` gives them.
+    slack : float, default=0.0
+        By how much numbers may move and count as where they were, in their unit: a probability of 0.002 instead of 0.001
+        is no drift, though every row lies elsewhere.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def drift_of(reference: ColumnProfile, cells: pl.Series) -> Drift:
     .. [1] Stephens, J. R. Stat. Soc. B 32 (1970), for the small-sample form of the limiting distribution.
     """
     if isinstance(reference, Numbers):
-        return _of_numbers(reference, cells)
+        return _of_numbers(reference, cells, slack)
     return _of_labels(reference, cells)
 
 
@@ -147,7 +150,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _of_numbers(reference: Numbers, cells: pl.Series) -> Drift:
+def _of_numbers(reference: Numbers, cells: pl.Series, slack: float) -> Drift:
     filled = cells.drop_nulls().drop_nans().to_numpy()
     filled = np.sort(filled[np.isfinite(filled)])
     m, n = reference.n, len(filled)
@@ -155,8 +158,8 @@ def _of_numbers(reference: Numbers, cells: pl.Series) -> Drift:
         return Drift(reference.name, "numbers", 0, 0.0, 1.0)
     values, shares = np.asarray(reference.values), np.asarray(reference.shares)
     # Both shares are exact at the knots, so this is never more than the distance over all values.
-    g = np.searchsorted(filled, values, side="right") / n
-    distance = float(np.abs(g - shares).max())
+    above, below = (np.searchsorted(filled, values + by, side="right") / n for by in (slack, -slack))
+    distance = max(float((shares - above).max()), float((below - shares).max()), 0.0)
     root = np.sqrt(m * n / (m + n))
     p = float(special.kolmogorov((root + 0.12 + 0.11 / root) * distance))
     middle = float(np.median(filled))
