@@ -40,6 +40,8 @@ from modelwright.spec import FILE_NAME
 LOOK_S, CHECK_S = 5.0, 60.0
 #: How often the gate is asked again about one challenger.
 MOST_JUDGEMENTS = 5
+#: Latest windows that alerts are told of.
+_NEWS = 3
 
 
 class Scheduler:
@@ -144,7 +146,8 @@ class Scheduler:
         finally:
             forget(self.room.home, name)
         self._data = made.get("data") or self._data
-        for window in latest_windows(self.retrainings.database, policy.model) if rules else ():
+        # Of a rule that is new, what is long past is no news.
+        for window in latest_windows(self.retrainings.database, policy.model, n=_NEWS) if rules else ():
             for event in events_of(window):
                 notify(self.retrainings.database, rules, event, now=self._clock(), home=self.retrainings.home)
 
