@@ -189,3 +189,29 @@ def test_a_column_that_clients_send_may_be_read_by_the_challenger_alone() -> Non
     assert "needs column 'b'" in refused.reasons[0]
     seen = Labelled(y, follows="test", sent=frozenset({"a", "b"}))
     assert judge(old, new, seen, GateRules(), metric=ACCURACY).promote
+
+
+def test_after_an_alarm_a_challenger_that_looks_no_worse_may_be_uncertain_by_half_of_the_fall() -> None:
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, size=400)
+    score = np.clip(0.5 + 0.25 * (y - 0.5) + rng.normal(0, 0.2, size=(2, 400)), 0.01, 0.99)
+    champion, challenger = (
+        Scored(name, np.column_stack([1 - s, s]), "binary", ("no", "yes"), {"a": "number"})
+        for name, s in zip(("old/1", "new/2"), score, strict=True)
+    )
+    rows, metric = Labelled(y, follows="test"), METRICS["roc_auc"]
+    fell = Trigger("performance", "AUC fell by 0.1.", "2026-01-01T00:00:00+00:00", {"fall": 0.1})
+    said = Trigger("performance", "AUC fell.", "2026-01-01T00:00:00+00:00")
+    uncertain = judge(champion, challenger, rows, GateRules(calibration_margin=1.0), metric=metric, trigger=said)
+    assert uncertain.evidence["gain"] > -0.005
+    assert uncertain.answer == "undecided"
+    passed = judge(champion, challenger, rows, GateRules(calibration_margin=1.0), metric=metric, trigger=fell, attempt=4)
+    assert (passed.answer, passed.promote) == ("not worse", True)
+    assert passed.evidence["margin"] == pytest.approx(0.05)
+    # One that looks worse does not profit from how bad the champion is.
+    blurred = np.clip(score[1] + rng.normal(0, 0.15, size=400), 0.01, 0.99)
+    poor = Scored("new/3", np.column_stack([1 - blurred, blurred]), "binary", ("no", "yes"), {"a": "number"})
+    worse = judge(champion, poor, rows, GateRules(calibration_margin=1.0), metric=metric, trigger=fell)
+    assert worse.evidence["gain"] < -0.005
+    assert worse.evidence["margin"] == pytest.approx(0.005)
+    assert not worse.promote

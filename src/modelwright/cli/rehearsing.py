@@ -106,7 +106,7 @@ def _show(found: Rehearsal) -> None:
     for life in found.lives:
         gain = found.gain(life)
         against = ("", "") if life is found.lives[0] else (f"{gain.value:+.4g}", f"{gain.low:+.3g} to {gain.high:+.3g}")
-        cells = (str(len(life.retrained)), str(life.promoted), duration(life.seconds) if life.retrained else "")
+        cells = (str(life.n_trained), str(life.promoted), duration(life.seconds) if life.retrained else "")
         table.add_row(life.name, number(life.score), *against, *cells)
     screen = console()
     screen.print(table)

@@ -150,7 +150,7 @@ def _row(rehearsal: Rehearsal, life: Life) -> dict[str, str]:
         "score": number(life.score),
         "gain": "" if first else f"{gain.value:+.4g}",
         "interval": "" if first else f"{gain.low:+.3g} to {gain.high:+.3g}",
-        "retrained": f"{len(life.retrained):,}",
+        "retrained": f"{life.n_trained:,}",
         "promoted": f"{life.promoted:,}",
         "seconds": duration(life.seconds) if life.retrained else "",
     }
@@ -161,5 +161,5 @@ def _better(rehearsal: Rehearsal) -> str:
 
 
 def _times(life: Life) -> str:
-    n = len(life.retrained)
+    n = life.n_trained
     return f"{n:,} {'retraining' if n == 1 else 'retrainings'}"

@@ -25,6 +25,8 @@ from modelwright.retraining.rules import Answer, GateRules, Trigger, Verdict
 from modelwright.retraining.scored import Labelled, Scored
 
 Required = Literal["better", "not worse"]
+#: Seconds a row below which no challenger is slow: a busy machine triples less than that.
+_QUICK_S = 0.001
 _FIRST = 0.9
 
 
@@ -62,7 +64,8 @@ def judge(
         is required, is promoted.
     """
     required = requirement(rules, trigger)
-    level = spent(rules.level, attempt)
+    # Trying again until one passes as better is what the level is spent for; where not worse is enough, passing is no prize.
+    level = spent(rules.level, attempt) if required == "better" else rules.level
     about: dict[str, Any] = {
         "champion": champion.name, "challenger": challenger.name, "metric": metric.name, "rows": len(rows.y),
         "required": required, "attempt": attempt, "level": rules.level, "level_spent": level, "margin": rules.margin,
@@ -81,25 +84,35 @@ def judge(
         metric, rows.y, champion.prediction, challenger.prediction, margin=rules.margin, weight=rows.weight,
         groups=rows.group, when=rows.when, thresholds=(champion.threshold, challenger.threshold),
     )  # fmt: skip
-    about |= _evidence(found, rules)
+    margin = rules.margin
+    fall = float(trigger.evidence.get("fall") or 0.0) if trigger is not None and required == "not worse" else 0.0
+    if math.isfinite(found.deviation) and found.gain >= -margin * found.unit and found.unit > 0:
+        # The champion has lost this much already: what looks no worse may be shown to be so by half of it.
+        margin = max(margin, fall / 2 / found.unit)
+    if margin > rules.margin:
+        found = superiority(
+            metric, rows.y, champion.prediction, challenger.prediction, margin=margin, weight=rows.weight,
+            groups=rows.group, when=rows.when, thresholds=(champion.threshold, challenger.threshold),
+        )  # fmt: skip
+    about |= _evidence(found, margin)
     if not math.isfinite(found.deviation):
         return Verdict("undecided", False, (f"The rows cannot be tested: {found.test.removeprefix('no test: ')}.",), about)
     about["tested"] = True
     answer = _answer(found, level)
     failed, about["guards"] = guarded(champion, challenger, rows, rules, metric)
     about["answers"] = _answers(champion, challenger, metric)
-    sentence = _sentence(found, answer, metric, rules, level)
+    sentence = _sentence(found, answer, metric, margin, level)
     if failed and answer != "worse":
         return Verdict("refused", False, (*failed, sentence), about | {"test_says": answer})
     promote = answer == "better" or (answer == "not worse" and required == "not worse")
     reasons = [sentence]
-    if attempt > 1:
+    if attempt > 1 and required == "better":
         reasons.append(f"Attempt {attempt} at this champion: {level:.2g} of the level {rules.level:g} is left for it.")
     if promote:
         return Verdict(answer, True, tuple(reasons), about)
     if answer == "not worse":
         reasons.append("Better is required.")
-    needed = None if answer == "worse" else _more(found, required, rules.margin * found.unit, level)
+    needed = None if answer == "worse" else _more(found, required, margin * found.unit, level)
     if needed is not None:
         reasons.append(f"About {needed:,} further labels would decide.")
     return Verdict(answer, False, tuple(reasons), about, needed)
@@ -149,7 +162,7 @@ def _conditions(champion: Scored, challenger: Scored, rows: Labelled, rules: Gat
             found.append(f"{challenger.name} reads column {name!r} as {kind}, {champion.name} as {champion.columns[name]}.")
     if not rows.follows:
         found += [sentence for model in (champion, challenger) if (sentence := _not_after(model, rows))]
-    limit = rules.max_latency or (3 * champion.latency_s if champion.latency_s else None)
+    limit = rules.max_latency or (max(3 * champion.latency_s, _QUICK_S) if champion.latency_s else None)
     if limit and challenger.latency_s and challenger.latency_s > limit:
         found.append(f"{challenger.name} takes {1000 * challenger.latency_s:.3g} ms a row; {1000 * limit:.3g} ms are allowed.")
     if rules.max_size and challenger.size_bytes and challenger.size_bytes > rules.max_size:
@@ -184,11 +197,11 @@ def _more(found: Superiority, required: Required, margin: float, level: float) -
     return max(needed - found.n, -(-found.n // 10)) if needed else None
 
 
-def _evidence(found: Superiority, rules: GateRules) -> dict[str, Any]:
+def _evidence(found: Superiority, margin: float) -> dict[str, Any]:
     told = {
         "champion_score": found.champion, "challenger_score": found.challenger, "gain": found.gain, "gain_low": found.low,
         "gain_high": found.high, "p_better": found.p_better, "p_not_worse": found.p_not_worse, "p_worse": found.p_worse,
-        "units": found.n_units, "test": found.test, "margin": rules.margin * found.unit,
+        "units": found.n_units, "test": found.test, "margin": margin * found.unit,
     }  # fmt: skip
     return {name: value if not isinstance(value, float) or math.isfinite(value) else None for name, value in told.items()}
 
@@ -214,7 +227,7 @@ def _labels(model: Scored) -> np.ndarray:
     return labels_from(model.prediction, model.threshold)
 
 
-def _sentence(found: Superiority, answer: Answer, metric: Metric, rules: GateRules, level: float) -> str:
+def _sentence(found: Superiority, answer: Answer, metric: Metric, margin: float, level: float) -> str:
     basis = (
         f"{metric.title} {found.challenger:.4g} against {found.champion:.4g} on {found.n:,} rows, "
         f"gain {found.gain:+.3g} (95 % {found.low:+.3g} to {found.high:+.3g})"
@@ -222,7 +235,7 @@ def _sentence(found: Superiority, answer: Answer, metric: Metric, rules: GateRul
     p = {"better": found.p_better, "worse": found.p_worse, "not worse": found.p_not_worse}.get(answer)
     if answer == "undecided":
         return f"Undecided: {basis}; better p = {found.p_better:.2g}, not worse p = {found.p_not_worse:.2g}."
-    words = {"better": "Better", "worse": "Worse", "not worse": f"Not worse by {rules.margin * found.unit:.3g} or more"}[answer]
+    words = {"better": "Better", "worse": "Worse", "not worse": f"Not worse by {margin * found.unit:.3g} or more"}[answer]
     return f"{words}: {basis}; p = {p:.2g}, at most {level:.2g} by {found.test}."
 
 

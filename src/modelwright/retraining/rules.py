@@ -39,9 +39,11 @@ class GateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Parameters
     ----------
     require : {"auto", "better", "not worse"}, default="auto"
-        "auto" wants "better", but after an alarm of realised performance "not worse" is enough.
+        "auto" wants "better", but after an alarm of realised performance "not worse" is enough: as far as seen by no more than
+        the margin, and beyond chance by no more than half of what the champion has lost.
     level : float, default=0.05
-        Chance, over all attempts at one champion, that an equal challenger passes as better.
+        Chance, over all attempts at one champion, that an equal challenger passes as better; where "not worse" is enough, of
+        each attempt that one passes that is worse by the margin.
     margin : float, default=0.005
         How much worse still counts as not worse: 0.005 is half a point of AUC or accuracy, or 1.5 % of a loss such as RMSE.
     min_labels : int, default=100
@@ -51,7 +53,7 @@ class GateRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration_margin : float, default=0.02
         How much the calibration error may rise.
     max_latency : float or None
-        Seconds that one row may take; None is three times the champion's.
+        Seconds that one row may take; None is three times the champion's, and at least a millisecond.
     max_size : float or None
         Bytes of the bundle.
     approval : bool, default=False

@@ -39,7 +39,7 @@ from modelwright.spec import FILE_NAME
 #: Seconds between looks at the policy, and between checks of windows.
 LOOK_S, CHECK_S = 5.0, 60.0
 #: How often the gate is asked again about one challenger.
-MOST_JUDGEMENTS = 5
+MOST_JUDGEMENTS = 1
 #: Latest windows that alerts are told of.
 _NEWS = 3
 
@@ -92,12 +92,17 @@ class Scheduler:
     def decide(self, policy: Policy, now: dt.datetime) -> Asked | None:
         """Ask for a retraining, or for a further judgement, if one is due."""
         known = observed(self.room, self.retrainings, policy, now, data=self._data)
+        if known.in_flight is None:
+            # Before another one is trained, the one that labels were missing for is looked at again.
+            again = self._judge_again(policy, now)
+            if again is not None and again.new:
+                return again
         answer = due(policy, known)
         if isinstance(answer, Held):
             if answer.reason != self._held and known.in_flight is None:
                 self._held = answer.reason
                 self.log.write("not due", model=policy.model, reason=answer.reason)
-            return self._judge_again(policy, now) if known.in_flight is None else None
+            return None
         self._held = ""
         last = max(known.retrainings, default=known.trained_at)
         key = f"slot {answer.at}" if answer.cause == "schedule" else f"{answer.cause} after {known.version} {last}"
@@ -127,7 +132,8 @@ class Scheduler:
         if len(before) > MOST_JUDGEMENTS or came < max(1, needed):
             return None
         origin = last.options.get("origin", last.id)
-        trigger = Trigger(last.trigger.cause, f"Labels have come for {policy.model}/{last.version}.", now.isoformat())
+        reason = f"Labels have come for {policy.model}/{last.version}."
+        trigger = Trigger(last.trigger.cause, reason, now.isoformat(), last.trigger.evidence)
         options = {**_options(), "origin": origin, "version": last.version}
         key = f"judge {last.version} again, {len(before)}"
         return self.retrainings.ask(policy.model, trigger, kind="judge", key=key, by_whom="scheduler", options=options)

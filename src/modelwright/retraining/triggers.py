@@ -287,6 +287,9 @@ def _of_window(observed: Observed, cause: Cause, window: Checked, alarms: tuple[
         "window": [window.start, window.end], "version": window.version, "rows": window.n_rows, "labels": window.n_labels,
         "alarms": [msgspec.to_builtins(alarm) for alarm in alarms[:5]],
     }  # fmt: skip
+    if cause == "performance" and (score := window.realised) is not None:
+        # In the unit of the metric; what the gate may allow a challenger to be uncertain by.
+        evidence["fall"] = max(0.0, score.reference - score.value if score.greater_is_better else score.value - score.reference)
     return Trigger(cause, reason, _iso(observed.now), evidence)
 
 

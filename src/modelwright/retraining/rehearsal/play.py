@@ -166,12 +166,14 @@ class _Watch:
         self._of: dict[int, Trained] = {}
         self._losses: dict[int, np.ndarray] = {}
         began = shop.history.moments[live.rows[1] - 1]
-        self._began, self._trained_at, self._swapped_at = began, began, began
+        self._trained_at, self._swapped_at = began, began
         self._began_row = live.rows[1]
         self._retrainings: list[dt.datetime] = []
         self._fired: tuple[dt.datetime, ...] = (began,)
         self._rejections = self._needed = 0
         self._attempts = 1
+        #: A challenger that labels were missing for, and why it was trained.
+        self._waiting: tuple[Trained, Trigger] | None = None
 
     def see(self, number: int) -> None:
         """Check the window that has ended, and again those whose labels have come since."""
@@ -212,6 +214,13 @@ class _Watch:
             new_rows=new, new_labels=new, labels_needed=self._needed, retrainings=tuple(self._retrainings),
             rejections=self._rejections, fired=self._fired,
         )  # fmt: skip
+        if self._waiting is not None and new >= self._needed:
+            challenger, trigger, self._waiting = *self._waiting, None
+            verdict = self._decide(challenger, challenger.rows[1], mature, trigger, now)
+            return Retrained(
+                number, _iso(now), trigger.cause, "Labels have come.", challenger.rows, 0.0, verdict.promote, verdict.answer,
+                _first(verdict), trained=False,
+            )  # fmt: skip
         answer = due(policy, observed)
         if isinstance(answer, Held):
             self.held.append(answer.reason)
@@ -225,20 +234,28 @@ class _Watch:
         n_logged = max(0, mature - history.cuts[0])
         kept = min(max(policy.gate.min_labels, math.ceil(n_logged * _KEPT_SHARE)), n_logged // 2)
         challenger = self.shop.model(*history.learned(mature - kept, policy.train_on))
-        verdict = self._judged(challenger, mature - kept, mature, trigger)
         self._retrainings.append(now)
-        self._began, self._began_row = now, mature
+        verdict = self._decide(challenger, mature - kept, mature, trigger, now)
+        if verdict.answer == "undecided":
+            self._waiting = (challenger, trigger)
+        return Retrained(
+            number, _iso(now), trigger.cause, trigger.reason, challenger.rows, challenger.seconds, verdict.promote,
+            verdict.answer, _first(verdict),
+        )  # fmt: skip
+
+    def _decide(self, challenger: Trained, start: int, mature: int, trigger: Trigger, now: dt.datetime) -> Verdict:
+        """Ask the gate, and do what it says."""
+        verdict = self._judged(challenger, start, mature, trigger)
+        self._began_row = mature
         self._needed = verdict.labels_awaited if verdict.answer == "undecided" else 0
         if verdict.promote:
-            self.live, self._trained_at, self._swapped_at = challenger, history.moments[challenger.rows[1] - 1], now
+            self.live, self._swapped_at = challenger, now
+            self._trained_at = self.shop.history.moments[challenger.rows[1] - 1]
             self._rejections, self._attempts = 0, 1
         else:
             self._rejections += verdict.answer in ("worse", "refused")
             self._attempts += bool(verdict.evidence.get("tested"))
-        return Retrained(
-            number, _iso(now), trigger.cause, trigger.reason, challenger.rows, challenger.seconds, verdict.promote,
-            verdict.answer, verdict.reasons[0] if verdict.reasons else "",
-        )  # fmt: skip
+        return verdict
 
     def _judged(self, challenger: Trained, start: int, stop: int, trigger: Trigger) -> Verdict:
         """The gate, on the labelled rows that neither model has learned from."""
@@ -266,6 +283,10 @@ class _Watch:
             tuple(model.classes_.tolist()) if model.task != "regression" else (),
             {column.name: column.type for column in model.schema.features}, model.threshold,
         )  # fmt: skip
+
+
+def _first(verdict: Verdict) -> str:
+    return verdict.reasons[0] if verdict.reasons else ""
 
 
 def _as_truth(model: Model, y: np.ndarray) -> np.ndarray:

@@ -30,7 +30,10 @@ class Contestant(msgspec.Struct, frozen=True):
 
 
 class Retrained(msgspec.Struct, frozen=True):
-    """One retraining: after which window, why, and what the gate said of it."""
+    """One retraining: after which window, why, and what the gate said of it.
+
+    ``trained`` is False where a challenger that labels were missing for was but judged again.
+    """
 
     window: int
     at: str
@@ -41,6 +44,7 @@ class Retrained(msgspec.Struct, frozen=True):
     promoted: bool
     answer: str = ""
     told: str = ""
+    trained: bool = True
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -71,6 +75,11 @@ class Life(msgspec.Struct, frozen=True):
     def score(self) -> float:
         """Mean score of the windows."""
         return float(np.nanmean(self.scores))
+
+    @property
+    def n_trained(self) -> int:
+        """How many models were trained."""
+        return sum(each.trained for each in self.retrained)
 
     @property
     def promoted(self) -> int:
