@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 from modelwright.reports.charts import BLUE, GREEN, GREY, INK, PURPLE, SKY, VERMILION, Figure, finish, inline, padded
@@ -34,6 +35,7 @@ def render_rehearsal(rehearsal: Rehearsal) -> str:
             style=style(),
             version=__version__,
             rehearsal=rehearsal,
+            name=PurePath(rehearsal.data).stem or rehearsal.data,
             metric=metric_title(rehearsal.metric),
             direction="higher" if rehearsal.greater_is_better else "lower",
             verdict=verdict(rehearsal),
@@ -128,7 +130,7 @@ def _lines(
         marks = alt.Chart(inline(dots)).mark_circle(size=52, opacity=1).encode(x=x, y=y, color=colour)
         chart = chart + marks
     ends = "; ".join(f"{name} {number([row[field] for row in rows if row['policy'] == name][-1])} at the end" for name in names)
-    return Figure(key, heading, caption, f"{title} by window: {ends}.", finish(chart, width=520, height=280), scrolls=True)
+    return Figure(key, heading, caption, f"{title} by window: {ends}.", finish(chart))
 
 
 def _facts(rehearsal: Rehearsal) -> list[tuple[str, str]]:
