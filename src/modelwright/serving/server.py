@@ -123,6 +123,7 @@ def run_server(settings: Settings, listening: socket.socket, given: list[TokenLi
     server = _uvicorn(make_app(service), service, settings)
     if prediction_log is not None:
         prediction_log.start()
+    presence.tell()
     watcher.start()
     if slots is not None:
         watcher.look()
