@@ -94,7 +94,7 @@ def rehearse(
 
     from modelwright.metrics.registry import METRICS
     from modelwright.retraining.rehearsal.history import history_of
-    from modelwright.retraining.rehearsal.play import Workshop, as_policy
+    from modelwright.retraining.rehearsal.play import Workshop, with_rest_of_a_window
     from modelwright.retraining.rehearsal.play import rehearse as play_all
     from modelwright.retraining.rehearsal.values import Rehearsal
     from modelwright.tables.read import read
@@ -111,7 +111,9 @@ def rehearse(
     delay_s = 0.0 if label_delay is None else _seconds(label_delay, "label_delay")
     intervals = [max(1, history.n_windows // _PERIODIC)] if every is None else list(every)
     field = _contestants(policies, intervals, delay_s)
-    field = [c if c.policy is None else msgspec.structs.replace(c, policy=as_policy(c.policy, history)) for c in field]
+    field = [
+        c if c.policy is None else msgspec.structs.replace(c, policy=with_rest_of_a_window(c.policy, history)) for c in field
+    ]
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
         shop = Workshop(history, lambda frame, name: _trained(asked, frame, name, Path(folder)))
         lives = play_all(field, shop, on_window)

@@ -306,8 +306,8 @@ def rehearse(contestants: Sequence[Contestant], shop: Workshop, told: Told | Non
     return tuple(play(contestant, shop, told) for contestant in contestants)
 
 
-def as_policy(policy: Policy, history: History) -> Policy:
-    """A policy whose windows are those of the rehearsal, and whose rest is no longer than one of them where none is dated."""
+def with_rest_of_a_window(policy: Policy, history: History) -> Policy:
+    """The policy, resting for one window at most where the moments are made up: days mean nothing there."""
     if history.dated:
         return policy
     return msgspec.structs.replace(policy, cool_down_s=min(policy.cool_down_s, history.middle_window.total_seconds()))
