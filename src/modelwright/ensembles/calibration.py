@@ -367,5 +367,6 @@ def _two_classes(z: np.ndarray) -> np.ndarray:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    scaled = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+    # Row by row in memory: numpy would sum a table that lies column by column in another order than a single row.
+    scaled = np.ascontiguousarray(np.exp(logits - logits.max(axis=1, keepdims=True)))
+    return np.asarray(scaled / np.add.reduce(scaled, axis=1, keepdims=True))

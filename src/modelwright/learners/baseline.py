@@ -29,7 +29,7 @@ from modelwright.learners.fitting import (
     write_state,
 )
 from modelwright.learners.linear import LinearModel
-from modelwright.learners.rowwise import row_products
+from modelwright.learners.rowwise import row_products, row_shares
 from modelwright.learners.trees import StackedTrees, coded_columns
 from modelwright.tables.schema import Task
 
@@ -151,7 +151,7 @@ class ShallowTree(Learner):
         values = self.trees_.mean(coded_columns(X))
         if self.task == "regression":
             return values[:, 0]
-        return all_classes(values / values.sum(axis=1, keepdims=True), self.classes_, self.n_classes, self.n_rows_)
+        return all_classes(row_shares(values), self.classes_, self.n_classes, self.n_rows_)
 
     def importance(self) -> np.ndarray | None:
         """Share of each column in the decrease of impurity."""

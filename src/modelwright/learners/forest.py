@@ -24,6 +24,7 @@ from modelwright.learners.fitting import (
     write_state,
 )
 from modelwright.learners.forest_walk import TreeWalker
+from modelwright.learners.rowwise import row_shares
 from modelwright.learners.trees import StackedTrees, coded_columns
 
 #: Leaves of one tree at most; with 100 trees of two classes a saved forest stays below about 100 MB.
@@ -142,8 +143,7 @@ class Forest(Learner):
             return np.asarray(values[:, 0])
         n_trees = len(self.trees_.roots)
         proba = (values * n_trees + self.prior_) / (n_trees + 1.0)
-        proba /= proba.sum(axis=1, keepdims=True)
-        return all_classes(proba, self.classes_, self.n_classes, self.n_rows_)
+        return all_classes(row_shares(proba), self.classes_, self.n_classes, self.n_rows_)
 
     def prepare_rows(self) -> None:
         self._walker.prepare(len(self.importance_) + len(self.encoded_) * self.encoder_.n_outputs_)

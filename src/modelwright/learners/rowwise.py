@@ -56,8 +56,16 @@ def squared_distances(X: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Probabilities of shape (n, K) from scores of that shape."""
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    return row_shares(np.exp(scores - scores.max(axis=1, keepdims=True)))
+
+
+def row_shares(values: np.ndarray) -> np.ndarray:
+    """Every value as a share of the sum of its row, in the same bits however many rows there are; shape (n, K).
+
+    Libraries return some tables column by column, which numpy would sum in another order than a single row.
+    """
+    rows = np.ascontiguousarray(values, dtype=np.float64)
+    return np.asarray(rows / np.add.reduce(rows, axis=1, keepdims=True))
 
 
 def sigmoid(scores: np.ndarray) -> np.ndarray:

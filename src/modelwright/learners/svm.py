@@ -33,7 +33,7 @@ from modelwright.learners.fitting import (
     write_state,
 )
 from modelwright.learners.logistic import fit_logistic
-from modelwright.learners.rowwise import row_products, sigmoid, softmax, squared_distances
+from modelwright.learners.rowwise import row_products, row_shares, sigmoid, softmax, squared_distances
 
 #: Rows up to which the exact problem is solved: its time grows with n^2 to n^3, and three more fits calibrate it.
 EXACT_ROWS = 3000
@@ -253,8 +253,7 @@ class SupportVectorMachine(Learner):
             positive = sigmoid(scores[:, 0] * self.slope_[0] + self.offset_[0]) if self.slope_.size else sigmoid(scores[:, 0])
             proba = np.column_stack([1.0 - positive, positive])
         elif self.slope_.size:
-            proba = sigmoid(scores * self.slope_ + self.offset_) + 1e-12
-            proba /= proba.sum(axis=1, keepdims=True)
+            proba = row_shares(sigmoid(scores * self.slope_ + self.offset_) + 1e-12)
         else:
             proba = softmax(scores)
         return all_classes(proba, self.classes_, self.n_classes, self.n_rows_)

@@ -18,6 +18,7 @@ from modelwright.errors import DataError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import FitResult, Hyperparameter, Validation
 from modelwright.learners.fitting import all_classes, mean_one
+from modelwright.learners.rowwise import row_shares
 from modelwright.tables.schema import Task
 
 #: The tasks that have a target.
@@ -98,8 +99,7 @@ class Coding(msgspec.Struct, frozen=True):
             number = raw * self.spread + self.centre
             return self.log_factor * np.expm1(number) if self.log_factor else number
         proba = np.column_stack([1.0 - raw, raw]) if raw.ndim == 1 else raw
-        proba = proba / proba.sum(axis=1, keepdims=True)
-        return all_classes(proba, np.asarray(self.classes), self.n_classes, self.n_rows)
+        return all_classes(row_shares(proba), np.asarray(self.classes), self.n_classes, self.n_rows)
 
 
 def code_rows(

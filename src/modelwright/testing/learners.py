@@ -195,6 +195,20 @@ def predicts_one_row_as_in_a_batch(case: Case, folder: Path) -> None:
     assert np.array_equal(learner.predict(X.take(some)), batch[some]), "other batches give other predictions"
 
 
+def predicts_one_row_of_many_classes_as_in_a_batch(case: Case, folder: Path) -> None:
+    """The same with so many classes that a sum over them has more than one order."""
+    if case.task != "multiclass":
+        return
+    X, y = example("multiclass")
+    n_classes = 3 * N_CLASSES["multiclass"]
+    learner = case.learner(case.params, task="multiclass", n_classes=n_classes, seed=3)
+    _fit(learner, X, None if y is None else y * 3 + np.arange(len(y)) % 3)
+    batch = learner.predict(X)
+    assert batch.shape == (X.n_rows, n_classes)
+    alone = np.concatenate([learner.predict(X.take(np.array([i]))) for i in range(25)])
+    assert np.array_equal(alone, batch[:25]), f"largest difference {np.max(np.abs(alone - batch[:25]))}"
+
+
 def survives_missing_and_unseen_cells(case: Case, folder: Path) -> None:
     """All cells missing, all levels unseen, numbers far beyond the training range."""
     X, y = example(case.task)
@@ -386,6 +400,7 @@ CHECKS: tuple[Check, ...] = (
     predicts_the_promised_shapes,
     learns_from_the_columns,
     predicts_one_row_as_in_a_batch,
+    predicts_one_row_of_many_classes_as_in_a_batch,
     survives_missing_and_unseen_cells,
     survives_poor_columns,
     returns_all_classes,
