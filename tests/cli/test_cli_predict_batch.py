@@ -53,8 +53,9 @@ def _damaged(rows: Path, numbers: list[int]) -> Path:
 
 def test_parts_give_the_bits_of_the_whole_table(home: Path, rows: Path) -> None:
     out = rows.with_name("out.parquet")
-    assert batch.open_rows(str(rows)).streamed
-    assert sum(1 for _ in batch.open_rows(str(rows)).batches) > 2
+    with batch.open_rows(str(rows)) as opened:
+        assert opened.streamed
+        assert sum(1 for _ in opened.batches) > 2
     assert run("predict", "churn", rows, "-o", out, "--home", home, "-q") == 0
     model = modelwright.load("churn", home=home)
     scored = pl.read_parquet(out)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -11,9 +14,11 @@ import polars as pl
 from modelwright.errors import DataError, SchemaError
 from modelwright.tables.conform import conform
 from modelwright.tables.fingerprint import BLOCK_ROWS
+from modelwright.tables.locations import is_database
 from modelwright.tables.read import read
-from modelwright.tables.scan import open_scan
+from modelwright.tables.scan import Scan, open_scan
 from modelwright.tables.settled import settle
+from modelwright.tables.spooled import spooled
 from modelwright.tables.unread import BadRow, unread_rows
 
 if TYPE_CHECKING:
@@ -49,26 +54,40 @@ class Part:
     bad: pl.DataFrame
 
 
-def open_rows(data: Any, *, query: str | None = None) -> Rows:
-    """Rows of a table; files of CSV, Parquet and Arrow are streamed.
+@contextmanager
+def open_rows(data: Any, *, query: str | None = None) -> Iterator[Rows]:
+    """Rows of a table; files of CSV, Parquet and Arrow, and the rows of databases, are streamed.
 
-    Streamed files are read twice: a column of text is a number only if all its cells are, which a batch alone cannot
-    say. So a row gives the same prediction here as in the whole table.
+    A database's rows are kept in files of a temporary folder until the end. What is streamed is read twice: a column of
+    text is a number only if all its cells are, which a batch alone cannot say. So a row gives the same prediction here
+    as in the whole table.
+
+    Yields
+    ------
+    Rows
 
     Raises
     ------
     DataError
         If the table cannot be read or has no rows.
+    StorageError
+        If the disk has no room for the rows of a database.
     """
-    scan = open_scan(data) if query is None else None
-    if scan is None:
-        frame = read(data, query=query).frame
-        step = 8 * BLOCK_ROWS
-        return Rows(frame.height, False, (frame[start : start + step] for start in range(0, frame.height, step)))
-    settled = settle(scan)
-    if not settled.n_rows:
-        raise DataError("The table has no rows.", where=scan.source, mend="Give at least one row below the column names.")
-    return Rows(settled.n_rows, True, settled.batches())
+    with ExitStack() as stack:
+        if isinstance(data, str) and is_database(data):
+            folder = stack.enter_context(TemporaryDirectory(prefix="modelwright-rows-"))
+            scan: Scan | None = spooled(data, query, Path(folder))
+        else:
+            scan = open_scan(data) if query is None else None
+        if scan is None:
+            frame = read(data, query=query).frame
+            step = 8 * BLOCK_ROWS
+            yield Rows(frame.height, False, (frame[start : start + step] for start in range(0, frame.height, step)))
+            return
+        settled = settle(scan)
+        if not settled.n_rows:
+            raise DataError("The table has no rows.", where=scan.source, mend="Give at least one row below the column names.")
+        yield Rows(settled.n_rows, True, settled.batches())
 
 
 def score_rows(

@@ -26,6 +26,7 @@ from modelwright.cli import (
     mirroring,
     monitoring,
     policy_commands,
+    predict_command,
     registering,
     rehearsing,
     reproducing,
@@ -36,6 +37,7 @@ from modelwright.cli import (
     tuning_command,
 )
 from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
+from modelwright.cli.headings import HeadedGroup
 from modelwright.cli.options import (
     console,
     features_of,
@@ -46,13 +48,14 @@ from modelwright.cli.options import (
     program,
     types_of,
 )
-from modelwright.cli.place import home_and_store, home_with
+from modelwright.cli.place import home_with
 from modelwright.cli.watched import tell_unwatched
 from modelwright.learners.lean_import import own_process
 from modelwright.version import __version__
 
 app = typer.Typer(
     name="modelwright",
+    cls=HeadedGroup,
     help="A table in, a trained and honestly scored model out.",
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -204,61 +207,6 @@ def train(
 
 
 @app.command()
-def predict(
-    model: Annotated[
-        str, typer.Argument(help="churn@champion, churn/7, a model or run folder, or the identifier or name of a run.")
-    ],
-    data: Annotated[str, typer.Argument(help="File, folder, glob or URL of the rows to score.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .csv, .tsv, .parquet, .jsonl or .arrow.")],
-    query: Query = None,
-    home: Home = None,
-    interval: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Add intervals (or sets of classes) that hold this share of rows, such as 0.9."),
-    ] = None,
-    features: Annotated[
-        str | None, typer.Option(metavar="FILE.py", help="File of the function that derives columns, if it was moved.")
-    ] = None,
-    on_bad_row: Annotated[
-        str, typer.Option(metavar="fail|skip", help="What happens to a row with a cell of the wrong type.")
-    ] = "fail",
-    bad_rows: Annotated[
-        Path | None, typer.Option(help="File for rows set aside by skip.  [default: OUT with the ending .bad.csv]")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
-    artifacts: listing.Artifacts = None,
-) -> None:
-    """Score new rows with a trained model.
-
-    The file gets a row for each row of DATA in the same order, with the columns "prediction" and, for classes,
-    "proba_<class>". With --interval it also gets "low" and "high" or, for classes, "set". With --on-bad-row skip it
-    also gets "row", the number of the row in DATA from 0. Files larger than memory are read and written in parts.
-    """
-    from modelwright.cli.scored import check_output
-
-    if on_bad_row not in ("fail", "skip"):
-        from modelwright.errors import InvalidInputError
-
-        raise InvalidInputError(f"{on_bad_row!r} is neither fail nor skip.", where="--on-bad-row", mend="Give one of them.")
-    aside = bad_rows or output.with_name(f"{output.stem}.bad.csv")
-    check_output(output)
-    if on_bad_row == "skip":
-        check_output(aside)
-    from modelwright.api import load
-    from modelwright.cli.predicting import predict_into
-
-    _, store = home_and_store(home)
-    loaded = load(model, home=home_with([model], home, artifacts), features=features, store=store)
-    done = predict_into(
-        loaded, data, output, query=query, coverage=interval, aside=aside if on_bad_row == "skip" else None, quiet=quiet
-    )
-    if not quiet:
-        typer.echo(f"{done.n_scored:,} rows scored: {output} ({', '.join(done.columns)})")
-        if done.n_bad:
-            typer.echo(f"{done.n_bad:,} bad rows set aside with their reasons: {aside}")
-
-
-@app.command()
 def init(
     data: Annotated[str, typer.Argument(help="File, folder, glob or URL of the rows to learn from.")],
     target: Target = None,
@@ -350,6 +298,7 @@ def _version_and_leave(wanted: bool) -> None:
         raise typer.Exit
 
 
+predict_command.register(app)
 reproducing.register(app)
 looking.register(app)
 registering.register(app)

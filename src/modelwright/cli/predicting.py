@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright.artifacts.batch import open_rows, score_rows
-from modelwright.cli.scored import Draft, scored_frame
+from modelwright.cli.scored import DatabaseTable, Draft, TableDraft, scored_frame, with_kept
 from modelwright.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -30,26 +31,29 @@ class Predicted:
 def predict_into(
     model: Model,
     data: str,
-    output: Path,
+    output: Path | DatabaseTable,
     *,
     query: str | None = None,
     coverage: float | None = None,
+    keep: Sequence[str] = (),
     aside: Path | None = None,
     quiet: bool = False,
 ) -> Predicted:
-    """Score a table into a file.
+    """Score a table into a file, or into a table of a database.
 
     Parameters
     ----------
     model : Model
     data : str
         What `tables.read` reads.
-    output : Path
-        Its ending says the format.
+    output : Path or DatabaseTable
+        The ending of a file says the format.
     query : str, optional
         For databases.
     coverage : float, optional
         Adds intervals or sets.
+    keep : sequence of str, optional
+        Columns of the data that stand before the predictions.
     aside : Path, optional
         File for bad rows; without one the first bad row is an error. A file of an earlier call is removed where no row is
         bad, so that it cannot be taken for this one's.
@@ -58,25 +62,28 @@ def predict_into(
     Raises
     ------
     InvalidInputError
-        If a file would be overwritten by another of the three.
+        If a file would be overwritten by another of the three, or a column cannot be kept.
     SchemaError
         See `score_rows`.
     StorageError
-        If the disk refuses; then neither file is there or changed.
+        If the disk or the database refuses; then neither file is there or changed.
     """
-    places = [place.resolve() for place in (Path(data), output, aside) if place is not None]
+    places = [place.resolve() for place in (Path(data), output, aside) if isinstance(place, Path)]
     if len(set(places)) < len(places):
         raise InvalidInputError("Two of data, output and bad rows are one file.", where=str(output), mend="Name another file.")
     columns: tuple[str, ...] = ()
     n_bad = 0
     with ExitStack() as stack:
-        good = stack.enter_context(Draft(output))
+        good = stack.enter_context(Draft(output) if isinstance(output, Path) else TableDraft(output))
         bad = None if aside is None else stack.enter_context(Draft(aside))
-        rows = open_rows(data, query=query)
+        rows = stack.enter_context(open_rows(data, query=query))
         bar = stack.enter_context(_bar(quiet))
         task = bar.add_task("scoring", total=rows.n_rows)
         parts = score_rows(
-            model, rows, lambda frame: scored_frame(model, frame, coverage), on_bad_row="fail" if bad is None else "skip"
+            model,
+            rows,
+            lambda frame: with_kept(scored_frame(model, frame, coverage), frame, keep),
+            on_bad_row="fail" if bad is None else "skip",
         )
         for part in parts:
             good.add(part.scored)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast, get_args
 
 from modelwright.errors import InvalidInputError, StorageError
+from modelwright.tables.locations import is_database, without_credentials
+from modelwright.tables.written import IfExists, check_table, write_frames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +30,59 @@ _WRITERS: dict[str, Callable[[Any, Path], Any]] = {
     ".arrow": lambda frame, path: frame.write_ipc(path),
     ".feather": lambda frame, path: frame.write_ipc(path),
 }
+
+
+@dataclass(frozen=True)
+class DatabaseTable:
+    """Where predictions go that are written to a database.
+
+    Attributes
+    ----------
+    url : str
+        SQLAlchemy URL.
+    name : str
+        With its schema if need be.
+    if_exists : {"fail", "replace", "append"}
+    """
+
+    url: str
+    name: str
+    if_exists: IfExists = "fail"
+
+    def __str__(self) -> str:
+        return f"{self.name} on {without_credentials(self.url)}"
+
+
+def output_of(address: str, table: str | None, if_exists: str) -> Path | DatabaseTable:
+    """The place that ``--output``, ``--table`` and ``--if-exists`` name.
+
+    Raises
+    ------
+    InvalidInputError
+        If they do not fit together, or could not be written (see `check_output`).
+    """
+    if if_exists not in get_args(IfExists):
+        raise InvalidInputError(
+            f"{if_exists!r} is none of fail, replace and append.", where="--if-exists", mend="Give one of them."
+        )
+    if is_database(address):
+        if not table:
+            raise InvalidInputError(
+                "A database needs the name of a table.",
+                where="--table",
+                mend="Name the table to write, such as --table scores.",
+            )
+        check_table(address, table, cast(IfExists, if_exists))
+        return DatabaseTable(address, table, cast(IfExists, if_exists))
+    if table or if_exists != "fail":
+        name = "--table" if table else "--if-exists"
+        raise InvalidInputError(
+            f"{name} is for databases, and the output is none.",
+            where=address,
+            mend=f"Leave {name} out, or give a database URL such as postgresql://user@host/shop with --output.",
+        )
+    check_output(Path(address))
+    return Path(address)
 
 
 def check_output(path: Path) -> None:
@@ -46,6 +102,24 @@ def check_output(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         what = "This is a folder." if path.is_dir() else f"The folder {str(path.parent)!r} does not exist."
         raise InvalidInputError(what, where=str(path), mend="Give the path of a file in an existing folder.")
+
+
+def with_kept(scored: pl.DataFrame, frame: pl.DataFrame, keep: Sequence[str]) -> pl.DataFrame:
+    """Predictions beside columns of the rows that they are for.
+
+    Raises
+    ------
+    InvalidInputError
+        If a column is not there, or has the name of one of the predictions.
+    """
+    for name in keep:
+        # "row" numbers the rows where bad ones are set aside.
+        if name not in frame.columns or name in (*scored.columns, "row"):
+            what = "has the name of a predicted one" if name in frame.columns else "is not in the data"
+            raise InvalidInputError(
+                f"The column {name!r} {what}.", where="--keep", mend=f"The data has: {', '.join(frame.columns[:30])}."
+            )
+    return frame.select(keep).hstack(scored) if keep else scored
 
 
 def scored_frame(model: Model, frame: pl.DataFrame, coverage: float | None = None) -> pl.DataFrame:
@@ -151,11 +225,14 @@ class Draft:
 
     def __enter__(self) -> Self:
         try:
-            # Beside its place, because a rename is only atomic within one file system.
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+            self._folder = self._made()
         except OSError as error:
             raise _unwritable(error, self.path) from error
         return self
+
+    def _made(self) -> Path:
+        # Beside its place, because a rename is only atomic within one file system.
+        return Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._folder is not None:
@@ -195,6 +272,27 @@ class Draft:
     def _whole(self) -> Path:
         assert self._folder is not None, "a draft is entered first"
         return self._folder / f"whole{self.path.suffix}"
+
+
+class TableDraft(Draft):
+    """Rows for a table of a database: kept in files until they are whole, then written in one transaction."""
+
+    def __init__(self, table: DatabaseTable) -> None:
+        super().__init__(Path(str(table)))
+        self.table = table
+
+    def _made(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="modelwright-scores-"))
+
+    def finish(self) -> None:
+        """Nothing to do: the table is made when it is published."""
+
+    def publish(self) -> None:
+        """Write the table."""
+        import polars as pl
+
+        parts = (pl.read_ipc(part) for part in self._parts)
+        write_frames(self.table.url, self.table.name, parts, self.table.if_exists)
 
 
 def _unwritable(error: Exception, path: Path) -> StorageError:
