@@ -202,3 +202,15 @@ def test_nothing_is_pickled() -> None:
             if re.search(pattern, text, re.M):
                 guilty.append(f"{path.relative_to(ROOT)}: {pattern}")
     assert guilty == []
+
+
+def test_every_command_stands_under_one_heading() -> None:
+    from collections import Counter
+
+    from typer.main import get_command
+
+    from modelwright.cli.headings import HEADINGS
+    from modelwright.cli.main import app
+
+    placed = Counter(name for names in HEADINGS.values() for name in names)
+    assert placed == Counter(list(get_command(app).commands))  # type: ignore[attr-defined]

@@ -29,9 +29,8 @@ from modelwright.retraining.policy import Policy
 from modelwright.retraining.requests import Retrainings
 from modelwright.retraining.rules import Trigger
 from modelwright.retraining.triggers import due
-from modelwright.runs.index import key_of
 from modelwright.spec import FILE_NAME
-from modelwright.store.database import Database
+from modelwright.store.database import Database, key_of
 
 DAY = dt.timedelta(days=1)
 

@@ -38,8 +38,7 @@ def send(
 
     from modelwright.alerting.outbox import send_test
     from modelwright.cli.place import home_and_store
-    from modelwright.runs.index import key_of
-    from modelwright.store.database import Database
+    from modelwright.store.database import Database, key_of
 
     rules = _rules(name)
     place, url = home_and_store(home, store)
@@ -64,8 +63,7 @@ def alerts(
     """Show the last messages, and whether they were delivered."""
     from modelwright.alerting.outbox import last_alerts
     from modelwright.cli.place import home_and_store
-    from modelwright.runs.index import key_of
-    from modelwright.store.database import Database
+    from modelwright.store.database import Database, key_of
 
     place, url = home_and_store(home, store)
     found = last_alerts(Database.of(place, url), home=key_of(place, url), limit=limit)

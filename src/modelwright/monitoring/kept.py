@@ -28,7 +28,8 @@ def keep_window(database: Database, checked: Checked, *, span: str, part: str = 
     import sqlalchemy as sa
 
     line = {
-        "model": checked.model, "version": checked.version, "part": part, "span": span, "starts": checked.start,
+        "home": database.home, "model": checked.model, "version": checked.version, "part": part, "span": span,
+        "starts": checked.start,
         "ends": checked.end, "n_rows": checked.n_rows, "n_labels": checked.n_labels, "state": checked.state,
         "checked_at": (now or dt.datetime.now(dt.UTC)).isoformat(timespec="microseconds"),
         "findings": msgspec.json.encode(checked),
@@ -38,7 +39,7 @@ def keep_window(database: Database, checked: Checked, *, span: str, part: str = 
         connection.execute(
             sa.text(
                 f"INSERT INTO windows ({', '.join(line)}) VALUES ({', '.join(f':{name}' for name in line)})"
-                " ON CONFLICT (model, version, part, span, starts)"
+                " ON CONFLICT (home, model, version, part, span, starts)"
                 f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in told)}"
             ),
             line,
@@ -88,8 +89,8 @@ def kept_windows(
     """Like `latest_windows`, each with the moment at which it was checked."""
     import sqlalchemy as sa
 
-    given: dict[str, Any] = {"model": model, "part": part, "version": version}
-    where = "model = :model AND part = :part" + ("" if version is None else " AND version = :version")
+    given: dict[str, Any] = {"home": database.home, "model": model, "part": part, "version": version}
+    where = "home = :home AND model = :model AND part = :part" + ("" if version is None else " AND version = :version")
     with database.reading() as connection:
         span = read_span(span).text if span else _last_span(connection, where, given)
         wanted = sa.text(
@@ -101,9 +102,9 @@ def kept_windows(
 
 def last_span(database: Database, model: str, version: str, part: str = "live") -> str | None:
     """The length of the window that was checked last; None if none was."""
-    given = {"model": model, "part": part, "version": version}
+    given = {"home": database.home, "model": model, "part": part, "version": version}
     with database.reading() as connection:
-        return _last_span(connection, "model = :model AND part = :part AND version = :version", given)
+        return _last_span(connection, "home = :home AND model = :model AND part = :part AND version = :version", given)
 
 
 def _last_span(connection: Any, where: str, given: dict[str, Any]) -> str | None:

@@ -79,15 +79,15 @@ def add_labels(database: Database, model: str, labels: Sequence[Label], by_whom:
             known[label.id] = (revision + 1, value)
             lines.append(
                 {
-                    "prediction": label.id, "revision": revision + 1, "model": model, "value": value, "at": label.at,
-                    "received": received, "by_whom": by_whom,
+                    "home": database.home, "prediction": label.id, "revision": revision + 1, "model": model, "value": value,
+                    "at": label.at, "received": received, "by_whom": by_whom,
                 }
             )  # fmt: skip
         if lines:
             connection.execute(
                 sa.text(
-                    "INSERT INTO labels (prediction, revision, model, value, at, received, by_whom)"
-                    " VALUES (:prediction, :revision, :model, :value, :at, :received, :by_whom)"
+                    "INSERT INTO labels (home, prediction, revision, model, value, at, received, by_whom)"
+                    " VALUES (:home, :prediction, :revision, :model, :value, :at, :received, :by_whom)"
                 ),
                 lines,
             )
@@ -121,11 +121,11 @@ def read_labels(database: Database, model: str, *, history: bool = False) -> lis
     import sqlalchemy as sa
 
     wanted = sa.text(
-        "SELECT prediction, revision, value, at, received, by_whom FROM labels WHERE model = :model"
+        "SELECT prediction, revision, value, at, received, by_whom FROM labels WHERE home = :home AND model = :model"
         " ORDER BY prediction, revision"
     )
     with database.reading() as connection:
-        rows = connection.execute(wanted, {"model": model}).fetchall()
+        rows = connection.execute(wanted, {"home": database.home, "model": model}).fetchall()
     labels = [StoredLabel(row[0], row[1], msgspec.json.decode(row[2]), *row[3:]) for row in rows]
     return labels if history else list({label.prediction: label for label in labels}.values())
 
@@ -142,7 +142,9 @@ def labelled_since(database: Database, model: str, moment: str) -> dict[str, str
     import sqlalchemy as sa
 
     wanted = sa.text(
-        "SELECT prediction, MAX(received) FROM labels WHERE model = :model AND received >= :moment GROUP BY prediction"
+        "SELECT prediction, MAX(received) FROM labels WHERE home = :home AND model = :model AND received >= :moment"
+        " GROUP BY prediction"
     )
+    given = {"home": database.home, "model": model, "moment": moment}
     with database.reading() as connection:
-        return {row[0]: row[1] for row in connection.execute(wanted, {"model": model, "moment": moment})}
+        return {row[0]: row[1] for row in connection.execute(wanted, given)}

@@ -200,7 +200,8 @@ def _json(value: Any) -> str:
 
 
 _COLUMNS = (
-    "id", "n_rows", "model", "version", "part", "at", "entities", "features", "predictions", "proba", "latency_ms", "trace",
+    "home", "id", "n_rows", "model", "version", "part", "at", "entities", "features", "predictions", "proba",
+    "latency_ms", "trace",
 )  # fmt: skip
 
 
@@ -215,16 +216,17 @@ def write_predictions(
         sign = "?" if connection.dialect.name == "sqlite" else "%s"
         if lines:
             places = ", ".join([sign] * len(_COLUMNS))
+            lines = [(database.home, *line) for line in lines]
             connection.exec_driver_sql(
                 f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING", lines
             )
         # Sorted, so that two workers that add to the same lines never wait for each other in a circle.
         for key, counts in sorted((tallied or {}).items()):
             connection.exec_driver_sql(
-                f"INSERT INTO served (model, version, part, minute, answered, failed) VALUES ({', '.join([sign] * 6)})"
-                " ON CONFLICT (model, version, part, minute) DO UPDATE"
+                f"INSERT INTO served (home, model, version, part, minute, answered, failed) VALUES ({', '.join([sign] * 7)})"
+                " ON CONFLICT (home, model, version, part, minute) DO UPDATE"
                 " SET answered = served.answered + excluded.answered, failed = served.failed + excluded.failed",
-                (*key, *counts),
+                (database.home, *key, *counts),
             )
 
 
@@ -269,9 +271,9 @@ def read_predictions(
     of_version = "" if version is None else " AND version = :version"
     wanted = sa.text(
         f"SELECT {', '.join(_COLUMNS)} FROM predictions"
-        f" WHERE model = :model AND at >= :since AND at < :until AND part = :part{of_version} ORDER BY at, id"
+        f" WHERE home = :home AND model = :model AND at >= :since AND at < :until AND part = :part{of_version} ORDER BY at, id"
     )
-    given = {"model": model, "since": since, "until": until, "part": part}
+    given = {"home": database.home, "model": model, "since": since, "until": until, "part": part}
     with database.reading() as connection:
         lines = connection.execute(wanted, given if version is None else given | {"version": version})
         for line in lines:
@@ -284,9 +286,9 @@ def count_predictions(database: Database, model: str, version: str, part: str, s
 
     wanted = sa.text(
         "SELECT SUM(n_rows) FROM predictions"
-        " WHERE model = :model AND at >= :since AND at < :until AND part = :part AND version = :version"
+        " WHERE home = :home AND model = :model AND at >= :since AND at < :until AND part = :part AND version = :version"
     )
-    given = {"model": model, "version": version, "part": part, "since": since, "until": until}
+    given = {"home": database.home, "model": model, "version": version, "part": part, "since": since, "until": until}
     with database.reading() as connection:
         return int(connection.execute(wanted, given).scalar() or 0)
 

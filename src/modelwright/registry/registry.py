@@ -25,8 +25,7 @@ from modelwright.registry.names import CHAMPION, Reference, checked_name, read_r
 from modelwright.registry.releases import Release
 from modelwright.registry.rows import Rows, Version
 from modelwright.registry.source import Source
-from modelwright.runs.index import key_of
-from modelwright.store.database import Database
+from modelwright.store.database import Database, key_of
 
 _RESTORE = "Restore it from a backup, or promote another version."
 

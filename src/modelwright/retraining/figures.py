@@ -31,6 +31,8 @@ from modelwright.tables.read import read
 if TYPE_CHECKING:
     from modelwright.artifacts.model import Model
 
+#: What the champion of before answered.
+_OLD = "home = :home AND model = :model AND version = :was AND part = 'live'"
 _PARTS = {"shadow": "shadow", "canary": "canary", "watch": "live"}
 #: Answers of the old champion that tell its times: so many at most, and fewer than the second say nothing.
 _MOST_TIMES, _FEWEST_TIMES = 5_000, 100
@@ -103,6 +105,7 @@ def read_figures(database: Database, registry: Registry, release: Release, rules
 
     part = _PARTS[release.stage]
     about = {
+        "home": database.home,
         "model": release.name,
         "version": str(release.number),
         "was": str(release.was),
@@ -114,7 +117,7 @@ def read_figures(database: Database, registry: Registry, release: Release, rules
         return list(connection.execute(sa.text(sql), about | more))
 
     with database.reading() as connection:
-        mine = "model = :model AND version = :version AND part = :part"
+        mine = "home = :home AND model = :model AND version = :version AND part = :part"
         rows = one(f"SELECT coalesce(sum(n_rows), 0) FROM predictions WHERE {mine} AND at >= :since")[0][0]
         minute = release.since[:16]
         counts = one(
@@ -122,10 +125,7 @@ def read_figures(database: Database, registry: Registry, release: Release, rules
         )
         # Beside a shadow or canary the champion answers the same load; after the swap there are only its answers of before.
         side = "at < :since" if release.stage == "watch" else "at >= :since"
-        before = one(
-            f"SELECT latency_ms FROM predictions WHERE model = :model AND version = :was AND part = 'live' AND {side}"
-            f" ORDER BY at DESC LIMIT {_MOST_TIMES}"
-        )
+        before = one(f"SELECT latency_ms FROM predictions WHERE {_OLD} AND {side} ORDER BY at DESC LIMIT {_MOST_TIMES}")
         limit = None
         if len(before) >= _FEWEST_TIMES:
             limit = rules.max_latency_ratio * float(np.quantile([float(each[0]) for each in before], 0.99, method="higher"))
@@ -148,7 +148,7 @@ def _still_old(one: Any, release: Release) -> bool:
 
     later = dt.datetime.fromisoformat(release.since) + dt.timedelta(seconds=_REFUSED_S)
     found = one(
-        "SELECT count(*) FROM predictions WHERE model = :model AND version = :was AND part = 'live' AND at >= :later",
+        f"SELECT count(*) FROM predictions WHERE {_OLD} AND at >= :later",
         later=later.isoformat(timespec="microseconds"),
     )
     return int(found[0][0]) >= _REFUSED_AFTER
@@ -164,7 +164,7 @@ def _labelled(one: Any, release: Release) -> list[_Labelled]:
     """Rows that were served, live or by a canary, and labelled since the release began, in the order of their labels."""
     latest: dict[str, Any] = {}
     for prediction, value in one(
-        "SELECT prediction, value FROM labels WHERE model = :model AND received >= :begun"
+        "SELECT prediction, value FROM labels WHERE home = :home AND model = :model AND received >= :begun"
         " ORDER BY received, prediction, revision",
         begun=release.begun,
     ):

@@ -58,13 +58,13 @@ def observe(
 
 def _new_rows(database: Database, model: str, since: dt.datetime) -> int:
     """Rows that were answered since a moment."""
-    wanted = "SELECT sum(n_rows) FROM predictions WHERE model = :model AND part = 'live' AND at > :since"
+    wanted = "SELECT sum(n_rows) FROM predictions WHERE home = :home AND model = :model AND part = 'live' AND at > :since"
     return int(_rows(database, wanted, model=model, since=_iso(since))[0][0] or 0)
 
 
 def _new_labels(database: Database, model: str, since: dt.datetime, now: dt.datetime, delay_s: float) -> int:
     """Labels that came of age since a moment: received, and their row older than the delay. Corrections are not new."""
-    wanted = "FROM labels WHERE model = :model AND revision = 1 AND received > :since"
+    wanted = "FROM labels WHERE home = :home AND model = :model AND revision = 1 AND received > :since"
     if not delay_s:
         return int(_rows(database, f"SELECT count(*) {wanted}", model=model, since=_iso(since))[0][0])
     delay = dt.timedelta(seconds=delay_s)
@@ -81,7 +81,7 @@ def _rows(database: Database, sql: str, **values: Any) -> list[Any]:
     import sqlalchemy as sa
 
     with database.reading() as connection:
-        return list(connection.execute(sa.text(sql), values))
+        return list(connection.execute(sa.text(sql), {"home": database.home, **values}))
 
 
 def _moment(text: str) -> dt.datetime:

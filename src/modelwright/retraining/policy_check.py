@@ -24,10 +24,9 @@ from modelwright.retraining.schedule import next_slots
 from modelwright.retraining.simulation import Simulated, arrivals_of, arrivals_of_windows, simulate
 from modelwright.retraining.steps import Room
 from modelwright.retraining.triggers import Held, due
-from modelwright.runs.index import key_of
 from modelwright.spec import Spec, describe_source
 from modelwright.spec_sections import length_of
-from modelwright.store.database import Database
+from modelwright.store.database import Database, key_of
 from modelwright.tables.dates import find_formats, parse_dates
 from modelwright.tables.read import read
 

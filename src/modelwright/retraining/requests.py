@@ -17,8 +17,7 @@ import msgspec
 
 from modelwright.errors import InvalidInputError
 from modelwright.retraining.rules import Trigger
-from modelwright.runs.index import key_of
-from modelwright.store.database import Database
+from modelwright.store.database import Database, key_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -6,7 +6,6 @@ differs. Pins say which runs somebody needs; whoever deletes asks within the sam
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from modelwright.runs.entry import RunEntry
-from modelwright.store.database import Database
+from modelwright.store.database import Database, key_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -185,19 +184,6 @@ class RunIndex:
         homes = "" if self.of_all_homes else "WHERE home = :home "
         wanted = sa.text(f"SELECT run, holder, why FROM pins {homes}ORDER BY run, holder")
         return [Pin(*row) for row in connection.execute(wanted, {} if self.of_all_homes else {"home": self.home})]
-
-
-def key_of(home: Path, store: str | None) -> str:
-    """What the database calls a home.
-
-    Parameters
-    ----------
-    home : Path
-    store : str or None
-        URL of the store; None is SQLite in the home.
-    """
-    # A home that is moved takes its own store along, so its place must not stand in there.
-    return "" if store is None else f"{socket.gethostname()}:{home.resolve()}"
 
 
 class Removal:

@@ -20,11 +20,10 @@ import msgspec
 from modelwright.errors import BundleError, InvalidInputError, StorageError
 from modelwright.masking import masked
 from modelwright.runs.entries import entry_of, is_run
-from modelwright.runs.index import key_of
 from modelwright.runs.listing import run_folders
 from modelwright.runs.remote import ended
 from modelwright.store.artifacts import RUNS, ArtifactStore
-from modelwright.store.database import FILE_NAME, Database
+from modelwright.store.database import FILE_NAME, Database, key_of
 from modelwright.store.folders import unfinished
 from modelwright.store.locks import FolderLock
 from modelwright.store.markers import Marker, described

@@ -17,7 +17,6 @@ from typing import Any
 from modelwright.errors import InvalidInputError, MissingExtraError
 from modelwright.monitoring.prediction_log import PredictionLog
 from modelwright.retraining.processes import Presence, Processes
-from modelwright.runs.index import key_of
 from modelwright.serving.app import make_app
 from modelwright.serving.loading import Loader
 from modelwright.serving.logs import Log, ServerMessages
@@ -29,7 +28,7 @@ from modelwright.serving.settings import Settings
 from modelwright.serving.shadow import Shadow
 from modelwright.serving.tokens import Keyring, TokenLine, TokenStore, given_line
 from modelwright.serving.watcher import Watcher
-from modelwright.store.database import Database
+from modelwright.store.database import Database, key_of
 
 #: A token may be given here instead of standing in the store: containers have it as a secret.
 TOKEN_VARIABLE = "MODELWRIGHT_SERVE_TOKEN"

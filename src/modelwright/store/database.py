@@ -8,6 +8,7 @@ at the same moment wait.
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,19 @@ WAIT_S = 120
 _LOCK = 6_021_969
 
 
+def key_of(home: Path, store: str | None) -> str:
+    """What the database calls a home.
+
+    Parameters
+    ----------
+    home : Path
+    store : str or None
+        URL of the store; None is SQLite in the home.
+    """
+    # A home that is moved takes its own store along, so its place must not stand in there.
+    return "" if store is None else f"{socket.gethostname()}:{home.resolve()}"
+
+
 class Database:
     """A connection maker for one database; makes and migrates the tables on first use.
 
@@ -40,6 +54,8 @@ class Database:
         SQLAlchemy URL of SQLite or Postgres.
     wait_s : int, default=120
         Seconds to wait for another process that is writing.
+    home : str, default=""
+        Which of the homes that share the database is meant; see `key_of`.
 
     Raises
     ------
@@ -49,7 +65,8 @@ class Database:
         If the Postgres driver is not installed.
     """
 
-    def __init__(self, url: str, *, wait_s: int = WAIT_S) -> None:
+    def __init__(self, url: str, *, wait_s: int = WAIT_S, home: str = "") -> None:
+        self.home = home
         self.url = re.sub(r"^postgres(?:ql)?://", "postgresql+psycopg://", url)
         self.shown = masked(url)
         self.wait_s = wait_s
@@ -64,7 +81,7 @@ class Database:
         url : str or None
         """
         if url is not None:
-            return cls(url)
+            return cls(url, home=key_of(home, url))
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -388,6 +388,52 @@ CREATE TABLE served (
 );
 """
 
+#: Homes that share a database may have models of the same name. In a home's own SQLite its name is empty.
+_ANSWERS_OF_HOMES: list[str | dict[str, str]] = [
+    """
+ALTER TABLE predictions ADD COLUMN home VARCHAR(500) NOT NULL DEFAULT '';
+ALTER TABLE labels ADD COLUMN home VARCHAR(500) NOT NULL DEFAULT '';
+DROP INDEX predictions_by_time;
+DROP INDEX labels_by_time;
+CREATE INDEX predictions_by_time ON predictions (home, model, at);
+CREATE INDEX labels_by_time ON labels (home, model, received);
+CREATE TABLE windows_of_homes (
+    home VARCHAR(500) NOT NULL DEFAULT '',
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    span VARCHAR(20) NOT NULL,
+    starts VARCHAR(40) NOT NULL,
+    ends VARCHAR(40) NOT NULL,
+    n_rows BIGINT NOT NULL,
+    n_labels BIGINT NOT NULL,
+    state VARCHAR(20) NOT NULL,
+    checked_at VARCHAR(40) NOT NULL,
+    findings {BYTES} NOT NULL,
+    PRIMARY KEY (home, model, version, part, span, starts)
+);
+INSERT INTO windows_of_homes (model, version, part, span, starts, ends, n_rows, n_labels, state, checked_at, findings)
+    SELECT model, version, part, span, starts, ends, n_rows, n_labels, state, checked_at, findings FROM windows;
+DROP TABLE windows;
+ALTER TABLE windows_of_homes RENAME TO windows;
+CREATE INDEX windows_by_time ON windows (home, model, ends);
+CREATE TABLE served_of_homes (
+    home VARCHAR(500) NOT NULL DEFAULT '',
+    model VARCHAR(100) NOT NULL,
+    version VARCHAR(100) NOT NULL,
+    part VARCHAR(10) NOT NULL,
+    minute VARCHAR(20) NOT NULL,
+    answered BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    PRIMARY KEY (home, model, version, part, minute)
+);
+INSERT INTO served_of_homes (model, version, part, minute, answered, failed)
+    SELECT model, version, part, minute, answered, failed FROM served;
+DROP TABLE served;
+ALTER TABLE served_of_homes RENAME TO served;
+""",
+]
+
 Dialect = Literal["sqlite", "postgresql"]
 #: SQL of a migration, or one for each database.
 MIGRATIONS: list[list[str | dict[str, str]]] = [
@@ -399,6 +445,7 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [_MONITORING],
     [_RETRAINING],
     [_RELEASES],
+    _ANSWERS_OF_HOMES,
 ]
 
 _WORDS = {
