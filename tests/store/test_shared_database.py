@@ -63,7 +63,8 @@ def test_what_was_logged_before_homes_were_told_apart_stays(tmp_path: Path, monk
         patch.setattr(module, "MIGRATIONS", old)
         with Database(url).writing() as connection:
             for sql in (
-                f"INSERT INTO predictions VALUES ('a', 1, 'churn', '1', 'live', '{AT}', NULL, x'5b7b7d5d', '[1]', NULL, 1, NULL)",
+                "INSERT INTO predictions VALUES"
+                f" ('a', 1, 'churn', '1', 'live', '{AT}', NULL, x'5b7b7d5d', '[1]', NULL, 1, NULL)",
                 f"INSERT INTO labels VALUES ('a-0', 1, 'churn', '1', NULL, '{AT}', 'shop')",
                 f"INSERT INTO served VALUES ('churn', '1', 'live', '{AT[:16]}', 5, 1)",
             ):
