@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from modelwright.artifacts.manifest import MANIFEST_FILE, SIGNATURE_FILE, Manifest, verify_bundle
+from modelwright.artifacts.manifest import MANIFEST_FILE, SIGNATURE_FILES, Manifest, verify_bundle
 from modelwright.artifacts.probe import probe_bundle
 from modelwright.artifacts.signing import verify_signature
 from modelwright.errors import BundleError, InvalidInputError, StorageError
@@ -59,7 +59,7 @@ def export_bundle(folder: Path, output: Path) -> Manifest:
     if output.exists():
         raise InvalidInputError("There is such a file already.", where=str(output), mend="Give another name, or remove it.")
     manifest = verify_bundle(folder)
-    signed = [SIGNATURE_FILE] if (folder / SIGNATURE_FILE).is_file() else []
+    signed = [name for name in SIGNATURE_FILES if (folder / name).is_file()]
     names = [MANIFEST_FILE, *signed, *sorted(entry.path for entry in manifest.files)]
     draft = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
     try:

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from modelwright.artifacts.bundle import read_description
-from modelwright.artifacts.manifest import SIGNATURE_FILE, Manifest, verify_bundle
+from modelwright.artifacts.manifest import SIGNATURE_FILES, Manifest, verify_bundle
 from modelwright.artifacts.versions import check_versions
 from modelwright.errors import InvalidInputError, StorageError
 from modelwright.learners import registry
@@ -368,15 +368,15 @@ def locked_requirements(extras: Iterable[str], package: str = "modelwright") -> 
 
 
 def copy_bundle(folder: Path, output: Path, manifest: Manifest) -> None:
-    """Copy the files that a manifest lists, with the manifest and the signature.
+    """Copy the files that a manifest lists, with the manifest and the signatures.
 
     Parameters
     ----------
     folder, output : Path
     manifest : Manifest
     """
-    for name in ["manifest.json", SIGNATURE_FILE, *(entry.path for entry in manifest.files)]:
-        if name == SIGNATURE_FILE and not (folder / name).is_file():
+    for name in ["manifest.json", *SIGNATURE_FILES, *(entry.path for entry in manifest.files)]:
+        if name in SIGNATURE_FILES and not (folder / name).is_file():
             continue
         (output / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, output / name)

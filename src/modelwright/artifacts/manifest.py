@@ -19,6 +19,10 @@ from modelwright.version import FORMAT_VERSION, __version__
 
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "signature.json"
+#: The signature of another format; see `openssf`.
+OPENSSF_FILE = "model.sig"
+#: Both, which no manifest lists.
+SIGNATURE_FILES = (SIGNATURE_FILE, OPENSSF_FILE)
 #: The checksum is taken with zeros in its own place.
 _CHECKSUM = re.compile(rb'"checksum":\s*"([0-9a-f]{64})"')
 _ZEROS = "0" * 64
@@ -86,7 +90,7 @@ def verify_bundle(folder: Path) -> Manifest:
         a newer format.
     """
     manifest = read_manifest(folder)
-    present = _regular_files(folder).keys() - {MANIFEST_FILE, SIGNATURE_FILE}
+    present = _regular_files(folder).keys() - {MANIFEST_FILE, *SIGNATURE_FILES}
     listed = {entry.path for entry in manifest.files}
     for kind, names in (("missing", listed - present), ("not in the manifest", present - listed)):
         if names:

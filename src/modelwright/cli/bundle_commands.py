@@ -73,6 +73,11 @@ def import_(
 def verify(
     model: Model,
     trusted_keys: TrustedKeys = None,
+    identity: Annotated[
+        str | None, typer.Option(metavar="WHO", help="Who must have signed it through Sigstore: an address, a pipeline.")
+    ] = None,
+    issuer: Annotated[str | None, typer.Option(metavar="URL", help="Who vouches for that identity.")] = None,
+    openssf_key: Annotated[Path | None, typer.Option(metavar="FILE.pem", help="Public key of its OpenSSF signature.")] = None,
     features: Features = None,
     home: Home = None,
 ) -> None:
@@ -80,10 +85,27 @@ def verify(
     from modelwright.artifacts.inspect import inspect_bundle
     from modelwright.artifacts.probe import probe_bundle
 
+    if (identity is None) != (issuer is None):
+        from modelwright.errors import InvalidInputError
+
+        raise InvalidInputError(
+            "An identity means nothing without who vouches for it.", where="--identity and --issuer", mend="Give both."
+        )
     folder = folder_of(model, home)
+    if identity is not None and issuer is not None:
+        from modelwright.artifacts.openssf import verify_identity
+
+        verify_identity(folder, identity, issuer)
+    if openssf_key is not None:
+        from modelwright.artifacts.openssf import verify_key
+
+        verify_key(folder, openssf_key)
     probe_bundle(folder, trusted_keys=trusted_keys or (), features=features)
     found = inspect_bundle(folder)
-    signed = f"signed by {found.signed_by}" if trusted_keys else "no signature asked for"
+    by = [found.signed_by or ""] if trusted_keys else []
+    by += [identity] if identity is not None else []
+    by += [f"the key of {openssf_key}"] if openssf_key is not None else []
+    signed = f"signed by {' and '.join(by)}" if by else "no signature asked for"
     replayed = f"{found.n_golden} golden rows give the stored bits" if found.n_golden else "it has no golden rows"
     typer.echo(f"{folder} is whole: {len(found.files)} digests fit, {signed}, it loads, {replayed}.\ndigest {found.digest}")
 
@@ -91,14 +113,33 @@ def verify(
 @bundle.command()
 def sign(
     model: Model,
-    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Private key, as made by bundle keygen.")],
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Private key, as made by bundle keygen.")] = None,
+    sigstore: Annotated[bool, typer.Option("--sigstore", help="Sign as yourself or your pipeline, through Sigstore.")] = False,
+    openssf_key: Annotated[
+        Path | None, typer.Option(metavar="FILE.pem", help="Private elliptic-curve key, for an OpenSSF signature.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--identity-token", envvar="SIGSTORE_ID_TOKEN", help="For --sigstore; else a browser asks.")
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Sign a model with a private key."""
+    """Sign a model, with a private key or through Sigstore."""
     from modelwright.artifacts.bundle import verify_bundle
     from modelwright.artifacts.signing import sign_bundle
 
+    if (key is not None) + sigstore + (openssf_key is not None) != 1:
+        from modelwright.errors import InvalidInputError
+
+        raise InvalidInputError(
+            "A signature is made in one way.", where="bundle sign", mend="Give one of --key, --sigstore and --openssf-key."
+        )
     folder = folder_of(model, home)
+    if key is None:
+        from modelwright.artifacts.openssf import sign_by_identity, sign_by_key
+
+        made = sign_by_identity(folder, token) if openssf_key is None else sign_by_key(folder, openssf_key)
+        typer.echo(f"{folder}: signed in {made.name}.")
+        return
     verify_bundle(folder)
     typer.echo(f"{folder}: signed by {sign_bundle(folder, key).key}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +11,26 @@ import msgspec
 Cause = Literal["schedule", "drift", "performance", "estimated performance", "rows", "labels", "data", "age", "hand", "webhook"]
 #: What the gate found: of the two models on rows that neither has trained on.
 Answer = Literal["better", "not worse", "undecided", "worse", "refused"]
+
+
+#: Of the labelled rows of the log, the newest that a challenger does not learn from, so that the gate may judge it on them:
+#: a share, but no more than what tells two models apart. All the others are newer than what the champion knows.
+KEPT_SHARE, MOST_KEPT = 0.2, 1_000_000_000
+
+
+def n_kept_back(n_logged: int, least: int, *, share: float = KEPT_SHARE) -> int:
+    """How many of the newest labelled rows the gate gets; half of them at most.
+
+    Parameters
+    ----------
+    n_logged : int
+        Labelled rows that the table of the champion does not have.
+    least : int
+        What the gate asks for at least.
+    share : float, default=0.2
+    """
+    wanted = max(least, min(math.ceil(n_logged * share), MOST_KEPT))
+    return min(wanted, n_logged // 2)
 
 
 class Trigger(msgspec.Struct, frozen=True):

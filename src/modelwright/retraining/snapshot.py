@@ -11,7 +11,6 @@ from it: one that an alias points to, the champion before, or a recent one.
 from __future__ import annotations
 
 import datetime as dt
-import math
 import os
 import uuid
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from modelwright.errors import DataError, StorageError
 from modelwright.monitoring.labels import read_labels
 from modelwright.monitoring.prediction_log import REDACTED, Prediction, read_predictions
 from modelwright.provenance.secrets import expanded, redacted
+from modelwright.retraining.rules import KEPT_SHARE, n_kept_back
 from modelwright.spec import Spec, describe_source
 from modelwright.store.database import Database
 from modelwright.tables.fingerprint import fingerprint
@@ -74,7 +74,7 @@ class Stretch(msgspec.Struct, frozen=True):
     since: str | None = None
     label_delay_s: float = 0.0
     kept_rows: int = 100
-    kept_share: float = 0.2
+    kept_share: float = KEPT_SHARE
 
 
 def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretch: Stretch, now: dt.datetime) -> Snapshot:
@@ -101,7 +101,7 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     mature = (now - dt.timedelta(seconds=stretch.label_delay_s)).astimezone(dt.UTC).isoformat(timespec="microseconds")
     logged = labelled_predictions(database, model, until=mature) if spec.target is not None else []
     logged, known_until = _without_known(logged, table.frame, spec)
-    n_kept = min(max(stretch.kept_rows, math.ceil(len(logged) * stretch.kept_share)), len(logged) // 2)
+    n_kept = n_kept_back(len(logged), stretch.kept_rows, share=stretch.kept_share)
     learned = logged[: len(logged) - n_kept] if n_kept else logged
     rows = as_table(learned, table.frame, spec) if learned else None
     frame, notes = _within(table.frame, rows, spec, stretch, now, [each.at for each, _ in learned])

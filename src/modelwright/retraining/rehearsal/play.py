@@ -32,7 +32,7 @@ from modelwright.retraining.gate import judge as judge_gate
 from modelwright.retraining.policy import Policy
 from modelwright.retraining.rehearsal.history import History
 from modelwright.retraining.rehearsal.values import Contestant, Life, Point, Retrained
-from modelwright.retraining.rules import Trigger, Verdict
+from modelwright.retraining.rules import Trigger, Verdict, n_kept_back
 from modelwright.retraining.scored import Labelled, Scored
 from modelwright.retraining.triggers import Held, Observed, due
 
@@ -42,8 +42,6 @@ Train = Callable[[pl.DataFrame, str], Path]
 Told = Callable[[str, int, int, str], None]
 #: Earlier labelled rows that losses are watched with, as in production.
 _LOSSES_BEFORE = 5_000
-#: Share of the new labelled rows that is kept back for the gate, as in production.
-_KEPT_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -232,7 +230,7 @@ class _Watch:
     def _retrain(self, number: int, trigger: Trigger, mature: int, now: dt.datetime) -> Retrained:
         history, policy = self.shop.history, self.policy
         n_logged = max(0, mature - history.cuts[0])
-        kept = min(max(policy.gate.min_labels, math.ceil(n_logged * _KEPT_SHARE)), n_logged // 2)
+        kept = n_kept_back(n_logged, policy.gate.min_labels)
         challenger = self.shop.model(*history.learned(mature - kept, policy.train_on))
         self._retrainings.append(now)
         verdict = self._decide(challenger, mature - kept, mature, trigger, now)
