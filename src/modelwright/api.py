@@ -358,10 +358,10 @@ def load(
         If nothing of that name exists.
     """
     from modelwright.artifacts.bundle import load_bundle
+    from modelwright.registry.bringing import bring_models
     from modelwright.registry.find import find_bundle
-    from modelwright.runs.remote import bring
 
-    bring([path], Path(home), artifacts)
+    bring_models([path], Path(home), store, artifacts)
     return load_bundle(find_bundle(path, Path(home), store), features=features, trusted_keys=trusted_keys)
 
 

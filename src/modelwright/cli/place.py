@@ -30,15 +30,15 @@ def home_with(runs: Iterable[str], home: str | None, artifacts: str | None) -> P
     Parameters
     ----------
     runs : iterable of str
-        As a command was given them.
+        Runs or models, as a command was given them.
     home, artifacts : str or None
         As for `place_of`.
     """
     place = place_of(home, None, artifacts)
     if place.artifacts is not None:
-        from modelwright.runs.remote import bring
+        from modelwright.registry.bringing import bring_models
 
-        bring(runs, place.home, place.artifacts)
+        bring_models(runs, place.home, place.store, place.artifacts)
     return place.home
 
 

@@ -59,7 +59,7 @@ def serve(
     An alias is watched: when it moves, the new version is loaded, verified, and takes over between two requests. The first
     start prints a token; MODELWRIGHT_SERVE_TOKEN or --token-file give further ones.
     """
-    from modelwright.cli.place import home_and_store
+    from modelwright.cli.place import home_and_store, home_with
     from modelwright.cli.watched import tell_unwatched
     from modelwright.errors import InvalidInputError
     from modelwright.serving.limits import Limits
@@ -68,6 +68,7 @@ def serve(
     if when_full not in ("drop-and-count", "block"):
         raise InvalidInputError(f"{when_full!r} is no policy.", where="--when-full", mend="Write drop-and-count or block.")
     place, url = home_and_store(home, store)
+    home_with([each.partition("=")[2] or each for each in models], home, None)
     tell_unwatched(place, url)
     settings = Settings(
         models=tuple(models), shadows=tuple(shadow or ()), canaries=tuple(canary or ()), home=str(place), store=url,

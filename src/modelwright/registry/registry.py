@@ -63,9 +63,7 @@ class Registry:
         BundleError
             If its folder is gone or was changed.
         """
-        wanted = read_reference(reference) if isinstance(reference, str) else reference
-        with self._reading() as rows:
-            version = rows.version(wanted)
+        version = self.look_up(read_reference(reference) if isinstance(reference, str) else reference)
         where = str(version.folder)
         try:
             there = manifest_digest(version.folder)
@@ -74,6 +72,11 @@ class Registry:
         if there != version.digest:
             raise BundleError(f"The manifest of {version} is not the one that was registered.", where=where, mend=_RESTORE)
         return version
+
+    def look_up(self, wanted: Reference) -> Version:
+        """The version that a reference means, without a look at its folder; otherwise as `resolve`."""
+        with self._reading() as rows:
+            return rows.version(wanted)
 
     def models(self) -> list[str]:
         """Names of all models, sorted."""
