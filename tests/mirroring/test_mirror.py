@@ -136,6 +136,36 @@ def test_every_step_of_a_job_comes_back_from_the_server_once(trained: Path, serv
     assert (own.runs, own.n_own) == ([], 1)
 
 
+def test_runs_and_searches_of_own_code_are_told_when_they_end(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fit.py").write_text("def fit(lr=0.1):\n    return {'loss': (lr - 0.3) ** 2}\n")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "told at the end")
+
+    def ok(*words: str) -> tuple[str, str]:
+        with pytest.raises(SystemExit) as left:
+            main([words[0], "--home", str(tmp_path / "home"), *words[1:]])
+        said = capfd.readouterr()
+        assert left.value.code == 0, said.err
+        return said.out, said.err
+
+    job = f"{tmp_path / 'fit.py'}:fit"
+    out, err = ok("run", "--mlflow", job, "--lr", "0.5")
+    assert ("mirrored at" in err, "mirrored at" in out) == (True, False)
+    out, _ = ok("tune", job, "--param", "lr=0.1,0.3,0.4", "--select", "min:loss", "--strategy", "grid", "--mlflow")
+    assert "3 child runs" in out
+    client = mlflow.MlflowClient(server)
+    runs = client.search_runs([client.get_experiment_by_name("told at the end").experiment_id])
+    parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
+    (search,) = {each for each in parents if each}
+    assert len(runs) == 5
+    assert parents.count(search) == 3
+    assert sorted(run.data.metrics["loss"] for run in runs if run.data.tags.get("mlflow.parentRunId")) == pytest.approx(
+        [0.0, 0.01, 0.04]
+    )
+
+
 def test_imported_runs_are_listed_with_their_parents_and_without_what_is_too_large(server: str, tmp_path: Path) -> None:
     client = mlflow.MlflowClient(server)
     place = client.create_experiment("theirs")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.listing import Artifacts
+from modelwright.cli.mirroring import OfRun, mirror_finished, prepared
 from modelwright.cli.place import place_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Keep its output off the terminal.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON to stderr.")] = False,
     artifacts: Artifacts = None,
+    mlflow: OfRun = None,
 ) -> None:
     """Run your own script or function as a run.
 
@@ -41,6 +43,7 @@ def run(
     from modelwright.provenance.labels import Labels
     from modelwright.spec_values import parse_budget
 
+    server = prepared(mlflow)
     result = run_command(
         target,
         arguments or [],
@@ -59,6 +62,7 @@ def run(
         typer.echo(msgspec.json.encode(result, enc_hook=str).decode(), err=True)
     elif not quiet:
         typer.echo("\n".join(result_lines(result)), err=True)
+    mirror_finished(result.folder, server, quiet=quiet, as_json=as_json, aside=True)
     raise typer.Exit(exit_code_of(result))
 
 

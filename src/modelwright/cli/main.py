@@ -145,7 +145,7 @@ def train(
     fail_if: checking.FailIf = None,
     summary: checking.Summary = None,
     junit: checking.JUnit = None,
-    mlflow: mirroring.OfTraining = None,
+    mlflow: mirroring.OfRun = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same run.  [default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.  [default: from the data]")] = None,
     home: Home = None,

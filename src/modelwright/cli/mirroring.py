@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,10 @@ if TYPE_CHECKING:
     from modelwright.mirroring.importing import Imported
     from modelwright.mirroring.mirror import Mirrored
 
-#: The option of train whose value may be left out; then the environment says it.
+#: The option whose value may be left out; then the environment says it.
 _OPTIONAL = "--mlflow"
+#: Options of run that have no value: before its target they are told from those that have one.
+_FLAGS_OF_RUN = ("--autolog", "--quiet", "-q", "--json")
 #: How the URI of a server begins. A table may have an address too; one that begins so is given before the option.
 _SERVERS = ("http:", "https:", "sqlite:", "postgresql", "mysql", "mssql", "file:", "databricks", "$")
 
@@ -21,7 +24,7 @@ Uri = Annotated[str | None, typer.Option("--to", metavar="URI", help="The tracki
 Experiment = Annotated[
     str | None, typer.Option(metavar="NAME", help="Experiment there.  [default: MLFLOW_EXPERIMENT_NAME, else modelwright]")
 ]
-OfTraining = Annotated[
+OfRun = Annotated[
     str | None,
     typer.Option("--mlflow", metavar="[URI]", help="Mirror the run to this server too; alone: MLFLOW_TRACKING_URI."),
 ]
@@ -108,23 +111,40 @@ def prepared(given: str | None) -> str | None:
     return tracking_uri(given)
 
 
-def mirror_finished(folder: Path, uri: str | None, *, quiet: bool, as_json: bool) -> None:
-    """Mirror a run that has just ended. Whatever happens there, the run is kept and its command has succeeded."""
+def mirror_finished(
+    folder: Path, uri: str | None, *, quiet: bool, as_json: bool, children: Iterable[Path] = (), aside: bool = False
+) -> None:
+    """Mirror a run that has just ended. Whatever happens there, the run is kept and its command has succeeded.
+
+    Parameters
+    ----------
+    folder : Path
+    uri : str or None
+        None does nothing.
+    quiet, as_json : bool
+    children : iterable of Path, optional
+        Folders of the trials of a search, which are runs of their own.
+    aside : bool, default=False
+        Say it on standard error, because standard output is a script's.
+    """
     if uri is None:
         return
+    import msgspec
+
     from modelwright.cli.failure import failure_lines, translated
     from modelwright.mirroring.mirror import mirror_run
     from modelwright.mirroring.server import shown_uri
 
     try:
         done = mirror_run(folder, uri)
+        n_children = sum(mirror_run(child, uri).n_children + 1 for child in children)
     except Exception as error:
         first, *rest = failure_lines(translated(error))
         told = [first.replace("error:", "not mirrored:", 1), *rest, "  the run itself is kept, and complete"]
         typer.echo("\n".join([*told, f"  next: modelwright mirror {folder} --to {shown_uri(uri)}"]), err=True)
         return
     if as_json or not quiet:
-        _print(done, as_json)
+        _print(msgspec.structs.replace(done, n_children=done.n_children + n_children), as_json, aside)
 
 
 def with_optional_values(words: list[str]) -> list[str]:
@@ -136,27 +156,40 @@ def with_optional_values(words: list[str]) -> list[str]:
     ['train', '--mlflow', '', 'a.csv']
     >>> with_optional_values(["train", "--mlflow", "http://host:5000", "a.csv"])
     ['train', '--mlflow', 'http://host:5000', 'a.csv']
+    >>> with_optional_values(["run", "--mlflow", "fit.py", "--mlflow"])
+    ['run', '--mlflow', '', 'fit.py', '--mlflow']
     """
-    if words[:1] != ["train"]:
-        return words  # what follows the target of run belongs to the script
+    if words[:1] not in (["train"], ["tune"], ["run"]):
+        return words
     made: list[str] = []
-    for position, word in enumerate(words):
+    for position, word in enumerate(words[: _place_of_target(words) if words[0] == "run" else None]):
         made.append(word)
         following = words[position + 1] if position + 1 < len(words) else ""
         if word == _OPTIONAL and not following.startswith(_SERVERS):
             made.append("")
-    return made
+    return made + (words[_place_of_target(words) :] if words[0] == "run" else [])
 
 
-def _print(done: Mirrored, as_json: bool) -> None:
+def _place_of_target(words: list[str]) -> int:
+    """Where the target of run stands; what follows belongs to the script."""
+    place = 1
+    while place < len(words) and words[place].startswith("-"):
+        following = words[place + 1] if place + 1 < len(words) else ""
+        alone = words[place] in _FLAGS_OF_RUN or "=" in words[place]
+        alone = alone or (words[place] == _OPTIONAL and not following.startswith(_SERVERS))
+        place += 1 if alone else 2
+    return min(place, len(words))
+
+
+def _print(done: Mirrored, as_json: bool, aside: bool = False) -> None:
     if as_json:
         import msgspec
 
-        typer.echo(msgspec.json.encode({"type": "Mirrored", **msgspec.to_builtins(done)}).decode())
+        typer.echo(msgspec.json.encode({"type": "Mirrored", **msgspec.to_builtins(done)}).decode(), err=aside)
         return
     what = "mirrored" if done.new else "brought up to date" if done.changed else "was mirrored before, unchanged"
     children = f", {done.n_children} child runs" if done.n_children else ""
-    typer.echo(f"{done.run}: {what} at {done.uri}, experiment {done.experiment}, run {done.mlflow_run}{children}")
+    typer.echo(f"{done.run}: {what} at {done.uri}, experiment {done.experiment}, run {done.mlflow_run}{children}", err=aside)
     if done.registered is not None:
         found = done.registered
         aliases = f", alias {', '.join(found.aliases)}" if found.aliases else ""

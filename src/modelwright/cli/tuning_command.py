@@ -8,6 +8,7 @@ import typer
 
 from modelwright.cli.jobs_commands import publish
 from modelwright.cli.listing import Artifacts
+from modelwright.cli.mirroring import OfRun, mirror_finished, prepared
 from modelwright.cli.options import console, option_name, program
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def tune(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print events and result as JSON lines.")] = False,
     artifacts: Artifacts = None,
+    mlflow: OfRun = None,
 ) -> None:
     """Search for the best parameters of a job of your own.
 
@@ -68,6 +70,7 @@ def tune(
     from modelwright.errors import SpecError
     from modelwright.jobs.tuning.settings import read_time
 
+    server = prepared(mlflow)
     try:
         budget_s = None if max_time is None else read_time("max_time", max_time)
         space = params_of(params)
@@ -81,6 +84,8 @@ def tune(
         raise SpecError(error.what, where=_spelled(error.where), mend=error.mend) from error
     print_tuning(found, quiet=quiet, as_json=as_json)
     publish(found.folder, artifacts)
+    trials_of = (found.folder.parent / trial.run for trial in found.counted if trial.run)
+    mirror_finished(found.folder, server, quiet=quiet, as_json=as_json, children=trials_of)
 
 
 def _spelled(where: str) -> str:
