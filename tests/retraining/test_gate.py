@@ -14,7 +14,7 @@ from scipy import optimize, stats
 from modelwright.metrics.registry import METRICS
 from modelwright.metrics.superiority import mcnemar, superiority, tango
 from modelwright.retraining.gate import judge, requirement, spent
-from modelwright.retraining.rules import GateRules, Trigger
+from modelwright.retraining.rules import MOST_KEPT, GateRules, Trigger, n_kept_back
 from modelwright.retraining.scored import Labelled, Scored
 
 _SPEC = importlib.util.spec_from_file_location("loop_gate", Path(__file__).parents[2] / "benchmarks" / "loop" / "gate.py")
@@ -215,3 +215,10 @@ def test_after_an_alarm_a_challenger_that_looks_no_worse_may_be_uncertain_by_hal
     assert worse.evidence["gain"] < -0.005
     assert worse.evidence["margin"] == pytest.approx(0.005)
     assert not worse.promote
+
+
+def test_the_gate_gets_the_newest_rows_and_the_challenger_the_others() -> None:
+    # a share, at least what the gate asks for, at most what tells two models apart, and never more than half
+    counts = [n_kept_back(n, least=100) for n in (0, 1, 150, 400, 1_000, 4_000, 200_000)]
+    assert counts == [0, 0, 75, 100, 200, 800, MOST_KEPT]
+    assert n_kept_back(50_000, least=3_000) == 3_000

@@ -14,8 +14,8 @@ Answer = Literal["better", "not worse", "undecided", "worse", "refused"]
 
 
 #: Of the labelled rows of the log, the newest that a challenger does not learn from, so that the gate may judge it on them:
-#: a share, but no more than what tells two models apart. All the others are newer than what the champion knows.
-KEPT_SHARE, MOST_KEPT = 0.2, 1_000_000_000
+#: a share, and at most so many, which tell two models apart. The newest rows are also those that there is most to learn from.
+KEPT_SHARE, MOST_KEPT = 0.2, 1_000
 
 
 def n_kept_back(n_logged: int, least: int, *, share: float = KEPT_SHARE) -> int:

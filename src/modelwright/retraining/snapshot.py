@@ -65,8 +65,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Stretch(msgspec.Struct, frozen=True):
     """Which rows: the latest ``seconds`` or ``rows``, those ``since`` a moment, or all.
 
-    Rows of the log for the gate are kept back: the newest ``kept_share`` of them, and at least ``kept_rows`` as long as half
-    is left. Rows younger than ``label_delay_s`` are not looked at.
+    Rows of the log for the gate are kept back: the newest ``kept_share`` of them, at least ``kept_rows`` as long as half is
+    left, and else at most `MOST_KEPT`. Rows younger than ``label_delay_s`` are not looked at.
     """
 
     seconds: float | None = None
