@@ -69,13 +69,16 @@ def test_every_json_form_of_mlflow_gives_the_same_bits(
 ) -> None:
     names, few = model.feature_names_in_.tolist(), rows[:n]
     listed = [[row[name] for name in names] for row in few]
-    forms = {
-        "dataframe_split": {"columns": names, "data": listed},
-        "dataframe_records": few,
-        "instances": listed,
-        "inputs": _columns(model, few),
-    }
-    for name, form in forms.items():
+    forms: list[tuple[str, Any]] = [
+        ("dataframe_split", {"columns": names, "data": listed}),
+        ("dataframe_records", few),
+        ("instances", listed),
+        ("instances", few),
+        ("inputs", _columns(model, few)),
+        ("inputs", listed),
+        ("inputs", few),
+    ]
+    for name, form in forms:
         assert _invocation(server, {name: form} | PROBA) == expected[:n], name
 
 

@@ -13,6 +13,7 @@ from modelwright.serving.limits import Limits
 from modelwright.serving.problems import Problem
 
 _Listed = list[Scalar | list[Scalar]]
+_Instances = list[dict[str, Scalar | list[Scalar]] | list[Scalar] | Scalar]
 
 
 class Asked(msgspec.Struct):
@@ -45,8 +46,8 @@ class _Split(msgspec.Struct, forbid_unknown_fields=True):
 class _Invocation(msgspec.Struct, forbid_unknown_fields=True):
     dataframe_split: _Split | msgspec.UnsetType = msgspec.UNSET
     dataframe_records: list[Row] | msgspec.UnsetType = msgspec.UNSET
-    instances: list[dict[str, Scalar | list[Scalar]] | list[Scalar] | Scalar] | msgspec.UnsetType = msgspec.UNSET
-    inputs: dict[str, _Listed | Scalar] | list[list[Scalar] | Scalar] | msgspec.UnsetType = msgspec.UNSET
+    instances: _Instances | msgspec.UnsetType = msgspec.UNSET
+    inputs: dict[str, _Listed | Scalar] | _Instances | msgspec.UnsetType = msgspec.UNSET
     params: _Params | None = None
 
 

@@ -106,10 +106,11 @@ def _model_paths(name: str, one: Deployment, service: Service) -> dict[str, Any]
         _ref(f"{name}.Row"),
         {"type": "array", "items": _ref(f"{name}.Row"), "minItems": 1, "maxItems": service.limits.rows},
     )
+    whose = {"type": "string", "minLength": 1, "maxLength": 200}
     wrapped = {
         "type": "object", "required": ["rows"], "additionalProperties": False,
-        "properties": {"rows": rows, "ids": {"type": ["array", "null"], "items": _TEXT}},
-        "description": "ids has one text of 1 to 200 characters for each row.",
+        "properties": {"rows": rows, "ids": {"type": ["array", "null"], "minItems": 1, "items": whose}},
+        "description": "ids has one text for each row.",
     }  # fmt: skip
     answer = _ref(f"{name}.Answer")
     head = {"model": _TEXT, "version": _TEXT, "request_id": _TEXT}
@@ -158,8 +159,8 @@ def _cell(column: Column, service: Service) -> dict[str, Any]:
     return {"anyOf": [_FINITE, {"type": ["boolean", "null"]}, {"type": "string", "maxLength": service.limits.text_chars}]}
 
 
-#: JSON has numbers beyond floats.
-_FINITE = {"type": "number", "minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308}
+#: JSON has numbers beyond doubles; they are refused.
+_FINITE = {"type": "number", "format": "double"}
 _NUMBER = r"^ *([+-]?[0-9]{1,15}(\.[0-9]{1,15})?)? *$"
 
 
@@ -188,11 +189,13 @@ def _label_schema(one: Deployment) -> dict[str, Any]:
 
 
 def _infer_schema(service: Service) -> dict[str, Any]:
-    cells = {"type": "array", "items": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}}
+    # That there are as many data as the shape says, JSON Schema has no words for.
+    cells = {"type": "array", "items": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}, "minItems": 1}
+    sizes = {"type": "integer", "minimum": 1}
     tensor = {
         "type": "object", "required": ["name", "shape", "datatype", "data"], "additionalProperties": False,
         "properties": {
-            "name": _TEXT, "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
+            "name": _TEXT, "shape": {"type": "array", "items": sizes, "minItems": 1, "maxItems": 2},
             "datatype": {"enum": list(DATATYPES)}, "data": cells, "parameters": {"type": ["object", "null"]},
         },
     }  # fmt: skip
@@ -212,6 +215,7 @@ def _invocations(service: Service) -> dict[str, Any]:
     cells = [_cell(column, service) for column in service.first.live.scorer.columns]
     line = {"type": "array", "prefixItems": cells, "items": False, "minItems": len(names), "maxItems": len(names)}
     split = _object(columns={"const": names}, data={"type": "array", "items": line, "minItems": 1})
+    split |= {"additionalProperties": False}
     forms = {
         "dataframe_split": split,
         "dataframe_records": {"type": "array", "items": row, "minItems": 1},

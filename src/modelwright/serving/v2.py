@@ -101,8 +101,6 @@ def _cells(tensor: _Input, limits: Limits) -> list[Scalar]:
         raise Problem(400, "wrong_datatype", f"A datatype is one of {', '.join(DATATYPES)}.")
     if any(size < 0 for size in tensor.shape):
         raise Problem(400, "wrong_shape", "A shape has no negative numbers.")
-    if tensor.shape[0] > limits.rows:
-        raise Problem(413, "too_many_rows", f"A request has {limits.rows:,} rows at most.")
     width = 1
     for size in tensor.shape[1:]:
         width *= size
@@ -114,6 +112,8 @@ def _cells(tensor: _Input, limits: Limits) -> list[Scalar]:
         cells = [cell for row in tensor.data for cell in row]  # type: ignore[union-attr]
     if len(cells) != tensor.shape[0] * width:
         raise Problem(400, "wrong_shape", "The data has another shape than is stated.")
+    if tensor.shape[0] > limits.rows:
+        raise Problem(413, "too_many_rows", f"A request has {limits.rows:,} rows at most.")
     for number, cell in enumerate(cells):
         if cell is not None and not _fits(cell, tensor.datatype):
             raise Problem(
