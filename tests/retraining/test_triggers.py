@@ -168,10 +168,13 @@ def test_after_failures_in_a_row_a_person_is_asked() -> None:
     assert "a person should look" in held(policy, seen(windows=(window(1, "performance"),), rejections=2))
 
 
-def test_an_undecided_gate_is_asked_again_when_its_labels_have_come() -> None:
-    alarmed = {"windows": (window(1, "performance"),), "labels_needed": 1200}
-    assert "asked for 1,200 further labels; 1,000 have come" in held(POLICY, seen(**alarmed))
-    assert caused(POLICY, seen(**alarmed, new_labels=1200)) == "performance"
+def test_an_undecided_gate_is_asked_again_when_its_labels_have_come_or_a_fall_is_confirmed() -> None:
+    drifted = {"windows": (without_labels(1, "prediction drift"),), "labels_needed": 1200}
+    assert "asked for 1,200 further labels; 1,000 have come" in held(POLICY, seen(**drifted))
+    assert caused(POLICY, seen(**drifted, new_labels=1200)) == "drift"
+    fallen = {"windows": (window(1, "performance"),), "labels_needed": 1200}
+    assert caused(POLICY, seen(**fallen)) == "performance"
+    assert "asked for 1,200 further labels; 150 have come" in held(POLICY, seen(**fallen, new_labels=150))
 
 
 def test_where_little_can_be_learned_only_labels_that_confirm_ask() -> None:

@@ -92,12 +92,14 @@ class Scheduler:
     def decide(self, policy: Policy, now: dt.datetime) -> Asked | None:
         """Ask for a retraining, or for a further judgement, if one is due."""
         known = observed(self.room, self.retrainings, policy, now, data=self._data)
-        if known.in_flight is None:
-            # Before another one is trained, the one that labels were missing for is looked at again.
+        answer = due(policy, known)
+        fallen = isinstance(answer, Trigger) and answer.cause == "performance"
+        if known.in_flight is None and not fallen:
+            # Before another one is trained, the one that labels were missing for is looked at again; unless the champion
+            # has fallen, since then the rows that came with the fall are worth more than a verdict on a model without them.
             again = self._judge_again(policy, now)
             if again is not None and again.new:
                 return again
-        answer = due(policy, known)
         if isinstance(answer, Held):
             if answer.reason != self._held and known.in_flight is None:
                 self._held = answer.reason

@@ -241,7 +241,9 @@ def _braked(policy: Policy, observed: Observed, wish: Trigger) -> Trigger | Held
             " train by hand.",
             cause=wish.cause,
         )
-    if observed.new_labels < observed.labels_needed:
+    # A fall that labels confirm since then is new evidence: the challenger of before has not learned from what it came with.
+    fallen = wish.cause == "performance" and observed.new_labels >= policy.min_new_labels
+    if observed.new_labels < observed.labels_needed and not fallen:
         return Held(
             f"{wish.reason} But the gate could not decide last time and asked for {observed.labels_needed:,} further labels;"
             f" {observed.new_labels:,} have come.",

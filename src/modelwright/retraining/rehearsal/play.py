@@ -212,14 +212,15 @@ class _Watch:
             new_rows=new, new_labels=new, labels_needed=self._needed, retrainings=tuple(self._retrainings),
             rejections=self._rejections, fired=self._fired,
         )  # fmt: skip
-        if self._waiting is not None and new >= self._needed:
+        answer = due(policy, observed)
+        fallen = isinstance(answer, Trigger) and answer.cause == "performance"
+        if self._waiting is not None and new >= self._needed and not fallen:
             challenger, trigger, self._waiting = *self._waiting, None
             verdict = self._decide(challenger, challenger.rows[1], mature, trigger, now)
             return Retrained(
                 number, _iso(now), trigger.cause, "Labels have come.", challenger.rows, 0.0, verdict.promote, verdict.answer,
                 _first(verdict), trained=False,
             )  # fmt: skip
-        answer = due(policy, observed)
         if isinstance(answer, Held):
             self.held.append(answer.reason)
             return None
