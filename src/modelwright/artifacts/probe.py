@@ -10,12 +10,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from modelwright.artifacts.manifest import verify_bundle
+from modelwright.artifacts.manifest import Manifest, verify_bundle
 from modelwright.artifacts.signing import verify_signature
 from modelwright.errors import BundleError, ModelwrightError
 from modelwright.learners.lean_import import own_process
@@ -42,6 +42,7 @@ def probe_bundle(
     trusted_keys: str | Path | Sequence[str | Path] = (),
     timeout_s: float = TIMEOUT_S,
     memory_bytes: int | None = None,
+    meanwhile: Callable[[Manifest], None] | None = None,
 ) -> None:
     """Load a bundle and replay its golden rows in a child process.
 
@@ -54,6 +55,8 @@ def probe_bundle(
         Seconds after which the child is ended.
     memory_bytes : int, optional
         Memory of the child; by default 2 GB and 20 times the size of the bundle. Not bounded on Windows and macOS.
+    meanwhile : callable, optional
+        Called with the manifest while the child is at work.
 
     Raises
     ------
@@ -67,17 +70,22 @@ def probe_bundle(
     # -P: what lies in the working folder is no module of ours.
     command = [sys.executable, "-P", "-m", __name__, str(folder), str(most), str(int(timeout_s) + 1)]
     command += [] if features is None else [str(features)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        try:
+            if meanwhile is not None:
+                meanwhile(manifest)
+            said, _ = child.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise BundleError(
+                f"Loading the bundle took longer than {timeout_s:.3g} s.", where=str(folder), mend=_TRAIN_AGAIN
+            ) from error
+        finally:
+            child.kill()
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise BundleError(
-            f"Loading the bundle took longer than {timeout_s:.3g} s.", where=str(folder), mend=_TRAIN_AGAIN
-        ) from error
-    try:
-        outcome = msgspec.json.decode(done.stdout.rpartition(b"\x1e")[2], type=_Outcome)
+        outcome = msgspec.json.decode(said.rpartition(b"\x1e")[2], type=_Outcome)
     except msgspec.DecodeError:
         raise BundleError(
-            f"The process that tried to load the bundle {_ended(done.returncode)}.", where=str(folder), mend=_TRAIN_AGAIN
+            f"The process that tried to load the bundle {_ended(child.returncode)}.", where=str(folder), mend=_TRAIN_AGAIN
         ) from None
     if outcome.what:
         raise BundleError(outcome.what, where=outcome.where, mend=outcome.mend)

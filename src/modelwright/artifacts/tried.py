@@ -6,16 +6,23 @@ A home remembers them in its folder ``tried``, one empty file each, named after 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
-from modelwright.artifacts.manifest import manifest_digest
+from modelwright.artifacts.manifest import Manifest, manifest_digest
 from modelwright.artifacts.probe import probe_bundle
 from modelwright.version import __version__
 
 _TRIED = "tried"
 
 
-def probe_once(folder: Path, home: Path | None, *, features: str | Path | None = None) -> None:
+def probe_once(
+    folder: Path,
+    home: Path | None,
+    *,
+    features: str | Path | None = None,
+    meanwhile: Callable[[Manifest], None] | None = None,
+) -> None:
     """Load a bundle and replay its golden rows in a child process, unless one did so with these very bytes.
 
     Parameters
@@ -23,7 +30,7 @@ def probe_once(folder: Path, home: Path | None, *, features: str | Path | None =
     folder : Path
     home : Path or None
         Where it is remembered; None asks each time.
-    features : str or Path, optional
+    features, meanwhile
         As for `probe_bundle`.
 
     Raises
@@ -34,7 +41,7 @@ def probe_once(folder: Path, home: Path | None, *, features: str | Path | None =
     mark = None if home is None else home / _TRIED / f"{manifest_digest(folder)}-{_libraries()}"
     if mark is not None and mark.is_file():
         return
-    probe_bundle(folder, features=features)
+    probe_bundle(folder, features=features, meanwhile=meanwhile)
     if mark is not None:
         try:
             mark.parent.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from modelwright.artifacts.bundle import load_bundle
 from modelwright.artifacts.golden import check_golden
-from modelwright.artifacts.manifest import manifest_digest
+from modelwright.artifacts.manifest import Manifest, manifest_digest
 from modelwright.artifacts.tried import probe_once
 from modelwright.errors import BundleError
+from modelwright.learners.lean_import import library
 from modelwright.registry.files import MODELS
 from modelwright.registry.find import find_bundle
 from modelwright.registry.names import is_reference
@@ -66,9 +67,19 @@ class Loader:
         ModelwrightError
             If it is damaged, cannot be loaded, or answers its golden rows otherwise than when it was written.
         """
-        probe_once(found.folder, self.home, features=self.features)
+        probe_once(found.folder, self.home, features=self.features, meanwhile=_import_readers)
         model = load_bundle(found.folder, features=self.features)
         check_golden(model, found.folder)
         if manifest_digest(found.folder) != found.digest:
             raise BundleError("The model was replaced while it was loaded.", where=str(found.folder), mend="Try again.")
         return Served(target.name, found.version, found.digest, found.folder, Scorer(model))
+
+
+def _import_readers(manifest: Manifest) -> None:
+    """Import what will read the members while the child tries them: a start costs no more than one of the two."""
+    for name in ("lightgbm", "xgboost", "catboost"):
+        if any(each == name or each.startswith(f"{name}-") for each in manifest.libraries):
+            try:
+                library(name)
+            except ImportError:
+                continue  # told by the learner, with the extra that brings it
