@@ -235,8 +235,7 @@ class _Watch:
         challenger = self.shop.model(*history.learned(mature - kept, policy.train_on))
         self._retrainings.append(now)
         verdict = self._decide(challenger, mature - kept, mature, trigger, now)
-        if verdict.answer == "undecided":
-            self._waiting = (challenger, trigger)
+        self._waiting = (challenger, trigger) if verdict.answer == "undecided" else None
         return Retrained(
             number, _iso(now), trigger.cause, trigger.reason, challenger.rows, challenger.seconds, verdict.promote,
             verdict.answer, _first(verdict),

@@ -1,7 +1,7 @@
 """The recorded environment rebuilt: a virtual environment with the packages of the run, at their exact versions.
 
 It lies in ``HOME/tmp/environment-DIGEST`` and is kept for the next time; the digest is that of Python and packages. ``uv``
-makes it where it is on the path, else ``venv`` and ``pip`` do; both use the package index that they are set up for.
+makes it where it is on the path, and ``pip`` what it does not find there; each uses the index that it is set up for.
 """
 
 from __future__ import annotations
@@ -166,15 +166,24 @@ def _make(asked: Wanted, place: Path, requirements: Path, tell: Callable[[str], 
     uv = shutil.which("uv")
     if uv is not None:
         tell(f"Making an environment with Python {asked.python} …")
-        _said([uv, "venv", "--quiet", "--python", asked.python, str(place)], f"Python {asked.python} is needed.")
-        install = [uv, "pip", "install", "--quiet", "--python", str(_interpreter_in(place))]
+        _said([uv, "venv", "--quiet", "--seed", "--python", asked.python, str(place)], f"Python {asked.python} is needed.")
     else:
         found = _python(asked.python)
         tell(f"Making an environment with Python {asked.python} …")
         _said([found, "-m", "venv", str(place)], "Install the venv module of that Python.")
-        install = [str(_interpreter_in(place)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(_interpreter_in(place)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    ways = [] if uv is None else [[uv, "pip", "install", "--quiet", "--python", str(_interpreter_in(place))]]
     tell(f"Installing {len(asked.requirements)} packages …")
-    _said([*install, *options, "-r", str(requirements)], "See that the package index has these versions for this machine.")
+    # uv does not read what pip was set up with, such as a further index that has builds like torch 2.13.0+cpu.
+    for install in [*ways, pip]:
+        try:
+            _said(
+                [*install, *options, "-r", str(requirements)], "See that the package index has these versions for this machine."
+            )
+            break
+        except InvalidInputError:
+            if install is pip:
+                raise
     if asked.source is not None:
         (_site_packages(place) / "modelwright-source.pth").write_text(f"{asked.source}\n")
 
@@ -207,7 +216,7 @@ def _said(command: list[str], mend: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=variables())
     if done.returncode:
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        errors = [line for line in lines if re.match(r"(error|×|╰)", line, re.IGNORECASE)] or lines
+        errors = [line for line in lines if re.match(r"(error|cause|×|╰)", line, re.IGNORECASE)] or lines
         said = " ".join(errors[-_MOST_LINES:])[:600] or f"exit code {done.returncode}"
         raise InvalidInputError(f"The environment cannot be rebuilt: {said}", where=Path(command[0]).name, mend=mend)
 
