@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import typer
 from typer.core import TyperGroup
+from typer.main import get_command_name
+from typer.models import CommandInfo, TyperInfo
 
 #: Heading -> its commands.
 HEADINGS = {
@@ -23,6 +27,29 @@ HEADINGS = {
         "release", "alert", "alerts",
     ),
 }  # fmt: skip
+
+
+def with_one_command(app: typer.Typer, word: str) -> typer.Typer:
+    """The program with the one command that is asked for, or the whole one where the word names none.
+
+    All of them together take longer to set up than most commands to run.
+    """
+    commands = [info for info in app.registered_commands if _name_of(info) == word]
+    groups = [info for info in app.registered_groups if _name_of_group(info) == word]
+    if not commands and not groups:
+        return app
+    one = copy.copy(app)
+    one.registered_commands, one.registered_groups = commands, groups
+    return one
+
+
+def _name_of(info: CommandInfo) -> str:
+    return info.name or get_command_name(info.callback.__name__ if info.callback is not None else "")
+
+
+def _name_of_group(info: TyperInfo) -> str | None:
+    own = info.typer_instance.info.name if info.typer_instance is not None else None
+    return next((name for name in (info.name, own) if isinstance(name, str)), None)
 
 
 class HeadedGroup(TyperGroup):

@@ -37,7 +37,7 @@ from modelwright.cli import (
     tuning_command,
 )
 from modelwright.cli.failure import INTERRUPTED, interrupts_told, report_failure, usage_error
-from modelwright.cli.headings import HeadedGroup
+from modelwright.cli.headings import HeadedGroup, with_one_command
 from modelwright.cli.options import (
     console,
     features_of,
@@ -353,7 +353,8 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         own_process()
     try:
-        code = app(args=mirroring.with_optional_values(given), prog_name="modelwright", standalone_mode=False)
+        chosen = with_one_command(app, given[0])
+        code = chosen(args=mirroring.with_optional_values(given), prog_name="modelwright", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except typer.TyperException as error:
