@@ -10,8 +10,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -35,16 +37,57 @@ class _Outcome(msgspec.Struct, frozen=True):
     mend: str = ""
 
 
-def probe_bundle(
+@dataclass(frozen=True)
+class Probe:
+    """A child at work on a bundle; see `start_probe`."""
+
+    folder: Path
+    manifest: Manifest
+    timeout_s: float
+    child: subprocess.Popen[bytes]
+
+    def finish(self) -> None:
+        """Wait for what the child says.
+
+        Raises
+        ------
+        BundleError
+            If the bundle cannot be loaded, a golden row gets another prediction, or the child dies or takes too long.
+        """
+        where = str(self.folder)
+        try:
+            said, _ = self.child.communicate(timeout=self.timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise BundleError(
+                f"Loading the bundle took longer than {self.timeout_s:.3g} s.", where=where, mend=_TRAIN_AGAIN
+            ) from error
+        finally:
+            self.close()
+        try:
+            outcome = msgspec.json.decode(said.rpartition(b"\x1e")[2], type=_Outcome)
+        except msgspec.DecodeError:
+            raise BundleError(
+                f"The process that tried to load the bundle {_ended(self.child.returncode)}.", where=where, mend=_TRAIN_AGAIN
+            ) from None
+        if outcome.what:
+            raise BundleError(outcome.what, where=outcome.where, mend=outcome.mend)
+
+    def close(self) -> None:
+        """End the child, if it has not ended."""
+        self.child.kill()
+        with self.child:
+            return
+
+
+def start_probe(
     folder: Path,
     *,
     features: str | Path | None = None,
     trusted_keys: str | Path | Sequence[str | Path] = (),
     timeout_s: float = TIMEOUT_S,
     memory_bytes: int | None = None,
-    meanwhile: Callable[[Manifest], None] | None = None,
-) -> None:
-    """Load a bundle and replay its golden rows in a child process.
+) -> Probe:
+    """Verify a bundle, and begin to load it and to replay its golden rows in a child process.
 
     Parameters
     ----------
@@ -52,17 +95,14 @@ def probe_bundle(
     features, trusted_keys
         As for `bundle.load_bundle`.
     timeout_s : float, default=120.0
-        Seconds after which the child is ended.
+        Seconds of waiting after which the child is ended.
     memory_bytes : int, optional
         Memory of the child; by default 2 GB and 20 times the size of the bundle. Not bounded on Windows and macOS.
-    meanwhile : callable, optional
-        Called with the manifest while the child is at work.
 
     Raises
     ------
     BundleError
-        If a digest or signature does not fit, the bundle cannot be loaded, a golden row gets another prediction, or the
-        child dies or takes too long.
+        If a digest or signature does not fit.
     """
     manifest = verify_bundle(folder)
     verify_signature(folder, trusted_keys)
@@ -70,25 +110,13 @@ def probe_bundle(
     # -P: what lies in the working folder is no module of ours.
     command = [sys.executable, "-P", "-m", __name__, str(folder), str(most), str(int(timeout_s) + 1)]
     command += [] if features is None else [str(features)]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
-        try:
-            if meanwhile is not None:
-                meanwhile(manifest)
-            said, _ = child.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise BundleError(
-                f"Loading the bundle took longer than {timeout_s:.3g} s.", where=str(folder), mend=_TRAIN_AGAIN
-            ) from error
-        finally:
-            child.kill()
-    try:
-        outcome = msgspec.json.decode(said.rpartition(b"\x1e")[2], type=_Outcome)
-    except msgspec.DecodeError:
-        raise BundleError(
-            f"The process that tried to load the bundle {_ended(child.returncode)}.", where=str(folder), mend=_TRAIN_AGAIN
-        ) from None
-    if outcome.what:
-        raise BundleError(outcome.what, where=outcome.where, mend=outcome.mend)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return Probe(folder, manifest, timeout_s, child)
+
+
+def probe_bundle(folder: Path, **options: Any) -> None:
+    """Load a bundle and replay its golden rows in a child process: `start_probe`, and `Probe.finish`."""
+    start_probe(folder, **options).finish()
 
 
 def _ended(code: int) -> str:

@@ -6,48 +6,63 @@ A home remembers them in its folder ``tried``, one empty file each, named after 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from modelwright.artifacts.manifest import Manifest, manifest_digest
-from modelwright.artifacts.probe import probe_bundle
+from modelwright.artifacts.manifest import manifest_digest
+from modelwright.artifacts.probe import Probe, start_probe
 from modelwright.version import __version__
 
 _TRIED = "tried"
 
 
-def probe_once(
-    folder: Path,
-    home: Path | None,
-    *,
-    features: str | Path | None = None,
-    meanwhile: Callable[[Manifest], None] | None = None,
-) -> None:
-    """Load a bundle and replay its golden rows in a child process, unless one did so with these very bytes.
+@dataclass(frozen=True)
+class Begun:
+    """A child at work on a bundle, and where it is remembered that it found nothing wrong."""
+
+    probe: Probe
+    digest: str
+    mark: Path | None
+
+    def finish(self) -> None:
+        """Wait for what the child says, and remember it; raises as `Probe.finish` does."""
+        self.probe.finish()
+        if self.mark is not None:
+            try:
+                self.mark.parent.mkdir(parents=True, exist_ok=True)
+                self.mark.touch()
+            except OSError:
+                return  # a home that cannot be written: the child loads it again next time
+
+
+def begin_once(folder: Path, home: Path | None, *, features: str | Path | None = None) -> Begun | None:
+    """Begin to load a bundle in a child process; None where one did so with these very bytes.
 
     Parameters
     ----------
     folder : Path
     home : Path or None
         Where it is remembered; None asks each time.
-    features, meanwhile
-        As for `probe_bundle`.
+    features : str or Path, optional
+        As for `start_probe`.
 
     Raises
     ------
     BundleError
-        As `probe_bundle` raises it.
+        As `start_probe` raises it.
     """
-    mark = None if home is None else home / _TRIED / f"{manifest_digest(folder)}-{_libraries()}"
+    digest = manifest_digest(folder)
+    mark = None if home is None else home / _TRIED / f"{digest}-{_libraries()}"
     if mark is not None and mark.is_file():
-        return
-    probe_bundle(folder, features=features, meanwhile=meanwhile)
-    if mark is not None:
-        try:
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
-        except OSError:
-            return  # a home that cannot be written: the child loads it again next time
+        return None
+    return Begun(start_probe(folder, features=features), digest, mark)
+
+
+def probe_once(folder: Path, home: Path | None, *, features: str | Path | None = None) -> None:
+    """Load a bundle in a child process, unless one did so with these very bytes: `begin_once`, and `Begun.finish`."""
+    begun = begin_once(folder, home, features=features)
+    if begun is not None:
+        begun.finish()
 
 
 def _libraries() -> str:

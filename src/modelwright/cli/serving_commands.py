@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from modelwright.serving.ahead import Ahead
     from modelwright.serving.settings import Settings
     from modelwright.serving.tokens import TokenLine
 
@@ -80,6 +81,13 @@ def serve(
 
 
 def _serve(settings: Settings, token_file: Path | None) -> None:
+    from modelwright.serving.ahead import tried_ahead
+
+    with tried_ahead(settings) as ahead:
+        _serve_with(settings, token_file, ahead)
+
+
+def _serve_with(settings: Settings, token_file: Path | None, ahead: Ahead) -> None:
     from modelwright.serving.server import bound_socket, given_tokens, run_server
     from modelwright.serving.settings import check_settings
     from modelwright.serving.tokens import SCOPES, TokenStore
@@ -101,7 +109,7 @@ def _serve(settings: Settings, token_file: Path | None) -> None:
 
         run_workers(settings, listening, given)
     else:
-        run_server(settings, listening, given)
+        run_server(settings, listening, given, ahead=ahead)
 
 
 def token(

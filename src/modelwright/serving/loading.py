@@ -8,13 +8,14 @@ from pathlib import Path
 from modelwright.artifacts.bundle import load_bundle
 from modelwright.artifacts.golden import check_golden
 from modelwright.artifacts.manifest import Manifest, manifest_digest
-from modelwright.artifacts.tried import probe_once
+from modelwright.artifacts.tried import begin_once
 from modelwright.errors import BundleError
 from modelwright.learners.lean_import import library
 from modelwright.registry.files import MODELS
 from modelwright.registry.find import find_bundle
 from modelwright.registry.names import is_reference
 from modelwright.registry.registry import Registry
+from modelwright.serving.ahead import Ahead
 from modelwright.serving.deployments import Served, Target
 from modelwright.serving.scoring import Scorer
 
@@ -38,10 +39,13 @@ class Loader:
         URL of the store; None is SQLite in the home.
     features : Path or None
         The file of a function that derives columns.
+    ahead : dict, optional
+        Children that were begun before; those that are waited for are taken out.
     """
 
-    def __init__(self, home: Path, store: str | None = None, features: Path | None = None) -> None:
+    def __init__(self, home: Path, store: str | None = None, features: Path | None = None, ahead: Ahead | None = None) -> None:
         self.home, self.store, self.features = home, store, features
+        self._ahead = {} if ahead is None else ahead
 
     def find(self, target: Target) -> Found:
         """Where the reference leads at this moment; reads no model.
@@ -67,7 +71,14 @@ class Loader:
         ModelwrightError
             If it is damaged, cannot be loaded, or answers its golden rows otherwise than when it was written.
         """
-        probe_once(found.folder, self.home, features=self.features, meanwhile=_import_readers)
+        begun = self._ahead.pop(found.folder.resolve(), None)
+        if begun is not None and begun.digest != found.digest:
+            begun.probe.close()  # replaced since
+            begun = None
+        begun = begun or begin_once(found.folder, self.home, features=self.features)
+        if begun is not None:
+            _import_readers(begun.probe.manifest)
+            begun.finish()
         model = load_bundle(found.folder, features=self.features)
         check_golden(model, found.folder)
         if manifest_digest(found.folder) != found.digest:

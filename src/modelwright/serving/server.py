@@ -17,6 +17,7 @@ from typing import Any
 from modelwright.errors import InvalidInputError, MissingExtraError
 from modelwright.monitoring.prediction_log import PredictionLog
 from modelwright.retraining.processes import Presence, Processes
+from modelwright.serving.ahead import Ahead
 from modelwright.serving.app import make_app
 from modelwright.serving.loading import Loader
 from modelwright.serving.logs import Log, ServerMessages
@@ -77,7 +78,13 @@ def given_tokens(file: Path | None = None) -> list[TokenLine]:
     return [given_line(secret) for secret in secrets]
 
 
-def run_server(settings: Settings, listening: socket.socket, given: list[TokenLine], slots: Slots | None = None) -> None:
+def run_server(
+    settings: Settings,
+    listening: socket.socket,
+    given: list[TokenLine],
+    slots: Slots | None = None,
+    ahead: Ahead | None = None,
+) -> None:
     """Serve until a signal comes.
 
     Parameters
@@ -88,6 +95,8 @@ def run_server(settings: Settings, listening: socket.socket, given: list[TokenLi
         Tokens that stand in no store.
     slots : Slots or None, default=None
         Where counts are put together, when there are several workers.
+    ahead : dict, optional
+        Children that try the models already.
 
     Raises
     ------
@@ -98,7 +107,7 @@ def run_server(settings: Settings, listening: socket.socket, given: list[TokenLi
     # Threads that predict hold the interpreter for a while; the loop that answers must not wait 5 ms for its turn.
     sys.setswitchinterval(0.0005)
     log = Log(requests=settings.log_requests)
-    loader = Loader(Path(settings.home), settings.store, Path(settings.features) if settings.features else None)
+    loader = Loader(Path(settings.home), settings.store, Path(settings.features) if settings.features else None, ahead)
     deployments = load_all(plan(settings), loader)
     database = Database.of(Path(settings.home), settings.store)
     prediction_log = None
