@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright.errors import InvalidInputError, StorageError
@@ -38,8 +39,8 @@ def check_table(url: str, table: str, if_exists: IfExists) -> None:
     """
     import sqlalchemy as sa
 
-    with _Told(url, table) as engine:
-        schema, name = _parted(table)
+    with _writable(url, table) as engine:
+        schema, name = _schema_and_name(table)
         if if_exists == "fail" and sa.inspect(engine).has_table(name, schema=schema):
             raise InvalidInputError(
                 "The table is there already.",
@@ -73,9 +74,9 @@ def write_frames(url: str, table: str, frames: Iterable[pl.DataFrame], if_exists
     import sqlalchemy as sa
 
     check_table(url, table, if_exists)
-    schema, name = _parted(table)
+    schema, name = _schema_and_name(table)
     n_rows = 0
-    with _Told(url, table) as engine, engine.begin() as connection:
+    with _writable(url, table) as engine, engine.begin() as connection:
         made: sa.Table | None = None
         for frame in frames:
             frame = _plain(frame)
@@ -91,36 +92,30 @@ def write_frames(url: str, table: str, frames: Iterable[pl.DataFrame], if_exists
     return n_rows
 
 
-class _Told:
-    """An engine whose refusals are told as errors of storage, without the password."""
+@contextmanager
+def _writable(url: str, table: str) -> Iterator[sa.Engine]:
+    """An engine that writes; what the database refuses is told as an error of storage, without the password."""
+    import sqlalchemy as sa
 
-    def __init__(self, url: str, table: str) -> None:
-        self._shown = without_credentials(url)
-        self._where = f"{table} on {self._shown}"
-        self._engine = engine_of(expanded(url, where=self._shown), self._shown, new=True)
-
-    def __enter__(self) -> sa.Engine:
-        import sqlalchemy as sa
-
-        if self._engine.dialect.name == "sqlite":
-            # Python's own handling would begin only at the first INSERT, behind the table that it is to fill.
-            sa.event.listen(self._engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-            sa.event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-        engine: sa.Engine = self._engine
-        return engine
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        password = self._engine.url.password
-        self._engine.dispose()
-        if isinstance(error, database_errors()):
-            raise StorageError(
-                f"The database refused: {first_lines(error, password)}",
-                where=self._where,
-                mend="Check the address, the rights of the user, and that a table to append to has these columns.",
-            ) from None  # The cause carries the connection's parameters.
+    shown = without_credentials(url)
+    engine = engine_of(expanded(url, where=shown), shown, new=True)
+    if engine.dialect.name == "sqlite":
+        # Python's own handling would begin only at the first INSERT, behind the table that it is to fill.
+        sa.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    try:
+        yield engine
+    except database_errors() as error:
+        raise StorageError(
+            f"The database refused: {first_lines(error, engine.url.password)}",
+            where=f"{table} on {shown}",
+            mend="Check the address, the rights of the user, and that a table to append to has these columns.",
+        ) from None  # The cause carries the connection's parameters.
+    finally:
+        engine.dispose()
 
 
-def _parted(table: str) -> tuple[str | None, str]:
+def _schema_and_name(table: str) -> tuple[str | None, str]:
     schema, _, name = table.rpartition(".")
     return schema or None, name
 
