@@ -145,7 +145,7 @@ def test_a_run_is_never_deleted_outside_of_its_home(home: Path) -> None:
 
 def test_gates_decide_the_exit_code(home: Path, command) -> None:
     passing = command("check", "first", "--fail-if", "roc_auc < 0.5", "--fail-if", "findings.critical > 0", "--home", home)
-    assert (passing.returncode, passing.stdout.count("holds: ")) == (0, 2)
+    assert (passing.returncode, passing.stdout.count("passes: ")) == (0, 2)
     failing = command("check", "first", "--fail-if", "roc_auc < 0.999", "--home", home)
     assert failing.returncode == 4
     assert failing.stdout.startswith("fails: roc_auc < 0.999 (roc_auc = 0.")

@@ -98,7 +98,7 @@ def judge(
     else:
         for gate in gates:
             if gate.failed or not quiet:
-                typer.echo(f"{'fails' if gate.failed else 'holds'}: {gate.condition} ({gate.sentence})")
+                typer.echo(f"{'fails' if gate.failed else 'passes'}: {gate.condition} ({gate.sentence})")
     if any(gate.failed for gate in gates):
         raise typer.Exit(GATE_EXIT)
 
