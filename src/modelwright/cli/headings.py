@@ -32,8 +32,12 @@ HEADINGS = {
 def with_one_command(app: typer.Typer, word: str) -> typer.Typer:
     """The program with the one command that is asked for, or the whole one where the word names none.
 
-    All of them together take longer to set up than most commands to run.
+    All of them together take longer to set up than most commands to run. Their list needs their first sentences only.
     """
+    if word in ("--help", "-h"):
+        listed = copy.copy(app)
+        listed.registered_commands = [_without_options(info) for info in app.registered_commands]
+        return listed
     commands = [info for info in app.registered_commands if _name_of(info) == word]
     groups = [info for info in app.registered_groups if _name_of_group(info) == word]
     if not commands and not groups:
@@ -45,6 +49,16 @@ def with_one_command(app: typer.Typer, word: str) -> typer.Typer:
 
 def _name_of(info: CommandInfo) -> str:
     return info.name or get_command_name(info.callback.__name__ if info.callback is not None else "")
+
+
+def _without_options(info: CommandInfo) -> CommandInfo:
+    def told() -> None:
+        """Nothing: this command is only listed."""
+
+    told.__doc__ = info.callback.__doc__ if info.callback is not None else None
+    alike = copy.copy(info)
+    alike.name, alike.callback = _name_of(info), told
+    return alike
 
 
 def _name_of_group(info: TyperInfo) -> str | None:
