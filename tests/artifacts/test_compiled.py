@@ -144,6 +144,19 @@ def test_an_ensemble_with_calibration_answers_alike_as_dict_list_pandas_and_pola
     np.testing.assert_array_equal(made.raw(pandas[:9]), expected[:9])
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression", "clustering"])
+def test_rows_read_column_by_column_get_the_bits_of_the_table(task: Task, encoders: list[Encoder]) -> None:
+    names = ["kmeans"] if task == "clustering" else ["lightgbm", "linear", "catboost"]
+    made = model(names, task, [encoders[1]] * 2)
+    rows = unlike()
+    score = made.compile()
+    columns = score.reader.columns(rows.to_dicts())
+    assert columns is not None
+    np.testing.assert_array_equal(score.score_columns(columns), made.raw(rows))
+    assert score.reader.table(columns).equals(conform(rows, SCHEMA, columns=SCHEMA.features + SCHEMA.with_role("time"))[0])
+    assert model(["kmeans"], "clustering", encoders).compile().score_columns(columns) is None, "texts are read as a table"
+
+
 #: Ways to write a cell that mean the same.
 SPELLINGS: dict[str, tuple[Any, list[Any]]] = {
     "amount": (2.5, [np.float32(2.5), "2.5", " 2.5 ", "$2.50", "2.5e0"]),

@@ -199,6 +199,34 @@ def test_a_body_that_cannot_be_read_is_the_fault_of_the_client(server: Any, what
     assert server.ask("POST", path, body, Content_Type=media).status == status
 
 
+TWICE: dict[str, tuple[str, bytes]] = {
+    "rows of a list": ("/predict/churn", b'[{"tenure": 1}, {"tenure": 1, "tenure": 2}]'),
+    "the keys of the body": ("/predict/churn", b'{"rows": [{"tenure": 1}], "rows": [{"tenure": 2}]}'),
+    "with a space before the colon": ("/predict/churn", b'[{"tenure" : 1, "tenure" : 2}]'),
+    "colons in a text besides": ("/predict/churn", b'[{"gender": "a:b", "tenure": 1, "tenure": 2}]'),
+    "instances": ("/invocations", b'{"instances": [{"tenure": 1, "tenure": 2}]}'),
+    "instances with empty params": ("/invocations", b'{"instances": [{"tenure": 1, "tenure": 2}], "params": {}}'),
+    "params": ("/invocations", b'{"instances": [{}], "params": {"predict_method": "x", "predict_method": "predict"}}'),
+    "a tensor's data": (
+        "/v2/models/churn/infer",
+        b'{"inputs": [{"name": "tenure", "shape": [1], "datatype": "FP64", "data": [1], "data": [2]}]}',
+    ),
+    "parameters of a tensor": (
+        "/v2/models/churn/infer",
+        b'{"inputs": [{"name": "tenure", "shape": [1], "datatype": "FP64", "data": [1], "parameters": {"a": 1, "a": 2}}]}',
+    ),
+    "inputs": ("/v2/models/churn/infer", b'{"inputs": [], "id": "a", "inputs": [{"name": "tenure", "shape": [1], '
+               b'"datatype": "FP64", "data": [1]}]}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TWICE)
+def test_what_is_written_twice_is_refused_in_every_form(server: Any, what: str) -> None:
+    path, body = TWICE[what]
+    answer = server.ask("POST", path, body)
+    assert (answer.status, answer.json()["code"]) == (400, "repeated_key")
+
+
 def test_a_compressed_body_is_refused_and_a_huge_one_too(server: Any) -> None:
     assert server.ask("POST", "/predict/churn", b"{}", Content_Encoding="gzip").status == 415
     answer = server.ask("POST", "/predict/churn", b" " * (16 * 1024 * 1024 + 1))

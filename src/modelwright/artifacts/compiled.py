@@ -1,4 +1,4 @@
-"""From one row to the score without a table: a dict in, a number or a handful of probabilities out.
+"""From rows to scores without a table: a dict in, a number or a handful of probabilities out.
 
 Everything that can be looked up once is: which cell stands where, how it is read, its code, each learner's own way to
 score one row. What is left are a few microseconds of Python and the learners' arithmetic, which is that of the batch
@@ -15,6 +15,7 @@ import numpy as np
 from modelwright.artifacts.row_reader import RowReader
 from modelwright.ensembles.calibration import calibrate
 from modelwright.errors import InvalidInputError
+from modelwright.features.matrix import Matrix
 from modelwright.tables.conform import conform
 from modelwright.tables.row import Cell
 
@@ -42,6 +43,7 @@ class CompiledModel:
         self._unlike = not all(model.encoders[number].reads_cells(model.schema) for number in encoders)
         self._by_table = self._unlike or model.derived is not None
         self._encoders = [model.encoders[number].row_encoder(places) for number in encoders]
+        self._by_columns = [model.encoders[number].column_encoder(places) for number in encoders]
         self._members = [(member.learner.predict, member.weight, encoders.index(member.encoder)) for member in model.members]
 
     @property
@@ -88,7 +90,15 @@ class CompiledModel:
 
     def score(self, cells: Sequence[Cell]) -> np.ndarray:
         """`Model.raw` for the cells of one row, in the order of ``reader``; shape (1,) or (1, n_classes)."""
-        matrices = [encode(cells) for encode in self._encoders]
+        return self._weighed([encode(cells) for encode in self._encoders])
+
+    def score_columns(self, columns: Sequence[Sequence[Cell] | np.ndarray]) -> np.ndarray | None:
+        """`Model.raw` for the cells of some rows, column by column in the order of ``reader``; None where texts are read."""
+        matrices = [encode(columns) for encode in self._by_columns if encode is not None]
+        return self._weighed(matrices) if len(matrices) == len(self._by_columns) else None
+
+    def _weighed(self, matrices: list[Matrix]) -> np.ndarray:
+        """What the members say together of the matrices of each encoder."""
         if self._model.task == "clustering":
             predict, _, encoder = self._members[0]
             return predict(matrices[encoder])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +34,8 @@ _EPOCH = dt.datetime(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 Plan = list[int]
+#: Cells of one column; an array is of numbers.
+Cells = Sequence[Cell] | np.ndarray
 
 
 def few_rows(X: Any) -> bool:
@@ -102,29 +104,27 @@ class RowReader:
                 found.append(name)
         return found
 
-    def columns(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame | None:
-        """The conformed table of many rows, read column by column; each cell as `mapping` reads it.
+    def columns(self, rows: Sequence[Mapping[str, Any]]) -> list[Cells] | None:
+        """Cells of many rows, column by column; each as `mapping` reads it.
 
         None where some cell is unusual: `mapping` then tells which. It is quicker than reading row by row: numbers are
         taken as they are, and each text that a column repeats is read once.
         """
         try:
-            read = [
-                _column_of(column, [row[column.name] for row in rows], reader, memo)
+            return [
+                _cells_of(column, [row[column.name] for row in rows], reader, memo)
                 if place < len(self._needed)
-                else _column_of(column, [row.get(column.name) for row in rows], reader, memo)
+                else _cells_of(column, [row.get(column.name) for row in rows], reader, memo)
                 for place, (column, reader, memo) in enumerate(
                     zip(self._columns, self._inferred_readers, self._texts, strict=True)
                 )
             ]
         except (KeyError, UnusualCellError, OverflowError):
             return None
-        return pl.DataFrame(read)
 
-    def table(self, rows: Sequence[Sequence[Cell]]) -> pl.DataFrame:
-        """The conformed table of rows of cells: what `tables.conform` makes of the same rows."""
-        columns = zip(self._columns, zip(*rows, strict=True), strict=True)
-        return pl.DataFrame([_series(column, cells) for column, cells in columns])
+    def table(self, columns: Iterable[Cells]) -> pl.DataFrame:
+        """The conformed table of cells that stand column by column: what `tables.conform` makes of the same rows."""
+        return pl.DataFrame([_series(column, cells) for column, cells in zip(self._columns, columns, strict=True)])
 
     def few(self, X: Any) -> list[list[Cell]] | None:
         """Cells of the rows of a table such that `few_rows` holds; None where it must be read as a table."""
@@ -243,14 +243,14 @@ def _kept(column: Column) -> Callable[[Any, pl.DataType | None], Cell]:
     return reading
 
 
-def _column_of(column: Column, values: list[Any], reader: CellReader, memo: dict[str, Cell]) -> pl.Series:
-    """Values of one column as a column of a conformed table."""
+def _cells_of(column: Column, values: list[Any], reader: CellReader, memo: dict[str, Cell]) -> Cells:
+    """Cells of one column."""
     kinds = set(map(type, values))
     if column.type == "number" and not column.missing_values and kinds <= {float, int, type(None)}:
         numbers = np.array([NAN if value is None else float(value) for value in values] if kinds != {float} else values)
         if int in kinds and any(type(value) is int and not -(2**63) <= value < 2**63 for value in values):
             raise UnusualCellError
-        return pl.Series(column.name, numbers, nan_to_null=True)
+        return numbers
     cells = []
     for value in values:
         if type(value) is str:
@@ -262,10 +262,10 @@ def _column_of(column: Column, values: list[Any], reader: CellReader, memo: dict
         else:
             cell = reader(value)
         cells.append(cell)
-    return _series(column, cells)
+    return cells
 
 
-def _series(column: Column, cells: Sequence[Cell]) -> pl.Series:
+def _series(column: Column, cells: Cells) -> pl.Series:
     """Cells as a column of a conformed table; the other way round than `_known`."""
     if column.type == "number":
         return pl.Series(column.name, cells, dtype=pl.Float64).fill_nan(None)

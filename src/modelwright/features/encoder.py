@@ -33,7 +33,7 @@ from modelwright.features.columns import (
 from modelwright.features.dates import date_part
 from modelwright.features.generated import Generator
 from modelwright.features.matrix import Layout, Matrix
-from modelwright.features.rows import RowEncoder, row_encoder
+from modelwright.features.rows import ColumnEncoder, RowEncoder, column_encoder, row_encoder
 from modelwright.features.text import TextVectors, text_sizes
 from modelwright.tables.schema import Schema
 
@@ -197,6 +197,12 @@ class Encoder:
         encode = row_encoder(self._state.columns, self._levels, self._vectors, self._encoded, places)
         generator = self.generator
         return encode if generator is None else lambda cells: generator.transform(encode(cells))
+
+    def column_encoder(self, places: Mapping[str, int]) -> ColumnEncoder | None:
+        """`transform` for cells that stand column by column, equal to it to the bit; None where texts are read."""
+        encode = column_encoder(self._state.columns, self._levels, self._encoded, places)
+        generator = self.generator
+        return encode if generator is None or encode is None else lambda cells: generator.transform(encode(cells))
 
     def reads_cells(self, schema: Schema) -> bool:
         """Whether `row_encoder` can read cells of this schema: numbers as numbers, dates as dates, the others as text."""

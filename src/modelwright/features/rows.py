@@ -1,7 +1,7 @@
-"""From the cells of one row to a `Matrix` of one row, without a table.
+"""From the cells of one row, or of some rows column by column, to a `Matrix`, without a table.
 
 The numbers are those of `Encoder.transform`, to the bit; what is spared is the fixed cost of some forty array
-operations, which for one row is all the cost there is.
+operations, which for one row is all the cost there is, and for a hundred rows of a request half of it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from modelwright.features.columns import (
     NumberColumn,
     TextColumn,
 )
+from modelwright.features.dates import date_part
 from modelwright.features.matrix import OTHER, Layout, Matrix
 from modelwright.features.text import TextVectors, text_sizes
 
 RowEncoder = Callable[[Sequence[Any]], Matrix]
+#: From the cells of each column, a list or an array, to a matrix of as many rows.
+ColumnEncoder = Callable[[Sequence[Sequence[Any] | np.ndarray]], Matrix]
 
+_NO_CODES = np.empty((1, 0), dtype=np.int32)
 _NAN = math.nan
 _EPOCH = dt.datetime(1970, 1, 1)
 _DAY_US = 86_400_000_000
@@ -66,7 +70,7 @@ def row_encoder(
     coded = [(places[c.source], levels[c.source].get) for c in columns if isinstance(c, CategoryColumn)]
 
     def encode(cells: Sequence[Any]) -> Matrix:
-        codes = np.array([[code(cells[place], OTHER) for place, code in coded]], dtype=np.int32)
+        codes = np.array([[code(cells[place], OTHER) for place, code in coded]], dtype=np.int32) if coded else _NO_CODES
         values: list[float] = []
         if plain:
             for place, offset in numbers:
@@ -83,6 +87,50 @@ def row_encoder(
         if layout.text_components:
             numeric = np.concatenate([numeric, *topics], axis=1)
         return Matrix(numeric, codes, side_by_side(texts, layout), layout)
+
+    return encode
+
+
+def column_encoder(
+    columns: Sequence[EncodedColumn],
+    levels: Mapping[str, Mapping[str | None, int]],
+    layout: Layout,
+    places: Mapping[str, int],
+) -> ColumnEncoder | None:
+    """What `Encoder.transform` does, for cells that stand column by column; None for an encoder of texts.
+
+    Parameters
+    ----------
+    columns, levels, layout, places
+        As in `row_encoder`.
+    """
+    if any(isinstance(column, TextColumn) for column in columns):
+        return None
+
+    def encode(cells: Sequence[Sequence[Any] | np.ndarray]) -> Matrix:
+        n_rows = len(cells[0])
+        numeric = np.empty((n_rows, len(layout.numeric)), dtype=np.float32)
+        codes = np.empty((n_rows, len(layout.codes)), dtype=np.int32)
+        i = j = 0
+        for column in columns:
+            place = places.get(column.source)
+            if isinstance(column, NumberColumn):
+                values = np.asarray(cells[places[column.source]], dtype=np.float64)
+                if column.offset:
+                    values = values - column.offset
+                numeric[:, i] = np.minimum(np.maximum(values, -LARGEST), LARGEST)
+                i += 1
+            elif isinstance(column, CategoryColumn):
+                code = levels[column.source].get
+                codes[:, j] = [code(cell, OTHER) for cell in cells[places[column.source]]]
+                j += 1
+            elif isinstance(column, DateColumn):
+                known: Sequence[Any] | np.ndarray = [None] * n_rows if place is None else cells[place]
+                stamps = np.array(["NaT" if stamp is None else stamp for stamp in known], dtype="M8[us]")
+                for part in column.parts:
+                    numeric[:, i] = date_part(stamps, part, column.origin_us)
+                    i += 1
+        return Matrix(numeric, codes, None, layout)
 
     return encode
 

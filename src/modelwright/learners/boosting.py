@@ -27,9 +27,11 @@ from modelwright.tables.schema import Task
 def joined(X: Matrix) -> np.ndarray:
     """Numeric columns, then codes, as one float32 table of shape (n, p + q); a missing code is NaN.
 
-    float32 holds every integer up to 2**24, more levels than any column keeps.
+    float32 holds every integer up to 2**24, more levels than any column keeps. Without codes it may be ``X.numeric`` itself.
     """
     n, p = X.numeric.shape
+    if not X.codes.shape[1]:
+        return np.ascontiguousarray(X.numeric, dtype=np.float32)
     table = np.empty((n, p + X.codes.shape[1]), dtype=np.float32)
     table[:, :p] = X.numeric
     table[:, p:] = X.codes

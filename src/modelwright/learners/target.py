@@ -98,7 +98,10 @@ class Coding(msgspec.Struct, frozen=True):
         if not self.classes:
             number = raw * self.spread + self.centre
             return self.log_factor * np.expm1(number) if self.log_factor else number
-        proba = np.column_stack([1.0 - raw, raw]) if raw.ndim == 1 else raw
+        proba = raw
+        if raw.ndim == 1:
+            proba = np.empty((len(raw), 2))
+            proba[:, 0], proba[:, 1] = 1.0 - raw, raw
         return all_classes(row_shares(proba), np.asarray(self.classes), self.n_classes, self.n_rows)
 
 

@@ -18,7 +18,7 @@ from modelwright.artifacts.bundle import load_bundle
 from modelwright.errors import ModelwrightError
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.superiority import superiority
-from modelwright.monitoring.prediction_log import REDACTED
+from modelwright.monitoring.prediction_log import REDACTED, logged_rows
 from modelwright.registry.names import CHAMPION
 from modelwright.registry.registry import Registry
 from modelwright.registry.releases import Release
@@ -181,7 +181,7 @@ def _labelled(one: Any, release: Release) -> list[_Labelled]:
             f"SELECT id, features, at FROM predictions WHERE id IN ({places}) AND at >= :begun AND model = :model",
             begun=release.begun, **ids,
         ):  # fmt: skip
-            held[name] = (msgspec.json.decode(bytes(features)), at)
+            held[name] = (logged_rows(bytes(features)), at)
     found = []
     for each in wanted:
         answer, _, number = each.rpartition("-")

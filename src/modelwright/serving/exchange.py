@@ -10,7 +10,7 @@ from typing import Any
 from modelwright.serving.limits import Limits
 from modelwright.serving.problems import Problem
 from modelwright.serving.tokens import Principal
-from modelwright.serving.trace import request_id, trace_of
+from modelwright.serving.trace import given_id, new_id, trace_of
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -30,8 +30,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_receive", "headers", "id", "method", "model", "part", "path", "principal", "route", "rows", "scope", "started",
-        "status", "trace", "version",
+        "_receive", "answer", "headers", "id", "method", "model", "part", "path", "principal", "route", "rows", "scope",
+        "started", "status", "trace", "version",
     )  # fmt: skip
 
     def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
@@ -40,7 +40,9 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.id = request_id(self.headers.get(b"x-request-id"))
+        #: Names the answer. The id of the request is the client's, if it gave one, and that need not be unique.
+        self.answer = new_id()
+        self.id = given_id(self.headers.get(b"x-request-id")) or self.answer
         self.trace = trace_of(self.headers.get(b"traceparent"))
         self.principal: Principal | None = None
         self.route, self.model, self.version, self.part = "", "", "", ""

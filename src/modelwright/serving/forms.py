@@ -33,10 +33,6 @@ class _Wrapped(msgspec.Struct, forbid_unknown_fields=True):
     ids: list[str] | None = None
 
 
-class _Params(msgspec.Struct, forbid_unknown_fields=True):
-    predict_method: str = "predict"
-
-
 class _Split(msgspec.Struct, forbid_unknown_fields=True):
     columns: list[str]
     data: list[list[Scalar]]
@@ -48,7 +44,7 @@ class _Invocation(msgspec.Struct, forbid_unknown_fields=True):
     dataframe_records: list[Row] | msgspec.UnsetType = msgspec.UNSET
     instances: _Instances | msgspec.UnsetType = msgspec.UNSET
     inputs: dict[str, _Listed | Scalar] | _Instances | msgspec.UnsetType = msgspec.UNSET
-    params: _Params | None = None
+    params: dict[str, str] | None = None
 
 
 _ROW = msgspec.json.Decoder(Row)
@@ -121,25 +117,25 @@ def invocation_json(body: bytes, names: list[str], limits: Limits) -> Asked:
         raise Problem(400, "wrong_form", f"The body has exactly one of the keys {', '.join(_FORMS)}.")
     value: Any = getattr(given, forms[0])
     rows = _READERS[forms[0]](value, names, limits)
-    params = given.params
-    if params is not None and params.predict_method not in ("predict", "predict_proba"):
-        raise Problem(400, "wrong_params", "The param predict_method is predict or predict_proba.")
+    params = given.params or {}
+    method = params.get("predict_method", "predict")
+    if params.keys() - {"predict_method"} or method not in ("predict", "predict_proba"):
+        raise Problem(400, "wrong_params", "There is one param, predict_method; it is predict or predict_proba.")
     check_rows(rows, limits, len(names), len(body))
-    _check_written_once(body, value, forms[0], given)
-    return Asked(rows, proba=params is not None and params.predict_method == "predict_proba")
+    check_keys(body, _n_keys(value, given))
+    return Asked(rows, proba=method == "predict_proba")
 
 
-def _check_written_once(body: bytes, value: Any, form: str, given: _Invocation) -> None:
-    keys = 1
+def _n_keys(value: Any, given: _Invocation) -> int:
+    """Keys of the objects of a request, but for those that are null."""
+    keys = 1 if given.params is None else 2 + len(given.params)
     if isinstance(value, _Split):
         keys += 2 + (value.index is not None)
     elif isinstance(value, dict):
         keys += len(value)
     else:
         keys += sum(len(each) for each in value if isinstance(each, dict))
-    if given.params is not None:
-        keys += 2  # a guess; where it is wrong, the exact look follows
-    check_keys(body, keys)
+    return keys
 
 
 def _from_split(value: _Split, names: list[str], limits: Limits) -> list[Row]:

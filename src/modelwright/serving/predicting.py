@@ -25,10 +25,10 @@ async def predict(exchange: Exchange, service: Service) -> Reply:
     body = await exchange.body(service.limits)
     asked = predict_body(body, deployment.live.scorer.names, service.limits)
     served, part = deployment.chosen(asked.rows, asked.ids)
-    answer_id, scores = await service.predict(exchange, deployment, served, part, asked)
-    told = _told(served, answer_id, scores)
+    scores = await service.predict(exchange, deployment, served, part, asked)
+    told = _told(served, exchange.answer, scores)
     head = {"model": served.name, "version": served.version, "request_id": exchange.id}
-    return _reply(head | told[0] if asked.single else head | {"predictions": told}, answer_id)
+    return _reply(head | told[0] if asked.single else head | {"predictions": told}, exchange.answer)
 
 
 def _told(served: Served, answer_id: str, scores: Scores) -> list[dict[str, Any]]:
@@ -56,8 +56,8 @@ async def invocations(exchange: Exchange, service: Service) -> Reply:
     served, part = deployment.chosen(asked.rows, None)
     if asked.proba and not served.scorer.classes:
         raise Problem(400, "wrong_params", "This model predicts no classes, so it has no probabilities.")
-    answer_id, scores = await service.predict(exchange, deployment, served, part, asked)
-    return _reply({"predictions": scores.proba if asked.proba else scores.values}, answer_id)
+    scores = await service.predict(exchange, deployment, served, part, asked)
+    return _reply({"predictions": scores.proba if asked.proba else scores.values}, exchange.answer)
 
 
 async def infer(exchange: Exchange, service: Service) -> Reply:
@@ -69,8 +69,8 @@ async def infer(exchange: Exchange, service: Service) -> Reply:
     served, part = _version(deployment, exchange, asked)
     # Asked for once with no rows, so that an unknown output is refused before anything is predicted and logged.
     infer_answer(request, served.name, served.version, served.scorer, Scores([], []), exchange.id)
-    answer_id, scores = await service.predict(exchange, deployment, served, part, asked)
-    return _reply(infer_answer(request, served.name, served.version, served.scorer, scores, exchange.id), answer_id)
+    scores = await service.predict(exchange, deployment, served, part, asked)
+    return _reply(infer_answer(request, served.name, served.version, served.scorer, scores, exchange.id), exchange.answer)
 
 
 def _version(deployment: Deployment, exchange: Exchange, asked: Asked) -> tuple[Served, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from modelwright.artifacts.model import PART_ROWS
 from modelwright.errors import ModelwrightError
 from modelwright.serving.decoding import Row
 from modelwright.serving.problems import Problem
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Up to so many rows are scored one by one, which is quicker than a table of them.
 _ONE_BY_ONE = 8
+#: Weight of the last request in what a row is said to take.
+_NEWS = 0.2
 EXPECTED = {"number": "number", "boolean": "boolean", "datetime": "datetime (ISO 8601)"}
 
 
@@ -54,6 +59,12 @@ class Scorer:
         self.optional: list[Column] = list(model.schema.with_role("time"))
         self.classes: list[Any] = model.classes_.tolist() if model.task in ("binary", "multiclass") else []
         self.class_names = [label_of(each) for each in self.classes]
+        #: Processor seconds that a row among several takes, as measured; infinite before.
+        self._row_s = math.inf
+
+    def expected_s(self, n_rows: int) -> float:
+        """Processor seconds that scoring rows is expected to take; 0 for a handful."""
+        return 0.0 if n_rows <= _ONE_BY_ONE else self._row_s * n_rows
 
     def read(self, rows: list[Row]) -> list[list[Cell]] | None:
         """Cells of rows; None for a model that derives columns, whose rows are read when they are scored.
@@ -84,16 +95,23 @@ class Scorer:
             parts = [self._compiled.score(each) for each in cells]
             raw = parts[0] if len(parts) == 1 else np.concatenate(parts)
         else:
-            raw = self.model.raw_conformed(self._reader.table(cells))
+            raw = self.model.raw_conformed(self._reader.table(zip(*cells, strict=True)))
         return self._told(raw)
 
     def answer(self, rows: list[Row]) -> Scores:
         """Scores of rows, read the quickest way; raises as `read` does."""
-        if len(rows) > _ONE_BY_ONE and not self._compiled.by_table:
-            table = self._reader.columns(rows)
-            if table is not None:
-                return self._told(self.model.raw_conformed(table))
-        return self.score(rows, self.read(rows))
+        if len(rows) <= _ONE_BY_ONE:
+            return self.score(rows, self.read(rows))
+        begun = time.thread_time()
+        columns = None if self._compiled.by_table else self._reader.columns(rows)
+        if columns is None:
+            scores = self.score(rows, self.read(rows))
+        else:
+            raw = self._compiled.score_columns(columns) if len(rows) <= PART_ROWS else None
+            scores = self._told(self.model.raw_conformed(self._reader.table(columns)) if raw is None else raw)
+        took = (time.thread_time() - begun) / len(rows)
+        self._row_s = took if self._row_s == math.inf else self._row_s + (took - self._row_s) * _NEWS
+        return scores
 
     def _told(self, raw: np.ndarray) -> Scores:
         if self.classes:

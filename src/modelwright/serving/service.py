@@ -17,7 +17,6 @@ from modelwright.serving.metrics import Metrics, Slots
 from modelwright.serving.problems import Problem
 from modelwright.serving.scoring import Scorer, Scores
 from modelwright.serving.tokens import Keyring
-from modelwright.serving.trace import new_id
 from modelwright.spec import DEFAULT_HOME
 
 if TYPE_CHECKING:
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from modelwright.serving.shadow import Shadow
     from modelwright.store.database import Database
 
-#: Up to so many rows are scored at once, where the request came in: a thread would cost more than it gives.
-_INLINE_ROWS = 8
+#: Rows that are scored in this time are scored where the request came in: a thread that waits for its turn at the
+#: interpreter eight times in a request takes longer, and more processor time.
+_INLINE_S = 0.01
 #: Seconds between looks whether the log has room again.
 _LOOK_S = 0.005
 
@@ -101,21 +101,18 @@ class Service:
             raise Problem(404, "not_found", "There is nothing at this address.")
         return found
 
-    async def predict(
-        self, exchange: Exchange, deployment: Deployment, served: Served, part: str, asked: Asked
-    ) -> tuple[str, Scores]:
-        """Score rows and log them; the id of the answer, and the scores."""
+    async def predict(self, exchange: Exchange, deployment: Deployment, served: Served, part: str, asked: Asked) -> Scores:
+        """Score rows, and log them as the answer of the exchange."""
         exchange.model, exchange.version, exchange.part, exchange.rows = served.name, served.version, part, len(asked.rows)
-        if len(asked.rows) <= _INLINE_ROWS:
+        if served.scorer.expected_s(len(asked.rows)) <= _INLINE_S:
             scores = _work(served.scorer, asked)
         else:
             scores = await self.in_thread(_work, served.scorer, asked)
-        answer_id = new_id()
-        await self._log_answer(exchange, answer_id, served, part, asked, scores)
+        await self._log_answer(exchange, served, part, asked, scores)
         self.metrics.count("modelwright_rows_total", served.name, served.version, part, by=len(asked.rows))
         if self.shadow is not None and deployment.shadow_served is not None:
-            self.shadow.offer(deployment.shadow_served, answer_id, asked)
-        return answer_id, scores
+            self.shadow.offer(deployment.shadow_served, exchange.answer, asked)
+        return scores
 
     async def in_thread(self, function: Any, *arguments: Any) -> Any:
         """Run in one of the threads that predict; refused when too many wait."""
@@ -127,14 +124,12 @@ class Service:
         finally:
             self._in_threads -= 1
 
-    async def _log_answer(
-        self, exchange: Exchange, answer_id: str, served: Served, part: str, asked: Asked, scores: Scores
-    ) -> None:
+    async def _log_answer(self, exchange: Exchange, served: Served, part: str, asked: Asked, scores: Scores) -> None:
         log = self.prediction_log
         if log is None:
             return
         answered = Answered(
-            answer_id, served.name, served.version, part, time.time(), asked.rows, asked.ids, scores.values, scores.proba,
+            exchange.answer, served.name, served.version, part, time.time(), asked.rows, asked.ids, scores.values, scores.proba,
             (time.perf_counter() - exchange.started) * 1000, exchange.trace[0] if exchange.trace else None,
         )  # fmt: skip
         if log.offer(answered):

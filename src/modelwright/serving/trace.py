@@ -10,20 +10,18 @@ _PARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-
 _GIVEN = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-def request_id(given: bytes | None) -> str:
-    """The client's ``X-Request-Id`` if it is plain, else a new one that sorts by time.
+def given_id(header: bytes | None) -> str | None:
+    """The client's ``X-Request-Id`` if there is a plain one.
 
     Parameters
     ----------
-    given : bytes or None
+    header : bytes or None
     """
-    if given is not None and _GIVEN.fullmatch(given):
-        return given.decode()
-    return new_id()
+    return header.decode() if header is not None and _GIVEN.fullmatch(header) else None
 
 
 def new_id() -> str:
-    """28 signs: milliseconds since 1970, then 64 random bits."""
+    """28 signs that sort by time: milliseconds since 1970, then 64 random bits."""
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.serving.decoding import Row, Scalar, check_rows, decode
+from modelwright.serving.decoding import Row, Scalar, check_keys, check_rows, decode
 from modelwright.serving.forms import Asked
 from modelwright.serving.limits import Limits
 from modelwright.serving.problems import Problem
@@ -71,7 +71,16 @@ def infer_body(body: bytes, names: list[str], limits: Limits) -> tuple[InferRequ
         raise Problem(400, "too_many_columns", f"There are {len(names) + limits.extra_columns:,} inputs at most.")
     rows = _rows(request.inputs, names, limits)
     check_rows(rows, limits, len(names), len(body))
+    check_keys(body, _n_keys(request))
     return request, Asked(rows)
+
+
+def _n_keys(request: InferRequest) -> int:
+    """Keys of the objects of a request, but for those that are null."""
+    tensors = [*request.inputs, *(request.outputs or ())]
+    parameters = [each.parameters for each in (request, *tensors) if each.parameters is not None]
+    named = 1 + (request.id is not None) + (request.outputs is not None)
+    return named + 4 * len(request.inputs) + len(request.outputs or ()) + sum(1 + len(each) for each in parameters)
 
 
 def _rows(inputs: list[_Input], names: list[str], limits: Limits) -> list[Row]:

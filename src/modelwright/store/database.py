@@ -126,6 +126,16 @@ class Database:
         ):
             yield connection
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep an SQLite file open. The last to close it copies what was written into its main part, which takes longer than
+        a small write: who writes several times a second holds it meanwhile."""
+        if self.file is None:
+            yield
+            return
+        with self._translated(), self._engine.connect():
+            yield
+
     @property
     def file(self) -> Path | None:
         """The file of an SQLite database; None for others."""

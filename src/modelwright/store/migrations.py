@@ -53,6 +53,8 @@ Version 8, releases:
 - ``served`` counts answered and failed requests of each version by minute, as the writers of the prediction log add them up.
 
 Version 9 names the home in ``predictions``, ``labels``, ``windows`` and ``served``.
+
+Version 10 changes no table: features in ``predictions`` are MessagePack from here on, which programs before it cannot read.
 """
 
 from __future__ import annotations
@@ -226,6 +228,7 @@ MIGRATIONS: list[list[str | dict[str, str]]] = [
     [tables.RETRAINING],
     [tables.RELEASES],
     tables.ANSWERS_OF_HOMES,
+    [],
 ]
 
 _WORDS = {
