@@ -107,6 +107,9 @@ def bodies(n_columns: int, system: str) -> dict[int, tuple[str, bytes]]:
         rows = [dict(zip(names, row, strict=True)) for row in cells]
         if system == "ours":
             path, body = "/predict/model", rows[0] if n == 1 else rows
+        elif system == "ours, one tensor":
+            tensor = {"name": "x", "shape": [n, n_columns], "datatype": "FP64", "data": [c for row in cells for c in row]}
+            path, body = "/v2/models/model/infer", {"inputs": [tensor]}
         elif system == "mlflow":
             path, body = "/invocations", {"dataframe_split": {"columns": names, "data": cells}}
         else:
@@ -123,6 +126,9 @@ def measured(system: str, place: Path, bundle: Path, seconds: float) -> Iterator
         for rows, clients in LOADS:
             path, body = bodies(N_COLUMNS, system)[rows]
             yield {"system": system, "what": f"{rows} x {clients}"} | driven(port, head, path, body, clients, seconds)
+        if system == "ours":
+            path, body = bodies(N_COLUMNS, "ours, one tensor")[100]
+            yield {"system": system, "what": "100 x 4, one tensor"} | driven(port, head, path, body, 4, seconds)
     if system == "ours":
         with ours(place, bundle) as (port, head, ready_s):
             yield {"system": system, "what": "start again", "seconds": round(ready_s, 2), "load": os.getloadavg()[0]}

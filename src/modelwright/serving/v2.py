@@ -24,6 +24,8 @@ PLATFORM = "modelwright"
 _INTEGERS = {f"{sign}INT{bits}": bits for sign in ("", "U") for bits in (8, 16, 32, 64)}
 _FLOATS = ("FP16", "FP32", "FP64")
 DATATYPES = ("BOOL", *_INTEGERS, *_FLOATS, "BYTES")
+#: Types whose every value is of a datatype.
+_PLAIN = dict.fromkeys(_FLOATS, {float, int, type(None)}) | {"BYTES": {str, type(None)}, "BOOL": {bool, type(None)}}
 _Parameters = dict[str, str | int | float | bool]
 
 
@@ -123,6 +125,8 @@ def _cells(tensor: _Input, limits: Limits) -> list[Scalar]:
         raise Problem(400, "wrong_shape", "The data has another shape than is stated.")
     if tensor.shape[0] > limits.rows:
         raise Problem(413, "too_many_rows", f"A request has {limits.rows:,} rows at most.")
+    if set(map(type, cells)) <= _PLAIN.get(tensor.datatype, set()):
+        return cells
     for number, cell in enumerate(cells):
         if cell is not None and not _fits(cell, tensor.datatype):
             raise Problem(
