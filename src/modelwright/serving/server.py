@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -135,6 +136,7 @@ def run_server(
     watcher.start()
     if slots is not None:
         watcher.look()
+    gc.freeze()  # what is there now stays: no request waits while it is looked through for garbage
     log.write(
         "ready", host=host, port=port, models={name: one.live.version for name, one in service.deployments.items()},
         auth=settings.auth, seconds=round(time.monotonic() - begun, 2),
