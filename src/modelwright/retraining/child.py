@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelwright.errors import ModelwrightError
 from modelwright.retraining.children import Failure, Result, Work, ends_with_parent, folder_of, write_result
+
+if TYPE_CHECKING:
+    from modelwright.spec import Spec
 
 
 def take_rows(work: Work) -> dict[str, Any]:
@@ -45,8 +48,28 @@ def audit_rows(work: Work) -> dict[str, Any]:
 
 def train_model(work: Work) -> dict[str, Any]:
     """Train, or go on with a training that was killed, or find it finished."""
+    from modelwright.retraining.asked import training_spec
+
+    return _trained(work, training_spec(work))
+
+
+def collect_rows(work: Work) -> dict[str, Any]:
+    """Write down all labelled rows for the model that goes live."""
+    from modelwright.retraining import refitting
+
+    return refitting.collect_rows(work)
+
+
+def refit_model(work: Work) -> dict[str, Any]:
+    """Train what passed the gate once more, on all labelled rows."""
+    from modelwright.retraining.refitting import objection, refit_spec
+
+    made = _trained(work, refit_spec(work))
+    return {**made, "objection": objection(work, Path(work.home) / "runs" / made["run"] / "model")}
+
+
+def _trained(work: Work, spec: Spec) -> dict[str, Any]:
     from modelwright.reports.report import render
-    from modelwright.retraining.asked import rows_of, training_spec
     from modelwright.runs.index import RunIndex
     from modelwright.runs.listing import enter
     from modelwright.runs.remote import publish_finished
@@ -54,19 +77,19 @@ def train_model(work: Work) -> dict[str, Any]:
     from modelwright.training.flow import resume, train
 
     home = Path(work.home)
-    own = re.compile(re.escape(work.retraining) + r"-\d{8}-\d{6}(-\d+)?")
+    own = re.compile(re.escape(str(spec.name)) + r"-\d{8}-\d{6}(-\d+)?")
     started, stop = time.monotonic(), threading.Event()
-    finished = [path for path in sorted((home / "runs").glob(f"{work.retraining}-*")) if own.fullmatch(path.name)]
+    finished = [path for path in sorted((home / "runs").glob(f"{spec.name}-*")) if own.fullmatch(path.name)]
     begun = [each for each in unfinished(home) if own.fullmatch(each.run)]
     if finished:
         folder = finished[0]
     elif begun:
         _, folder = resume(
-            begun[0].run, home, started=started, emit=_ignore, stop=stop, render=render, data=rows_of(work),
+            begun[0].run, home, started=started, emit=_ignore, stop=stop, render=render, data=spec.data,
             store=work.store,
         )  # fmt: skip
     else:
-        _, folder = train(training_spec(work), started=started, emit=_ignore, stop=stop, render=render)
+        _, folder = train(spec, started=started, emit=_ignore, stop=stop, render=render)
     enter(folder, RunIndex.of(home, work.store))
     publish_finished(home, work.artifacts, folder.name)
     return {"run": folder.name, "resumed": bool(begun)}
@@ -101,6 +124,8 @@ STEPS: dict[str, Callable[[Work], dict[str, Any]]] = {
     "audit": audit_rows,
     "train": train_model,
     "judge": judge_models,
+    "collect": collect_rows,
+    "refit": refit_model,
     "watch": watch_windows,
 }
 

@@ -59,7 +59,7 @@ def _margin(share: float) -> str:
     return f"{share:g} (of a loss {3 * share:.3g} times its value)"
 
 
-def gate_sentences(gate: GateRules) -> list[str]:
+def gate_sentences(gate: GateRules, *, refit: bool = True) -> list[str]:
     """What a challenger must prove."""
     proof = {
         "auto": "be better than the champion beyond chance; after an alarm of its score, not worse is enough",
@@ -77,6 +77,8 @@ def gate_sentences(gate: GateRules) -> list[str]:
     told.append(f"A row may take {latency} at most{size}.")
     if gate.approval:
         told.append("Then a person must approve: modelwright approve.")
+    if refit:
+        told.append("What passed is trained once more in the same way on all labelled rows, those of the gate included.")
     told.append(f"After {gate.max_rejections} challengers in a row that do not make it, a person is asked.")
     return told
 

@@ -154,13 +154,15 @@ def _still_old(one: Any, release: Release) -> bool:
     return int(found[0][0]) >= _REFUSED_AFTER
 
 
-class _Labelled(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True):
+    """A row that was answered, its label, and when it was asked."""
+
     row: dict[str, Any]
     label: Any
     at: str
 
 
-def _labelled(one: Any, release: Release) -> list[_Labelled]:
+def _labelled(one: Any, release: Release) -> list[Answer]:
     """Rows that were served, live or by a canary, and labelled since the release began, in the order of their labels."""
     latest: dict[str, Any] = {}
     for prediction, value in one(
@@ -187,19 +189,35 @@ def _labelled(one: Any, release: Release) -> list[_Labelled]:
         answer, _, number = each.rpartition("-")
         if answer in held and number.isdigit() and int(number) < len(held[answer][0]):
             rows, at = held[answer]
-            found.append(_Labelled(rows[int(number)], msgspec.json.decode(latest[each]), at))
+            found.append(Answer(rows[int(number)], msgspec.json.decode(latest[each]), at))
     return found
 
 
-def _compared(registry: Registry, release: Release, labelled: list[_Labelled]) -> dict[str, Any]:
+def _compared(registry: Registry, release: Release, labelled: list[Answer]) -> dict[str, Any]:
     """How much worse the challenger's metric is on labelled rows, with its chance."""
     if len(labelled) < FEWEST_LABELS:
         return {"labels": len(labelled), "note": f"fewer than {FEWEST_LABELS} labels"}
     try:
         old, new = (_model(registry.resolve(f"{release.name}/{number}").folder) for number in (release.was, release.number))
-        names = {*old.feature_names_in_.tolist(), *new.feature_names_in_.tolist()}
-        if any(each.row.get(name) == REDACTED for each in labelled for name in names):
-            return {"labels": len(labelled), "note": "columns that the models read are not kept in the log"}
+    except ModelwrightError as error:
+        return {"labels": len(labelled), "note": f"the rows cannot be answered again: {error.what}"}
+    return compared(old, new, labelled)
+
+
+def compared(old: Model, new: Model, labelled: list[Answer]) -> dict[str, Any]:
+    """How much worse the metric of one model is than that of another on labelled rows, with its chance; or a note why not.
+
+    Parameters
+    ----------
+    old, new : Model
+    labelled : list of Answer
+    """
+    if not labelled:
+        return {"labels": 0, "note": "no labels"}
+    names = {*old.feature_names_in_.tolist(), *new.feature_names_in_.tolist()}
+    if any(each.row.get(name) == REDACTED for each in labelled for name in names):
+        return {"labels": len(labelled), "note": "columns that the models read are not kept in the log"}
+    try:
         frame = read([each.row for each in labelled]).frame
         predictions = [model.raw(frame) for model in (old, new)]
     except ModelwrightError as error:

@@ -14,6 +14,7 @@ from modelwright.registry.rows import Version
 from modelwright.retraining.asked import RETRAINING, policy_of_work
 from modelwright.retraining.asking import ask, contender
 from modelwright.retraining.evaluated import from_log, utc_now
+from modelwright.retraining.refitting import REFIT
 from modelwright.retraining.requests import Retrainings
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def learned_until(version: Version, retrainings: Retrainings) -> str:
     version : Version
     retrainings : Retrainings
     """
+    if REFIT in version.tags:
+        made = {line.step: line.made or {} for line in retrainings.steps(version.tags[REFIT])}.get("collect", {})
+        return str(made.get("until") or version.created)
     made_by = version.tags.get(RETRAINING)
     if made_by:
         made = {line.step: line.made or {} for line in retrainings.steps(made_by)}.get("snapshot", {})

@@ -85,6 +85,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Time after one retraining before the next, unless a person asks.
     max_per_week : int, default=3
         Retrainings within seven days, unless a person asks.
+    refit : bool, default=True
+        Whether a challenger that passed the gate is trained once more in the same way before it goes live, on all labelled
+        rows: those that it was judged on, and those that came since.
     gate : GateRules
     release : ReleaseRules
     """
@@ -104,5 +107,6 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: Span = Span(rows=1000)
     cool_down_s: float = DAY_S
     max_per_week: int = 3
+    refit: bool = True
     gate: GateRules = GateRules()
     release: ReleaseRules = ReleaseRules()

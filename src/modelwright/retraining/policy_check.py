@@ -129,7 +129,8 @@ def check_policy(
     if not alerts:
         warnings.append("Nobody is told of alarms: the file has no [[alert]].")
     return PolicyCheck(
-        policy.model, when_sentences(policy), gate_sentences(policy.gate), release_sentences(policy.release),
+        policy.model, when_sentences(policy), gate_sentences(policy.gate, refit=policy.refit),
+        release_sentences(policy.release),
         [slot.isoformat() for slot in slots], slots_told(policy, now, _SLOTS), due(unscheduled, known),
         alive(database, key, now, model=policy.model), [warning for warning in warnings if warning is not None], *history,
     )  # fmt: skip

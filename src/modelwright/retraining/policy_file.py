@@ -159,6 +159,7 @@ _READERS: dict[str, Read] = {
     "new_data": flag,
     "max_age_s": length(none=True, least=1.0),
     "webhook": flag,
+    "refit": flag,
     "min_new_labels": whole(0),
     "label_delay_s": length(),
     "train_on": _span(since=True),

@@ -19,7 +19,7 @@ import msgspec
 from modelwright.registry.names import CHAMPION
 from modelwright.registry.registry import CHALLENGER, Registry
 from modelwright.registry.releases import IN_FLIGHT
-from modelwright.retraining.children import Work, compute
+from modelwright.retraining.children import StepError, Work, compute
 from modelwright.retraining.requests import Retraining, Retrainings
 from modelwright.retraining.rules import ReleaseRules
 from modelwright.runs.remote import bring
@@ -144,11 +144,43 @@ def wants_approval(given: dict[str, Made]) -> bool:
     return bool(given["snapshot"]["policy"]["gate"]["approval"])
 
 
+def collect(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
+    """Write down all labelled rows, those of the gate included, for the model that goes live."""
+    if not given["snapshot"]["policy"].get("refit"):
+        return {}
+    return compute(work_of(room, asked, "collect", given))
+
+
+def refit(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
+    """Train what passed once more on them, as a version of its own; where that fails, the one that was judged goes live."""
+    from modelwright.registry.source import source_of
+    from modelwright.retraining.refitting import REFIT, origin_of
+
+    judged = given["register"]["version"]
+    if not given["collect"]:
+        return {"version": judged}
+    try:
+        made = compute(work_of(room, asked, "refit", given))
+    except StepError as error:
+        return {"version": judged, "objection": error.failure.told}
+    if made["objection"]:
+        return {**made, "version": judged}
+    registry = room.registry()
+    version = registry.register(
+        source_of(room.home / "runs" / made["run"], room.home), asked.model,
+        tags={"retraining": origin_of(asked.id, asked.options), "cause": asked.trigger.cause, REFIT: asked.id}, force=True,
+        why=f"{asked.model}/{judged} passed the gate and was trained once more on {given['collect']['n_rows']:,} rows",
+    )  # fmt: skip
+    if CHALLENGER not in version.aliases:
+        registry.set_alias(asked.model, CHALLENGER, version.number, why=f"retraining {asked.id}")
+    return {**made, "version": version.number}
+
+
 def release(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     """Bring the challenger through its stages, and watch it as champion, until it is kept or the old one is back."""
     from modelwright.retraining.release import begin, find, step
 
-    number, verdict, registry = given["register"]["version"], given["judge"], room.registry()
+    number, verdict, registry = given["refit"]["version"], given["judge"], room.registry()
     rules = msgspec.convert(given["snapshot"]["policy"]["release"], ReleaseRules)
     by = f" Approved by {given['approve']['by']}." if given["approve"]["by"] else ""
     under_way = begin(

@@ -2,7 +2,7 @@
 
 ::
 
-    snapshot -> audit -> train -> register -> judge -> approve -> release
+    snapshot -> audit -> train -> register -> judge -> approve -> collect -> refit -> release
 
 Every step is written down twice: by DBOS, which takes the workflow up again, and in our own store, where its result can be
 seen, moves along with the store, and answers a workflow that was begun anew. A store that is away is waited for.
@@ -31,9 +31,13 @@ StepFunction = Callable[[Room, Retraining, dict[str, Made]], Made]
 STEPS: dict[str, dict[str, StepFunction]] = {
     "retrain": {
         "snapshot": steps.snapshot, "audit": steps.audit, "train": steps.train, "register": steps.register,
-        "judge": steps.judge, "approve": steps.approve, "release": steps.release,
+        "judge": steps.judge, "approve": steps.approve, "collect": steps.collect, "refit": steps.refit,
+        "release": steps.release,
     },
-    "judge": {"recall": steps.recall, "judge": steps.judge, "approve": steps.approve, "release": steps.release},
+    "judge": {
+        "recall": steps.recall, "judge": steps.judge, "approve": steps.approve, "collect": steps.collect, "refit": steps.refit,
+        "release": steps.release,
+    },
 }  # fmt: skip
 #: Seconds between tries while the store is away, and for how long it is waited for within a step.
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)

@@ -25,7 +25,7 @@ _INTEGERS = {f"{sign}INT{bits}": bits for sign in ("", "U") for bits in (8, 16, 
 _FLOATS = ("FP16", "FP32", "FP64")
 DATATYPES = ("BOOL", *_INTEGERS, *_FLOATS, "BYTES")
 #: Types whose every value is of a datatype.
-_PLAIN = dict.fromkeys(_FLOATS, {float, int, type(None)}) | {"BYTES": {str, type(None)}, "BOOL": {bool, type(None)}}
+_PLAIN = {name: {float, int, type(None)} for name in _FLOATS} | {"BYTES": {str, type(None)}, "BOOL": {bool, type(None)}}
 _Parameters = dict[str, str | int | float | bool]
 
 

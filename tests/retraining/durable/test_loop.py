@@ -21,6 +21,8 @@ from modelwright.errors import DataError
 from modelwright.monitoring.labels import Label, add_labels
 from modelwright.monitoring.prediction_log import write_predictions
 from modelwright.registry.registry import Registry
+from modelwright.retraining.asked import asked_of
+from modelwright.retraining.judging import learned_until
 from modelwright.retraining.policy_file import policy_of
 from modelwright.retraining.requests import Retrainings
 from modelwright.retraining.scheduler import Scheduler
@@ -178,8 +180,15 @@ def _judged_again_approved_and_released(folder: Path, retrainings: Retrainings, 
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     now = retrainings.get(one)
-    assert (now.outcome, now.version, now.approved_by) == ("promoted", 2, "ann")
-    assert Registry(home).resolve("tiny@champion").number == 2
+    assert (now.outcome, now.version, now.approved_by) == ("promoted", 3, "ann")
+    # What was judged was trained once more on all labelled rows, the 20 kept back included.
+    champion = Registry(home).resolve("tiny@champion")
+    assert (champion.number, champion.tags["refit"], champion.run.startswith(f"{one}-refit-")) == (3, one, True)
+    steps = {line.step: line.made or {} for line in retrainings.steps(one)}
+    assert steps["collect"]["n_rows"] == 1820 + 20, "the 400 stand in the table"
+    assert (champion.data, steps["refit"]["objection"]) == (steps["collect"]["fingerprint"], "")
+    assert learned_until(champion, retrainings) == steps["collect"]["until"] == lines[-1][5]
+    assert asked_of("tiny", home, None, file=folder / "none.toml").spec.data == str(folder / "tiny.csv")
     promotions = [each for each in Registry(home).decisions("tiny") if each.kind == "promote"]
     assert [("Approved by ann" in each.why, "verdict" in each.evidence) for each in promotions] == [(True, True)]
     assert Registry(home).verify() == []

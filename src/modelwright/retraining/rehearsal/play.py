@@ -218,8 +218,8 @@ class _Watch:
             challenger, trigger, self._waiting = *self._waiting, None
             verdict = self._decide(challenger, challenger.rows[1], mature, trigger, now)
             return Retrained(
-                number, _iso(now), trigger.cause, "Labels have come.", challenger.rows, 0.0, verdict.promote, verdict.answer,
-                _first(verdict), trained=False,
+                number, _iso(now), trigger.cause, "Labels have come.", self._rows(challenger, verdict),
+                self._seconds(challenger, verdict), verdict.promote, verdict.answer, _first(verdict), trained=False,
             )  # fmt: skip
         if isinstance(answer, Held):
             self.held.append(answer.reason)
@@ -236,10 +236,19 @@ class _Watch:
         self._retrainings.append(now)
         verdict = self._decide(challenger, mature - kept, mature, trigger, now)
         self._waiting = (challenger, trigger) if verdict.answer == "undecided" else None
+        seconds = challenger.seconds + self._seconds(challenger, verdict)
         return Retrained(
-            number, _iso(now), trigger.cause, trigger.reason, challenger.rows, challenger.seconds, verdict.promote,
+            number, _iso(now), trigger.cause, trigger.reason, self._rows(challenger, verdict), seconds, verdict.promote,
             verdict.answer, _first(verdict),
         )  # fmt: skip
+
+    def _rows(self, challenger: Trained, verdict: Verdict) -> tuple[int, int]:
+        """Rows that went live have learned from, or else the challenger."""
+        return self.live.rows if verdict.promote else challenger.rows
+
+    def _seconds(self, challenger: Trained, verdict: Verdict) -> float:
+        """Seconds of training once more."""
+        return self.live.seconds if verdict.promote and self.live is not challenger else 0.0
 
     def _decide(self, challenger: Trained, start: int, mature: int, trigger: Trigger, now: dt.datetime) -> Verdict:
         """Ask the gate, and do what it says."""
@@ -247,13 +256,20 @@ class _Watch:
         self._began_row = mature
         self._needed = verdict.labels_awaited if verdict.answer == "undecided" else 0
         if verdict.promote:
-            self.live, self._swapped_at = challenger, now
-            self._trained_at = self.shop.history.moments[challenger.rows[1] - 1]
+            self.live, self._swapped_at = self._released(challenger, mature), now
+            self._trained_at = self.shop.history.moments[self.live.rows[1] - 1]
             self._rejections, self._attempts = 0, 1
         else:
             self._rejections += verdict.answer in ("worse", "refused")
             self._attempts += bool(verdict.evidence.get("tested"))
         return verdict
+
+    def _released(self, challenger: Trained, mature: int) -> Trained:
+        """What goes live: the challenger, trained once more on all labelled rows where the policy says so."""
+        if not self.policy.refit:
+            return challenger
+        again = self.shop.model(*self.shop.history.learned(mature, self.policy.train_on))
+        return again if again.model.classes_.tolist() == challenger.model.classes_.tolist() else challenger
 
     def _judged(self, challenger: Trained, start: int, stop: int, trigger: Trigger) -> Verdict:
         """The gate, on the labelled rows that neither model has learned from."""
