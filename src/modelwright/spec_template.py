@@ -75,6 +75,8 @@ _SECTIONS = (
     '# train_on = "all"',
     '# cool_down = "1d"',
     "# max_per_week = 3",
+    "# What passed the gate is trained once more on all labelled rows before it goes live.",
+    "# refit = true",
     '# gate = { require = "auto", min_labels = 100, approval = false }',
     '# release = { mode = "swap", watch = "1d" }',
     "",

@@ -96,10 +96,11 @@ def test_a_policy_trains_when_its_labels_are_there_and_never_learns_from_the_fut
     assert often.retrained
     first = often.retrained[0]
     assert first.cause in ("labels", "performance")
-    # 900 labels are there after the second window; those of the gate are kept back from learning.
+    # 900 labels are there after the second window; only what passed the gate has learned from those of the gate, too.
     n_seen = played.n_first + sum(point.n_rows for point in often.points[: first.window + 1])
     assert first.window <= 1
-    assert first.rows[1] < n_seen
+    assert first.rows[1] <= n_seen
+    assert first.promoted == (first.rows[1] == n_seen)
     assert first.answer
     assert first.told
     assert first.reason

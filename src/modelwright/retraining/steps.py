@@ -148,7 +148,10 @@ def collect(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     """Write down all labelled rows, those of the gate included, for the model that goes live."""
     if not given["snapshot"]["policy"].get("refit"):
         return {}
-    return compute(work_of(room, asked, "collect", given))
+    try:
+        return compute(work_of(room, asked, "collect", given))
+    except StepError as error:
+        return {"objection": error.failure.told}
 
 
 def refit(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
@@ -157,8 +160,8 @@ def refit(room: Room, asked: Retraining, given: dict[str, Made]) -> Made:
     from modelwright.retraining.refitting import REFIT, origin_of
 
     judged = given["register"]["version"]
-    if not given["collect"]:
-        return {"version": judged}
+    if "path" not in given["collect"]:
+        return {"version": judged, "objection": given["collect"].get("objection", "")}
     try:
         made = compute(work_of(room, asked, "refit", given))
     except StepError as error:
