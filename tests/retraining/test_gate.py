@@ -108,6 +108,15 @@ def test_conditions_refuse_with_their_reason(change: dict[str, Any], reason: str
     assert reason in found.reasons[0]
 
 
+def test_a_column_of_zeros_and_ones_may_become_one_of_numbers_and_not_the_other_way_round() -> None:
+    champion, challenger, rows = classifiers(45, 15)
+    kinds = {kind: {**champion.columns, "babies": kind} for kind in ("boolean", "number")}
+    was, now = replace(champion, columns=kinds["boolean"]), replace(challenger, columns=kinds["number"])
+    assert judge(was, now, rows, GateRules(), metric=ACCURACY).promote
+    was, now = replace(champion, columns=kinds["number"]), replace(challenger, columns=kinds["boolean"])
+    assert "reads column 'babies' as boolean" in judge(was, now, rows, GateRules(), metric=ACCURACY).reasons[0]
+
+
 def test_rows_must_be_shown_to_follow_both_trainings() -> None:
     champion, challenger, rows = classifiers(45, 15)
     unknown = judge(champion, challenger, Labelled(rows.y), BETTER, metric=ACCURACY)

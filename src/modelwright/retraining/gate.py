@@ -27,6 +27,8 @@ from modelwright.retraining.scored import Labelled, Scored
 Required = Literal["better", "not worse"]
 #: Seconds a row below which no challenger is slow: a busy machine triples less than that.
 _QUICK_S = 0.001
+#: Changes of a column that no client notices: where only 0 and 1 had been seen a 2 came, and the old cells read as numbers.
+_WIDER = frozenset({("boolean", "number")})
 _FIRST = 0.9
 
 
@@ -158,7 +160,7 @@ def _conditions(champion: Scored, challenger: Scored, rows: Labelled, rules: Gat
     for name, kind in challenger.columns.items():
         if name not in champion.columns and name not in rows.sent:
             found.append(f"{challenger.name} needs column {name!r}, which clients of {champion.name} need not send.")
-        elif champion.columns.get(name, kind) != kind:
+        elif champion.columns.get(name, kind) != kind and (champion.columns[name], kind) not in _WIDER:
             found.append(f"{challenger.name} reads column {name!r} as {kind}, {champion.name} as {champion.columns[name]}.")
     if not rows.follows:
         found += [sentence for model in (champion, challenger) if (sentence := _not_after(model, rows))]
