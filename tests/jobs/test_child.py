@@ -181,7 +181,10 @@ def test_ctrl_c_reaches_the_script_and_the_run_reads_interrupted(here: Path) -> 
     (here / "long.py").write_text(
         "import time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\nfinally:\n    print('tidied', flush=True)\n"
     )
-    program = [sys.executable, "-m", "modelwright.cli.main", "run", "--home", "home", "long.py"]
+    # Shells let what they start in the background ignore the signal, the tests too.
+    heeds = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-m", "modelwright.cli.main", "run", "--home", "home", "long.py"]
+    program = [sys.executable, "-c", heeds, *command]
     with subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
