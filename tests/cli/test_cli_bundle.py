@@ -116,3 +116,18 @@ def test_a_container_is_written_with_the_texts_asked_for(
     }
     code, _, err = run(capsys, *words)
     assert (code, "such a folder already" in err) == (2, True)
+
+
+def test_a_registered_model_is_meant_by_its_alias_everywhere_but_where_it_would_be_changed(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ("--home", str(home))
+    registered = run(capsys, "register", "churn", "--name", "shop", "--alias", "champion", "--force", "--why", "a test", *place)
+    assert registered[0] == 0
+    assert "predicts" in run(capsys, "inspect", "shop@champion", *place)[1]
+    assert run(capsys, "container", "shop/1", "-o", str(tmp_path / "image"), *place)[0] == 0
+    assert run(capsys, "bundle", "export", "shop@champion", "-o", str(tmp_path / "m.tar.gz"), *place)[0] == 0
+    code, _, err = run(capsys, "inspect", "shop@nobody", *place)
+    assert (code, "There is no version shop@nobody" in err) == (2, True)
+    code, _, err = run(capsys, "bundle", "sign", "shop@champion", "--key", str(tmp_path / "k"), *place)
+    assert (code, "There is no run" in err) == (2, True)

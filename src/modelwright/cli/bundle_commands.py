@@ -9,7 +9,9 @@ import typer
 
 from modelwright.cli.options import console, program
 
-Model = Annotated[str, typer.Argument(help="Model folder, run folder, or the identifier or name of a run.", metavar="MODEL")]
+Model = Annotated[
+    str, typer.Argument(help="Model folder, run folder, run by identifier or name, or churn@champion.", metavar="MODEL")
+]
 Home = Annotated[str | None, typer.Option(help="Folder that holds the runs.  [default: .modelwright]")]
 Features = Annotated[
     str | None, typer.Option(metavar="FILE.py", help="File of the function that derives columns, if it was moved.")
@@ -133,7 +135,7 @@ def sign(
         raise InvalidInputError(
             "A signature is made in one way.", where="bundle sign", mend="Give one of --key, --sigstore and --openssf-key."
         )
-    folder = folder_of(model, home)
+    folder = folder_of(model, home, registered=False)
     if key is None:
         from modelwright.artifacts.openssf import sign_by_identity, sign_by_key
 
@@ -155,14 +157,25 @@ def keygen(
     typer.echo(f"private {key} (keep it to yourself)\npublic  {public}\nkey     {fingerprint}")
 
 
-def folder_of(model: str, home: str | None) -> Path:
-    """The bundle that a folder, or the identifier or name of a run, means."""
+def folder_of(model: str, home: str | None, *, registered: bool = True) -> Path:
+    """The bundle that a folder, a registered model, or the identifier or name of a run means.
+
+    Without ``registered`` a registered model is none: its folder never changes.
+    """
     from modelwright.artifacts.manifest import MANIFEST_FILE
+    from modelwright.registry.names import is_reference
     from modelwright.spec import DEFAULT_HOME
     from modelwright.store.folders import find_run
 
     folder = Path(model)
-    return folder if (folder / MANIFEST_FILE).is_file() else find_run(model, Path(home or DEFAULT_HOME)) / "model"
+    if (folder / MANIFEST_FILE).is_file():
+        return folder
+    if registered and is_reference(model) and not folder.exists():
+        from modelwright.cli.place import home_and_store
+        from modelwright.registry.registry import Registry
+
+        return Registry(*home_and_store(home)).resolve(model).folder
+    return find_run(model, Path(home or DEFAULT_HOME)) / "model"
 
 
 def register(app: typer.Typer) -> None:
