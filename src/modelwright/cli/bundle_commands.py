@@ -135,7 +135,7 @@ def sign(
         raise InvalidInputError(
             "A signature is made in one way.", where="bundle sign", mend="Give one of --key, --sigstore and --openssf-key."
         )
-    folder = folder_of(model, home, registered=False)
+    folder = own_folder_of(model, home)
     if key is None:
         from modelwright.artifacts.openssf import sign_by_identity, sign_by_key
 
@@ -157,25 +157,22 @@ def keygen(
     typer.echo(f"private {key} (keep it to yourself)\npublic  {public}\nkey     {fingerprint}")
 
 
-def folder_of(model: str, home: str | None, *, registered: bool = True) -> Path:
-    """The bundle that a folder, a registered model, or the identifier or name of a run means.
+def folder_of(model: str, home: str | None) -> Path:
+    """The bundle that a folder, a registered model, or the identifier or name of a run means."""
+    from modelwright.cli.place import home_and_store
+    from modelwright.registry.find import find_bundle
 
-    Without ``registered`` a registered model is none: its folder never changes.
-    """
+    return find_bundle(model, *home_and_store(home))
+
+
+def own_folder_of(model: str, home: str | None) -> Path:
+    """As `folder_of`, but no registered model: its folder never changes."""
     from modelwright.artifacts.manifest import MANIFEST_FILE
-    from modelwright.registry.names import is_reference
-    from modelwright.spec import DEFAULT_HOME
+    from modelwright.cli.place import home_and_store
     from modelwright.store.folders import find_run
 
     folder = Path(model)
-    if (folder / MANIFEST_FILE).is_file():
-        return folder
-    if registered and is_reference(model) and not folder.exists():
-        from modelwright.cli.place import home_and_store
-        from modelwright.registry.registry import Registry
-
-        return Registry(*home_and_store(home)).resolve(model).folder
-    return find_run(model, Path(home or DEFAULT_HOME)) / "model"
+    return folder if (folder / MANIFEST_FILE).is_file() else find_run(model, home_and_store(home)[0]) / "model"
 
 
 def register(app: typer.Typer) -> None:

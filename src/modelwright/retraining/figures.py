@@ -154,7 +154,7 @@ def _still_old(one: Any, release: Release) -> bool:
     return int(found[0][0]) >= _REFUSED_AFTER
 
 
-class Answer(msgspec.Struct, frozen=True):
+class LabelledRow(msgspec.Struct, frozen=True):
     """A row that was answered, its label, and when it was asked."""
 
     row: dict[str, Any]
@@ -162,7 +162,7 @@ class Answer(msgspec.Struct, frozen=True):
     at: str
 
 
-def _labelled(one: Any, release: Release) -> list[Answer]:
+def _labelled(one: Any, release: Release) -> list[LabelledRow]:
     """Rows that were served, live or by a canary, and labelled since the release began, in the order of their labels."""
     latest: dict[str, Any] = {}
     for prediction, value in one(
@@ -189,11 +189,11 @@ def _labelled(one: Any, release: Release) -> list[Answer]:
         answer, _, number = each.rpartition("-")
         if answer in held and number.isdigit() and int(number) < len(held[answer][0]):
             rows, at = held[answer]
-            found.append(Answer(rows[int(number)], msgspec.json.decode(latest[each]), at))
+            found.append(LabelledRow(rows[int(number)], msgspec.json.decode(latest[each]), at))
     return found
 
 
-def _compared(registry: Registry, release: Release, labelled: list[Answer]) -> dict[str, Any]:
+def _compared(registry: Registry, release: Release, labelled: list[LabelledRow]) -> dict[str, Any]:
     """How much worse the challenger's metric is on labelled rows, with its chance."""
     if len(labelled) < FEWEST_LABELS:
         return {"labels": len(labelled), "note": f"fewer than {FEWEST_LABELS} labels"}
@@ -204,13 +204,13 @@ def _compared(registry: Registry, release: Release, labelled: list[Answer]) -> d
     return compared(old, new, labelled)
 
 
-def compared(old: Model, new: Model, labelled: list[Answer]) -> dict[str, Any]:
+def compared(old: Model, new: Model, labelled: list[LabelledRow]) -> dict[str, Any]:
     """How much worse the metric of one model is than that of another on labelled rows, with its chance; or a note why not.
 
     Parameters
     ----------
     old, new : Model
-    labelled : list of Answer
+    labelled : list of LabelledRow
     """
     if not labelled:
         return {"labels": 0, "note": "no labels"}

@@ -59,11 +59,8 @@ def learned_until(version: Version, retrainings: Retrainings) -> str:
     version : Version
     retrainings : Retrainings
     """
-    if REFIT in version.tags:
-        made = {line.step: line.made or {} for line in retrainings.steps(version.tags[REFIT])}.get("collect", {})
-        return str(made.get("until") or version.created)
-    made_by = version.tags.get(RETRAINING)
-    if made_by:
-        made = {line.step: line.made or {} for line in retrainings.steps(made_by)}.get("snapshot", {})
-        return str(made.get("until") or version.created)
+    for tag, step in ((REFIT, "collect"), (RETRAINING, "snapshot")):
+        if tag in version.tags:
+            made = {line.step: line.made or {} for line in retrainings.steps(version.tags[tag])}.get(step, {})
+            return str(made.get("until") or version.created)
     return version.created

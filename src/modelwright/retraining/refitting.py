@@ -16,7 +16,7 @@ import msgspec
 
 from modelwright.registry.registry import Registry
 from modelwright.retraining.asked import RETRAINING, policy_of_work, training_spec
-from modelwright.retraining.figures import Answer, compared
+from modelwright.retraining.figures import LabelledRow, compared
 from modelwright.retraining.snapshot import Stretch, labelled_predictions, take_snapshot
 from modelwright.spec import Spec
 from modelwright.store.database import Database
@@ -80,7 +80,7 @@ def objection(work: Work, bundle: Path) -> str:
         return "it answers another question: the newest rows have other classes"
     until = work.given["snapshot"]["until"]
     rows = [(row, value) for row, value in labelled_predictions(registry.database, work.model) if row.at > until]
-    found = compared(judged, refitted, [Answer(row.features, value, row.at) for row, value in rows[-_MOST_ROWS:]])
+    found = compared(judged, refitted, [LabelledRow(row.features, value, row.at) for row, value in rows[-_MOST_ROWS:]])
     allowed = policy_of_work(work).gate.margin
     if "loss" in found and found["loss"] > allowed * found["unit"]:
         return f"its {found['metric']} is worse by {found['loss']:.3g} on the rows of the gate, which it has learned from"
