@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import ModelwrightError
-from modelwright.events import Event, ignore
+from modelwright.events import Emit, Event, StepStarted, ignore
 from modelwright.interrupts import first_interrupt_stops
 from modelwright.spec import Spec, resolve_spec
 
@@ -196,7 +196,7 @@ def train_spec(spec: Spec, *, on_event: Callable[[Event], None] | None = None, s
     check(Path(spec.home), spec.artifacts)  # before anything costs time
     stop = threading.Event()
     with first_interrupt_stops(stop):
-        record, folder = run_flow(spec, started=started, emit=on_event or ignore, stop=stop, render=render)
+        record, folder = run_flow(spec, started=started, emit=_with_charts_ready(on_event or ignore), stop=stop, render=render)
     _enter(folder, Path(spec.home), spec.store)
     publish_finished(Path(spec.home), spec.artifacts, folder.name)
     return Run(folder, record)
@@ -258,7 +258,7 @@ def resume(
             chosen,
             Path(home),
             started=started,
-            emit=on_event or ignore,
+            emit=_with_charts_ready(on_event or ignore),
             stop=stop,
             render=render,
             data=data,
@@ -267,6 +267,18 @@ def resume(
     _enter(folder, Path(home), store or record.spec.get("store"))
     publish_finished(Path(home), artifacts or record.spec.get("artifacts"), folder.name)
     return Run(folder, record)
+
+
+def _with_charts_ready(emit: Emit) -> Emit:
+    """Loads what draws the report while the workers fit and this process waits."""
+    from modelwright.reports.svg import warm_up
+
+    def told(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step == "fit":
+            warm_up()
+        emit(event)
+
+    return told
 
 
 def _enter(folder: Path, home: Path, store: str | None) -> None:

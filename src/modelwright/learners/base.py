@@ -63,7 +63,7 @@ class Algorithm(msgspec.Struct, frozen=True):
     iterations: str = ""
     #: The extra that brings the library; "" for the core.
     extra: str = ""
-    #: The importable module that the extra brings.
+    #: The module whose import a fit begins with; its package comes with the extra, or with the core where there is none.
     requires: str = ""
     #: Above this number of training rows the search leaves the algorithm out (None: no limit).
     max_rows: int | None = None

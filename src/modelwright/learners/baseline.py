@@ -105,6 +105,7 @@ class ShallowTree(Learner):
             Hyperparameter("min_samples_leaf", "int", 10, "Training rows in a leaf at least.", low=1, high=1000, log=True),
         ),
         baseline=True,
+        requires="sklearn.tree",
         reference="Breiman, Friedman, Olshen, Stone, Classification and Regression Trees, 1984.",
         interpretable=True,
     )
@@ -184,6 +185,7 @@ class SimpleLinear(LinearModel):
         when="As a reference: the first model that a statistician would fit.",
         hyperparameters=(),
         baseline=True,
+        requires="sklearn.linear_model",
         reference="Hoerl and Kennard, Ridge regression, Technometrics 1970.",
         interpretable=True,
     )

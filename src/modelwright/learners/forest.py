@@ -240,6 +240,7 @@ class RandomForest(Forest):
         hyperparameters=_hyperparameters({"binary": 0.3, "multiclass": 0.3, "regression": 0.5}),
         iterations="n_estimators",
         max_rows=1_000_000,
+        requires="sklearn.ensemble",
         reference="Breiman, Random forests, Machine Learning 2001.",
     )
 
@@ -265,6 +266,7 @@ class ExtraTrees(Forest):
         hyperparameters=_hyperparameters({"binary": 0.5, "multiclass": 0.5, "regression": 0.8}),
         iterations="n_estimators",
         max_rows=1_000_000,
+        requires="sklearn.ensemble",
         reference="Geurts, Ernst, Wehenkel, Extremely randomized trees, Machine Learning 2006.",
     )
 

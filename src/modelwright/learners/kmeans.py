@@ -133,6 +133,7 @@ class KMeans(CentreModel):
             _SCALING,
         ),
         max_rows=100_000,
+        requires="sklearn.cluster",
         reference="Lloyd, Least squares quantization in PCM, 1982; Arthur and Vassilvitskii, k-means++, SODA 2007.",
         interpretable=True,
     )
@@ -159,6 +160,7 @@ class MiniBatchKMeans(CentreModel):
             Hyperparameter("n_init", "int", 3, "Random starts that are compared on a sample.", low=1, high=20),
             _SCALING,
         ),
+        requires="sklearn.cluster",
         reference="Sculley, Web-scale k-means clustering, WWW 2010.",
         interpretable=True,
     )

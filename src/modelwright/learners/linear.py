@@ -257,6 +257,7 @@ class Linear(LinearModel):
                 log=True,
             ),
         ),
+        requires="sklearn.linear_model",
         reference=(
             "Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2009, sections 3.4 and 4.4; "
             "Zou and Hastie, Regularization and variable selection via the elastic net, JRSS B 2005."

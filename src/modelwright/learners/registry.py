@@ -33,6 +33,8 @@ LEARNERS: dict[str, str] = {
     "kmeans": "modelwright.learners.kmeans:KMeans",
     "minibatch_kmeans": "modelwright.learners.kmeans:MiniBatchKMeans",
 }
+#: Tried by most searches besides boosting, the baselines among them.
+_USUAL = ("shallow_tree", "linear", "extra_trees", "catboost")
 
 
 def names(task: Task | None = None, baseline: bool | None = None) -> list[str]:
@@ -98,9 +100,23 @@ def get(name: str) -> type[Learner]:
 def available(name: str) -> str:
     """An empty string if the algorithm can run here, else the command that installs what it lacks."""
     algorithm = get(name).algorithm
-    if not algorithm.requires or find_spec(algorithm.requires.partition(".")[0]) is not None:
-        return ""
-    return f"pip install 'modelwright[{algorithm.extra}]'" if algorithm.extra else f"pip install {algorithm.requires}"
+    if not algorithm.extra or find_spec(algorithm.requires.partition(".")[0]) is not None:
+        return ""  # what comes without an extra comes with the package
+    return f"pip install 'modelwright[{algorithm.extra}]'"
+
+
+def libraries(named: Sequence[str] = ()) -> list[str]:
+    """Modules that fits begin by importing, in the order in which they are imported best.
+
+    Parameters
+    ----------
+    named : sequence of str, optional
+        Algorithms; by default those that most searches try, without torch, which takes longer than all others.
+    """
+    # Before scikit-learn, which both would look for (`lean_import`).
+    first = [name for name in ("lightgbm", "xgboost") if not named or name in named]
+    found = [get(name).algorithm.requires for name in (*first, *(named or _USUAL)) if not available(name)]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def create(name: str, params: Params | None = None, *, task: Task, n_classes: int = 0, seed: int = 0) -> Learner:

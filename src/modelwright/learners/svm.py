@@ -86,6 +86,7 @@ class SupportVectorMachine(Learner):
             ),
         ),
         max_rows=100_000,
+        requires="sklearn.svm",
         reference=(
             "Cortes and Vapnik, Support-vector networks, 1995; Platt, Probabilistic outputs for support vector machines, 1999; "
             "Williams and Seeger, Using the Nystroem method to speed up kernel machines, NIPS 2000."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -42,3 +43,14 @@ def to_svg(chart: alt.TopLevelMixin, label: str, prefix: str) -> str:
     width, height = root["width"], root["height"]
     opening = f'<svg role="img" aria-label="{escape(label)}" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
     return opening + svg[root.end() :].strip()
+
+
+def warm_up() -> None:
+    """Load the renderer in a thread: the first chart of a process takes a second longer than all others."""
+    threading.Thread(target=_first_chart, name="first chart").start()
+
+
+def _first_chart() -> None:
+    import altair as alt
+
+    to_svg(alt.Chart({"values": [{"x": 0}]}).mark_point().encode(x="x:Q"), "", "first")

@@ -45,6 +45,8 @@ class Executor:
         When set, running jobs are ended and no new one starts.
     journal : Journal, optional
         Of the run that the jobs belong to.
+    libraries : sequence of str, optional
+        Modules that workers import while they wait for their first job.
     lock : int, optional
         Descriptor that workers inherit: the lock on a run folder lasts as long as any of those who write there.
     """
@@ -56,11 +58,13 @@ class Executor:
         stop: threading.Event,
         *,
         journal: Journal | None = None,
+        libraries: Sequence[str] = (),
         lock: int | None = None,
     ) -> None:
         self.n_workers = n_workers
         self.stop = stop
         self._journal = journal
+        self._libraries = tuple(libraries)
         self._kept_open = () if lock is None else (lock,)
         self._log = log.open("ab")
         self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
@@ -167,7 +171,7 @@ class Executor:
             return []
 
     def _start(self) -> _Worker:
-        return _Worker(self._log, self._answers, self._kept_open)
+        return _Worker(self._log, self._answers, self._libraries, self._kept_open)
 
     def _replace(self, worker: _Worker) -> None:
         worker.kill()
@@ -178,16 +182,22 @@ def _in_time(job: Job, deadline: float | None) -> Job:
     """The job with a time limit that leaves room to save and predict before the deadline."""
     if deadline is None or not isinstance(job, Fit):
         return job
-    left = max(0.3, 0.85 * (deadline - time.monotonic()) - 0.2)
+    left = max(0.3, 0.8 * (deadline - time.monotonic()) - 0.3)
     return msgspec.structs.replace(job, time_limit_s=left if job.time_limit_s is None else min(left, job.time_limit_s))
 
 
 class _Worker:
     """A subprocess and the thread that reads its answers."""
 
-    def __init__(self, log: IO[bytes], answers: queue.Queue[tuple[_Worker, bytes]], kept_open: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        log: IO[bytes],
+        answers: queue.Queue[tuple[_Worker, bytes]],
+        libraries: Sequence[str] = (),
+        kept_open: Sequence[int] = (),
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "modelwright.search.worker"],
+            [sys.executable, "-m", "modelwright.search.worker", *libraries],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from modelwright.events import Emit, TrialFinished
+from modelwright.learners import registry
 from modelwright.search import budget as shares
 from modelwright.search.board import Board, Problem
 from modelwright.search.budget import Budget, until
@@ -55,6 +56,12 @@ _STRONG = 3
 _FIRST_CLIMBING = 8
 #: Share of the climb after which all rows are encoded for the final fit, beside fits rather than before them.
 _ENCODE_FROM = 0.5
+#: Share of the time left to the search from which on such an encoding is begun at once.
+_LAST_CALL = 0.45
+#: Share of the time left to the climb from which a fit is dear.
+_DEAR = 0.25
+#: Fits that may end at any round are begun with a third of the time that they would take.
+_CUT_SHORT = 3.0
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
 
@@ -261,12 +268,11 @@ class Search(Board):
 
     def search_deadline(self) -> float | None:
         """When the search must end, leaving room for fitting the likely members on all rows."""
-        likely = self.likely or (self.validated() or self.probed())[:4]
         kept: list[Candidate] = []
         if self.budget.total_s is not None:
             # What there is no time to fit on all rows is delivered as fitted for validation: on most of them.
             most = shares.REFIT_SHARES[1] * self.budget.total_s
-            for candidate in likely:
+            for candidate in self._likely():
                 if self.refit_s([*kept, candidate]) <= most:
                     kept.append(candidate)
         encode_s = self.encoding.full_s(c.generated for c in kept)
@@ -290,14 +296,21 @@ class Search(Board):
             self.costs.learn(self.candidates)
             order = [c for c in self._diverse() if c.number not in asked and 0 not in c.folds]
             if deadline is not None:
-                if until(encode_at) <= 0:
+                if until(encode_at) <= 0 or self._last_call():
                     encode_at = deadline
-                    yield from self._ahead(deadline)
+                    yield from self._ahead(self.search_deadline())
                 order = [c for c in order if self.encoding.has(self.view_of(0, generated=c.generated))]
+                # What is dear and did not do well in the probe waits until the cheap ones had their turn.
+                probed = self.probed()
+                well = {c.number for c in probed[: (len(probed) + 1) // 2]}
+                dear = _DEAR * until(deadline)
+                order.sort(key=lambda c: c.number not in well and self.costs.seconds(c, 0) > dear)
                 affordable = [c for c in order if self.costs.seconds(c, 0) < 0.9 * until(deadline)]
-                # One at least is fitted on all rows, and ends when its time does.
+                # Better a fit that ends when its time does than a worker that waits.
+                in_rounds = [c for c in order if _in_rounds(c) and self.costs.seconds(c, 0) < _CUT_SHORT * until(deadline)]
+                # One at least is fitted on all rows.
                 last_resort = order if not asked and not self.validated() else []
-                order = affordable or sorted(last_resort, key=lambda c: self.costs.seconds(c, 0))
+                order = affordable or in_rounds or sorted(last_resort, key=lambda c: self.costs.seconds(c, 0))
             if not order or (deadline is None and len(asked) >= MAX_CLIMBING):
                 return
             asked.add(order[0].number)
@@ -307,8 +320,15 @@ class Search(Board):
         """Views of all rows that the final fit will need, to be written beside fits rather than before it."""
         if deadline is None or self.problem.probe_is_fold:
             return []
-        likely = self.likely or (self.validated() or self.probed())[:4]
-        return self.encoding.full((c.generated for c in likely), 0.5 * until(deadline))
+        return self.encoding.full((c.generated for c in self._likely()), 0.9 * until(deadline))
+
+    def _last_call(self) -> bool:
+        """Whether views of all rows that are not begun soon will keep the final fit waiting."""
+        most = _LAST_CALL * until(self.search_deadline())
+        return most < self.encoding.full_s(c.generated for c in self._likely()) < 2 * most
+
+    def _likely(self) -> list[Candidate]:
+        return self.likely or (self.validated() or self.probed())[:4]
 
     def _diverse(self) -> list[Candidate]:
         """By probe score, but no algorithm more than twice before the others had their turn."""
@@ -438,6 +458,10 @@ class Search(Board):
                 time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
             )
         )
+
+
+def _in_rounds(candidate: Candidate) -> bool:
+    return registry.get(candidate.algorithm).algorithm.iterations is not None
 
 
 def _content(algorithm: str, params: dict[str, Any], generated: bool) -> bytes:

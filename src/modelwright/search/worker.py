@@ -1,8 +1,8 @@
 """One worker process: reads a job a line, does it with one thread, answers a line.
 
-Run as ``python -m modelwright.search.worker``. A plain subprocess rather than a multiprocessing pool: it can be
-killed at any moment without harm, needs no ``__main__`` guard in the user's script, and nothing is pickled.
-It ends itself when its standard input closes, so that a killed parent leaves no orphan behind.
+Run as ``python -m modelwright.search.worker MODULE...``; the modules are imported while it waits. A plain subprocess rather
+than a multiprocessing pool: it can be killed at any moment without harm, needs no ``__main__`` guard in the user's script, and
+nothing is pickled. It ends itself when its standard input closes, so that a killed parent leaves no orphan behind.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def main() -> None:
     inbox: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
     warnings.simplefilter("ignore")
-    _warm_up()
+    _warm_up(inbox, sys.argv[1:])
     decoder = msgspec.json.Decoder(Job)
     while True:
         job = decoder.decode(inbox.get())
@@ -92,12 +93,17 @@ def _listen(inbox: queue.Queue[bytes]) -> None:
     os._exit(0)
 
 
-def _warm_up() -> None:
-    """Import what every job needs while the parent is still reading the table."""
-
+def _warm_up(inbox: queue.Queue[bytes], libraries: list[str]) -> None:
+    """Import what every job needs, and then, while the parent still reads the table, what fits will need."""
     import modelwright.features.encoder
     import modelwright.learners.registry
     import modelwright.metrics.registry  # noqa: F401
+
+    for name in libraries:
+        if not inbox.empty():
+            return
+        with suppress(ImportError):  # the fit that needs it will say so
+            library(name)
 
 
 def prepare(job: Prepare) -> Done:

@@ -75,14 +75,7 @@ def fit_on_all_rows(
     # A baseline that is itself delivered is fitted once.
     members = _in_time(search, selection, n_rows, deadline)
     wanted = list({c.number: c for c in [*members, *baselines]}.values())
-    encoding = search.encoding
-    everything = [encoding.job(view) for view in encoding.full(c.generated for c in wanted)]
-    answers: dict[int, Done] = {}
-    if not any(done.error for _, done in search.executor.run(everything, deadline=deadline)):
-        # The dearest first, so that the workers end together; members before baselines of the same cost.
-        order = sorted(range(len(wanted)), key=lambda i: -search.costs.refit_seconds(wanted[i], n_rows))
-        jobs = [_job(search, wanted[i], deadline, share=BASELINE_SHARE if wanted[i].baseline else 0.85) for i in order]
-        answers = {wanted[order[position]].number: done for position, done in search.executor.run(jobs, deadline=deadline)}
+    answers = _answers(search, wanted, n_rows, deadline)
     final = FinalFit()
     fold = selection.fallback_fold
     for candidate, share in selection.members:
@@ -123,6 +116,29 @@ def fit_on_all_rows(
     elif seeds > 1 and deadline is not None:
         _share_weights(search, selection, final, seeds, deadline)
     return final
+
+
+def _answers(search: Search, wanted: list[Candidate], n_rows: int, deadline: float | None) -> dict[int, Done]:
+    """The fits, by number of the candidate; columns are generated beside the fits that do without them."""
+    encoding, executor = search.encoding, search.executor
+
+    def encoded(candidate: Candidate) -> bool:
+        return encoding.has(_view(candidate.generated))
+
+    answers: dict[int, Done] = {}
+    views = encoding.full(c.generated for c in wanted)
+    stages = [[view for view in views if view.generated is generated] for generated in (False, True)]
+    for stage in [*filter(None, stages), []]:
+        # The dearest first, so that the workers end together; members before baselines of the same cost.
+        ready = [c for c in wanted if c.number not in answers and encoded(c)]
+        ready.sort(key=lambda c: -search.costs.refit_seconds(c, n_rows))
+        fits = [_job(search, c, deadline, share=BASELINE_SHARE if c.baseline else 0.85) for c in ready]
+        for position, done in executor.run([*map(encoding.job, stage), *fits], deadline=deadline):
+            if position >= len(stage):
+                answers[ready[position - len(stage)].number] = done
+            elif not done.error:
+                encoding.keep(stage[position], done)
+    return answers
 
 
 def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds: int, deadline: float) -> None:

@@ -173,7 +173,10 @@ def _run(
     try:
         try:
             log = folder.work / "workers.log"
-            with Executor(available_cpus(), log, stop, journal=attempt.journal, lock=folder.lock) as executor:
+            libraries = _libraries(attempt.spec)
+            with Executor(
+                available_cpus(), log, stop, journal=attempt.journal, libraries=libraries, lock=folder.lock
+            ) as executor:
                 # What the free memory decided the first time is held.
                 large = None
                 if known is None or known.large:
@@ -400,6 +403,12 @@ def _check_names(spec: Spec) -> None:
     for name in [*spec.algorithms, *spec.hyperparams]:
         registry.get(name)
     require_sampler(spec.sampler)
+
+
+def _libraries(spec: Spec) -> list[str]:
+    """What the workers will need."""
+    named = list(spec.algorithms) or list(spec.hyperparams)
+    return registry.libraries(named or (registry.names("clustering", baseline=False) if spec.target is None else ()))
 
 
 def _name_of(spec: Spec) -> str:
