@@ -66,3 +66,10 @@ def test_interpretable_algorithms_are_those_that_a_person_can_read() -> None:
     assert registry.interpretable("regression", ["shallow_tree", "linear"]) == ["shallow_tree", "linear"]
     with pytest.raises(SpecError, match="Nobody can read a model of 'lightgbm'"):
         registry.interpretable("binary", ["linear", "lightgbm"])
+
+
+def test_libraries_come_in_the_order_in_which_they_load_best() -> None:
+    assert registry.libraries()[:2] == ["lightgbm", "xgboost"]
+    assert "torch" not in registry.libraries()
+    assert registry.libraries(["network", "lightgbm"]) == ["lightgbm", "torch"]
+    assert registry.libraries(["kmeans", "minibatch_kmeans"]) == ["sklearn.cluster"]

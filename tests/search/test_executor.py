@@ -135,3 +135,13 @@ def _runs(pid: int) -> bool:
         return "search.worker" in Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads which libraries a process has loaded")
+def test_workers_import_what_fits_need_while_they_wait(tmp_path: Path) -> None:
+    with Executor(1, tmp_path / "workers.log", threading.Event(), libraries=["no_such_module", "lightgbm"]):
+        [worker] = children()
+        end = time.monotonic() + 60
+        while "lib_lightgbm" not in Path(f"/proc/{worker}/maps").read_text():
+            assert time.monotonic() < end, "never loaded"
+            time.sleep(0.05)

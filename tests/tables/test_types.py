@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from modelwright.errors import DataError, SpecError
+from modelwright.tables import dates
 from modelwright.tables.schema import Column
 from modelwright.tables.types import infer_schema
 
@@ -169,6 +170,15 @@ def test_mixed_formats_are_all_kept() -> None:
 
     assert found.type == "datetime"
     assert set(found.formats) == {"%Y-%m-%d", "%d %B %Y"}
+
+
+@pytest.mark.parametrize("cells", [["level 12", "level 7"] * 30, ["Room 3", "Room 114"] * 30, ["10 mg", "25 mg"] * 30])
+def test_names_with_numbers_are_not_tried_as_dates(cells: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(text: pl.Series, fmt: str) -> pl.Series:
+        raise AssertionError(f"{text[0]!r} was tried as {fmt!r}")
+
+    monkeypatch.setattr(dates, "_strptime", tried)
+    assert column(cells).type == "category"
 
 
 def test_packed_dates_need_a_name_that_speaks_of_time() -> None:

@@ -461,7 +461,7 @@ class Search(Board):
 
 
 def _in_rounds(candidate: Candidate) -> bool:
-    return registry.get(candidate.algorithm).algorithm.iterations is not None
+    return bool(registry.get(candidate.algorithm).algorithm.iterations)
 
 
 def _content(algorithm: str, params: dict[str, Any], generated: bool) -> bytes:
