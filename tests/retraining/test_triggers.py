@@ -112,24 +112,8 @@ def test_the_order_is_fixed() -> None:
 # -- what holds --------------------------------------------------------------------------------------------
 
 
-def test_one_at_a_time_whatever_asks() -> None:
-    request = Trigger("hand", "Ann asks.", NOW.isoformat())
-    assert "One at a time" in held(POLICY, seen(in_flight="run 7 since noon", asked=(request,))).replace("one at", "One at")
-
-
-def test_a_person_is_not_held_by_rest_caps_or_failures() -> None:
-    request = Trigger("hand", "Ann asks.", NOW.isoformat())
-    braked = seen(retrainings=(NOW - DAY / 24,) * 9, rejections=9, labels_needed=10**6, new_labels=0, asked=(request,))
-    assert due(POLICY, braked) is request
-    assert due(POLICY, msgspec.structs.replace(braked, trained_at=None)) is request
-
-
-def test_a_webhook_is_heard_where_the_policy_listens_and_is_braked() -> None:
-    request = Trigger("webhook", "The warehouse is filled.", NOW.isoformat())
-    assert "does not listen" in held(POLICY, seen(asked=(request,)))
-    listening = Policy("churn", webhook=True)
-    assert caused(listening, seen(asked=(request,))) == "webhook"
-    assert "there is a rest until" in held(listening, seen(asked=(request,), retrainings=(NOW - DAY / 2,)))
+def test_one_at_a_time() -> None:
+    assert "There is one at a time" in held(POLICY, seen(in_flight="run 7 since noon", windows=(window(1, "performance"),)))
 
 
 def test_without_a_champion_nothing_is_replaced() -> None:

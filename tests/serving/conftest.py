@@ -87,11 +87,11 @@ def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts servers; all end with the module."""
     running: list[Running] = []
 
-    def start(*words: str, home: Path) -> Running:
+    def start(*words: str, home: Path, cwd: Path | None = None) -> Running:
         log = tmp_path_factory.mktemp("log") / "log"
         command = [sys.executable, "-m", "modelwright.cli.main", "serve", *words, "--home", str(home), "--port", "0"]
         with log.open("wb") as stream:
-            process = subprocess.Popen(command, stderr=stream, stdout=subprocess.DEVNULL)
+            process = subprocess.Popen(command, stderr=stream, stdout=subprocess.DEVNULL, cwd=cwd)
         one = Running(process, 0, "", log)
         running.append(one)
         one.port = one.wait_for("ready")[0]["port"]

@@ -55,3 +55,21 @@ def test_a_call_asks_once_with_the_right_to_and_a_key_is_honoured_for_good(
     assert (line.kind, line.pid, str(server.port) in line.told) == ("server", server.process.pid, True)
     assert server.end() == 0
     assert Processes(Database.of(home), retrainings.home).lines() == []
+
+
+def test_the_brakes_of_the_policy_hold_for_calls(starting: Any, trained: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    Registry(home).register(source_of(trained, home), "churn", aliases=["champion"], force=True, why="a test")
+    policy = 'target = "Churn"\ndata = "telco.csv"\n[policy]\nmodel = "churn"\nwebhook = true\ncool_down = "2h"\n'
+    (tmp_path / "modelwright.toml").write_text(policy)
+    asking = token(home, "retrain")
+    server = starting("churn@champion", home=home, cwd=tmp_path)
+    path = "/admin/retrain/churn"
+    first = server.ask("POST", path, token=asking, Idempotency_Key="monday")
+    assert first.status == 202, first.body
+    assert server.ask("POST", path, token=asking).status == 200, "what is under way is told"
+    Retrainings(home).end(first.json()["retraining"], "rejected", "worse")
+    held = server.ask("POST", path, {"why": "new prices"}, token=asking)
+    assert (held.status, held.json()["code"]) == (409, "retraining_held")
+    assert "New prices. But the last retraining began" in held.json()["error"]
+    assert server.ask("POST", path, token=asking, Idempotency_Key="monday").status == 200

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from modelwright.errors import InvalidInputError
 from modelwright.registry.names import CHAMPION
+from modelwright.retraining.known import observed
 from modelwright.retraining.policy import Policy
 from modelwright.retraining.requests import Asked, Retrainings
 from modelwright.retraining.rules import Cause, Trigger
 from modelwright.retraining.steps import Room
+from modelwright.retraining.triggers import Held, braked
 from modelwright.spec import FILE_NAME
 
 
@@ -34,7 +36,7 @@ def ask_by_hand(
     return _ask(room, model, "hand", why or "asked for by hand", key, by_whom, {**options, "force": force})
 
 
-def ask_from_outside(room: Room, model: str, *, why: str = "", key: str | None = None, by_whom: str = "") -> Asked:
+def ask_from_outside(room: Room, model: str, *, why: str = "", key: str | None = None, by_whom: str = "") -> Asked | Held:
     """Ask for a retraining from a webhook.
 
     Parameters
@@ -44,6 +46,12 @@ def ask_from_outside(room: Room, model: str, *, why: str = "", key: str | None =
     why : str
     key : str, optional
     by_whom : str
+
+    Returns
+    -------
+    Asked or Held
+        Held where the policy's brakes say no: a rest, a cap, challengers that failed in a row, labels that are missing. A
+        retraining that is under way, or was asked for with this key, is returned as by hand.
 
     Raises
     ------
@@ -55,7 +63,20 @@ def ask_from_outside(room: Room, model: str, *, why: str = "", key: str | None =
         raise InvalidInputError(
             f"The policy of {model} takes no calls from outside.", where=FILE_NAME, mend="Write webhook = true in [policy]."
         )
-    return _ask(room, model, "webhook", why or "asked for by a webhook", key, by_whom, {})
+    reason = why or "asked for by a webhook"
+    retrainings = Retrainings(room.home, room.store)
+    if policy is not None and not retrainings.has(model, key):
+        now = dt.datetime.now(dt.UTC)
+        seen = observed(room, retrainings, policy, now)
+        held = braked(policy, seen, Trigger("webhook", _sentence(reason), now.isoformat(timespec="seconds")))
+        if seen.in_flight is None and isinstance(held, Held):
+            return held
+    return _ask(room, model, "webhook", reason, key, by_whom, {})
+
+
+def _sentence(text: str) -> str:
+    """What was given as a reason, as the first of several sentences."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def policy_here(model: str | None = None) -> Policy | None:

@@ -198,6 +198,13 @@ class Retrainings:
         assert now is not None
         return now
 
+    def has(self, model: str, key: str | None) -> bool:
+        """Whether a retraining was asked for with this key."""
+        if key is None:
+            return False
+        with self.database.reading() as connection:
+            return self._one(connection, "model = :model AND key = :key", model=model, key=key) is not None
+
     # -- looking -------------------------------------------------------------------------------------------
 
     def get(self, retraining: str) -> Retraining:

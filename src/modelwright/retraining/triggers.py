@@ -53,8 +53,6 @@ class Observed(msgspec.Struct, frozen=True):
         Challengers in a row that did not stay: refused by the gate, or rolled back.
     fired : tuple of datetime
         Slots of the schedule that fired, and the moment at which it began.
-    asked : tuple of Trigger
-        Requests that wait: by hand, by webhook.
     """
 
     now: dt.datetime
@@ -71,7 +69,6 @@ class Observed(msgspec.Struct, frozen=True):
     retrainings: tuple[dt.datetime, ...] = ()
     rejections: int = 0
     fired: tuple[dt.datetime, ...] = ()
-    asked: tuple[Trigger, ...] = ()
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -102,14 +99,11 @@ def due(policy: Policy, observed: Observed) -> Trigger | Held:
     """
     if observed.in_flight is not None:
         return Held(f"A retraining is under way: {observed.in_flight}. There is one at a time.")
-    for request in observed.asked:
-        if request.cause == "hand":
-            return request
     if observed.trained_at is None:
         return Held("There is no champion that could be replaced; register a model first.")
     reasons: list[Held] = []
     for wish in _wishes(policy, observed):
-        answer = _braked(policy, observed, wish) if isinstance(wish, Trigger) else wish
+        answer = braked(policy, observed, wish) if isinstance(wish, Trigger) else wish
         if isinstance(answer, Trigger):
             return answer
         reasons.append(answer)
@@ -140,9 +134,6 @@ def counting(observed: Observed) -> list[Checked]:
 
 def _wishes(policy: Policy, observed: Observed) -> Iterator[Trigger | Held]:
     """Everything that asks for a retraining, or would but for one thing."""
-    for request in observed.asked:
-        if request.cause == "webhook":
-            yield request if policy.webhook else Held("A webhook asks, and the policy does not listen to it.", cause="webhook")
     if policy.schedule is not None:
         slots = due_slots(policy.schedule, policy.time_zone, observed.fired, observed.now)
         if slots:
@@ -233,8 +224,15 @@ def _with_labels(policy: Policy, observed: Observed, wish: Trigger) -> Trigger |
     )
 
 
-def _braked(policy: Policy, observed: Observed, wish: Trigger) -> Trigger | Held:
-    """The wish, if nothing holds it back."""
+def braked(policy: Policy, observed: Observed, wish: Trigger) -> Trigger | Held:
+    """The wish, if no brake holds it back.
+
+    Parameters
+    ----------
+    policy : Policy
+    observed : Observed
+    wish : Trigger
+    """
     if observed.rejections >= policy.gate.max_rejections:
         return Held(
             f"{wish.reason} But {observed.rejections} challengers in a row did not make it; a person should look at why, and"

@@ -47,6 +47,7 @@ async def retrain(exchange: Exchange, service: Service) -> Reply:
 def _asked(service: Service, model: str, why: str, key: str | None, by_whom: str) -> dict[str, Any]:
     from modelwright.retraining.by_hand import ask_from_outside
     from modelwright.retraining.steps import Room
+    from modelwright.retraining.triggers import Held
 
     try:
         asked = ask_from_outside(Room(Path(service.home), service.store, None), model, why=why, key=key, by_whom=by_whom)
@@ -58,5 +59,7 @@ def _asked(service: Service, model: str, why: str, key: str | None, by_whom: str
         raise Problem(
             503, "store_refused", "The store refuses writes now; ask again later.", headers={"retry-after": "5"}
         ) from None
+    if isinstance(asked, Held):
+        raise Problem(409, "retraining_held", asked.reason)
     one = asked.retraining
     return {"retraining": one.id, "new": asked.new, "state": one.state, "step": one.step, "outcome": one.outcome}
