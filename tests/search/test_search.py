@@ -16,7 +16,6 @@ from modelwright.search.board import Limits, Problem
 from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
-from modelwright.search.jobs import Done
 from modelwright.search.portfolio import Entry
 from modelwright.search.search import Search
 from modelwright.search.views import Views
@@ -136,25 +135,3 @@ def test_search_ends_in_time_and_keeps_room_for_the_final_fit(tmp_path: Path) ->
     assert search.validated()
     # The tail (evaluation, report) and at least the share of the final fit are still there.
     assert left >= search.budget.tail_s
-
-
-def climbing(search: Search, probed: list[tuple[str, float, float]]) -> list[str]:
-    """Algorithms in the order in which they climb within ten seconds, from (algorithm, score, seconds) of the probe."""
-    for algorithm, score, seconds in probed:
-        candidate = search.add(algorithm, {}, "probe")
-        candidate.probe = Done(seconds=seconds, score=score)
-    search.encoding._written.add(search.view_of(0, generated=False))
-    with search.executor:
-        return [search.candidates[work[0].number].algorithm for work in search._climbing(set(), time.monotonic() + 10.0)]
-
-
-def test_a_fit_that_may_end_at_any_round_is_begun_rather_than_leaving_a_worker_idle(tmp_path: Path) -> None:
-    # On all rows, three times as many, each takes longer than the ten seconds that are left.
-    search = make(tmp_path, 2, budget_s=60.0, rungs=True)
-    assert climbing(search, [("svm", 0.9, 5.0), ("lightgbm", 0.8, 5.0), ("xgboost", 0.7, 50.0)]) == ["lightgbm"]
-
-
-def test_what_is_dear_and_did_badly_climbs_after_the_cheap(tmp_path: Path) -> None:
-    search = make(tmp_path, 2, budget_s=60.0, rungs=True)
-    probed = [("lightgbm", 0.9, 0.1), ("xgboost", 0.8, 0.1), ("extra_trees", 0.7, 1.5), ("linear", 0.6, 0.1)]
-    assert climbing(search, probed) == ["lightgbm", "xgboost", "linear", "extra_trees"]

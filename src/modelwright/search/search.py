@@ -22,11 +22,11 @@ from typing import Any
 import msgspec
 
 from modelwright.events import Emit, TrialFinished
-from modelwright.learners import registry
 from modelwright.search import budget as shares
 from modelwright.search.board import Board, Problem
 from modelwright.search.budget import Budget, until
 from modelwright.search.candidate import Candidate
+from modelwright.search.climbing import diverse, next_climber
 from modelwright.search.encoding import Encoding, View, Work
 from modelwright.search.executor import Executor
 from modelwright.search.jobs import Done, Fit, Job
@@ -37,8 +37,6 @@ from modelwright.search.views import Views
 
 #: Candidates that climb without a clock.
 MAX_CLIMBING = 8
-#: Of one algorithm, so many climb before the next of another one does.
-_OF_ONE = 2
 #: Rows to the number of configurations worth proposing: more would only fit the noise of the validation rows.
 #: After AutoGluon 1.5, which caps the number of models at 4 to 100 in the same way.
 TUNE_CAPS = ((100, 4), (500, 8), (2_500, 24), (10_000, 60))
@@ -58,10 +56,6 @@ _FIRST_CLIMBING = 8
 _ENCODE_FROM = 0.5
 #: Share of the time left to the search from which on such an encoding is begun at once.
 _LAST_CALL = 0.45
-#: Share of the time left to the climb from which a fit is dear.
-_DEAR = 0.25
-#: Fits that may end at any round are begun with a third of the time that they would take.
-_CUT_SHORT = 3.0
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
 
@@ -94,6 +88,8 @@ class Search(Board):
         self.admits = admits
         self.notes: list[str] = []
         self._subset_trusted = True
+        #: Numbers of candidates whose place others took that end in time.
+        self._replaced: set[int] = set()
 
     # -- generations ---------------------------------------------------------------------------------------
 
@@ -173,7 +169,7 @@ class Search(Board):
             self._write_views([(c, 0) for c in self.probed()], None)
             self._run(self._climbing(asked, None), None)
         else:
-            first = [c for c in self._diverse() if 0 not in c.folds][:_FIRST_CLIMBING]
+            first = [c for c in diverse(self.probed()) if 0 not in c.folds][:_FIRST_CLIMBING]
             self._write_views([*floor, *((c, 0) for c in first if not c.generated)], deadline)
             ahead: list[Work | View] = [*self.encoding.missing([(c, 0) for c in first]), *floor]
             ends, n_asked = shares.after(shares.CLIMB_SHARE, deadline), -1
@@ -294,27 +290,24 @@ class Search(Board):
         encode_at = shares.after(_ENCODE_FROM, deadline)
         while deadline is None or (not self._ended() and until(deadline) > 0):
             self.costs.learn(self.candidates)
-            order = [c for c in self._diverse() if c.number not in asked and 0 not in c.folds]
+            order = [c for c in diverse(self.probed()) if c.number not in asked | self._replaced and 0 not in c.folds]
+            found = None
             if deadline is not None:
                 if until(encode_at) <= 0 or self._last_call():
                     encode_at = deadline
                     yield from self._ahead(self.search_deadline())
                 order = [c for c in order if self.encoding.has(self.view_of(0, generated=c.generated))]
-                # What is dear and did not do well in the probe waits until the cheap ones had their turn.
-                probed = self.probed()
-                well = {c.number for c in probed[: (len(probed) + 1) // 2]}
-                dear = _DEAR * until(deadline)
-                order.sort(key=lambda c: c.number not in well and self.costs.seconds(c, 0) > dear)
-                affordable = [c for c in order if self.costs.seconds(c, 0) < 0.9 * until(deadline)]
-                # Better a fit that ends when its time does than a worker that waits.
-                in_rounds = [c for c in order if _in_rounds(c) and self.costs.seconds(c, 0) < _CUT_SHORT * until(deadline)]
-                # One at least is fitted on all rows.
-                last_resort = order if not asked and not self.validated() else []
-                order = affordable or in_rounds or sorted(last_resort, key=lambda c: self.costs.seconds(c, 0))
+                must = not asked and not self.validated()
+                found = next_climber(order, self.probed(), lambda c: self.costs.seconds(c, 0), until(deadline), must=must)
+                order = [] if found is None else [found.candidate]
             if not order or (deadline is None and len(asked) >= MAX_CLIMBING):
                 return
-            asked.add(order[0].number)
-            yield order[0], 0
+            climber = order[0]
+            asked.add(climber.number)
+            if found is not None and found.params is not None:
+                self._replaced.add(climber.number)
+                climber = self.add(climber.algorithm, found.params, climber.stage, generated=climber.generated)
+            yield climber, 0
 
     def _ahead(self, deadline: float | None) -> list[View]:
         """Views of all rows that the final fit will need, to be written beside fits rather than before it."""
@@ -329,15 +322,6 @@ class Search(Board):
 
     def _likely(self) -> list[Candidate]:
         return self.likely or (self.validated() or self.probed())[:4]
-
-    def _diverse(self) -> list[Candidate]:
-        """By probe score, but no algorithm more than twice before the others had their turn."""
-        seen: dict[str, int] = {}
-        turns = []
-        for rank, candidate in enumerate(self.probed()):
-            seen[candidate.algorithm] = seen.get(candidate.algorithm, 0) + 1
-            turns.append(((seen[candidate.algorithm] - 1) // _OF_ONE, rank, candidate))
-        return [candidate for _, _, candidate in sorted(turns, key=lambda turn: turn[:2])]
 
     def _compare_subset(self) -> None:
         """Whether the subset orders candidates as the complete rows do."""
@@ -458,10 +442,6 @@ class Search(Board):
                 time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
             )
         )
-
-
-def _in_rounds(candidate: Candidate) -> bool:
-    return bool(registry.get(candidate.algorithm).algorithm.iterations)
 
 
 def _content(algorithm: str, params: dict[str, Any], generated: bool) -> bytes:
