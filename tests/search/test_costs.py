@@ -55,3 +55,12 @@ def test_workers_share_the_load_but_not_one_fit():
     assert spread([1.0, 1.0, 1.0, 1.0], 2) == 2.0
     assert spread([3.0, 1.0], 2) == 3.0
     assert spread([], 2) == 0.0
+
+
+def test_a_fit_that_the_clock_cut_short_is_expected_to_take_what_others_of_its_algorithm_take():
+    costs = Costs(1_000, [8_000])
+    cut, whole = candidate(probe=1.0), candidate(1, probe=5.0)
+    cut.probe = Done(seconds=1.0, score=1.0, stopped="time")
+    assert costs.whole_seconds(cut, [cut, whole], 0) == costs.seconds(whole, 0)
+    assert costs.whole_seconds(cut, [cut], 0) == costs.seconds(cut, 0), "nothing better is known"
+    assert costs.whole_seconds(whole, [cut, whole], 0) == costs.seconds(whole, 0)

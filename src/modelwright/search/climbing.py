@@ -1,4 +1,4 @@
-"""Who is fitted on all rows next, when a clock runs: the best that can end in time, and never nobody while there is time."""
+"""Who is fitted on all rows next, and with what steps, when a clock runs: the best that can end in time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _SURE = 0.9
 _DEAR = 0.25
 #: How much larger the steps of boosting may become, and the largest step.
 _FACTORS, _LARGEST_STEP = (2, 4), 0.21
+#: Share of the time left that a fit of boosting on the subset may take before others take larger steps.
+_SLOW = 0.025
 #: Fits that may end at any round are begun with a third of the time that they would take.
 _CUT_SHORT = 3.0
 
@@ -64,19 +66,36 @@ def next_climber(
     Returns
     -------
     Climber or None
-        The first who can end in time; else the first who can with larger steps, since half as many trees with twice the step
-        are a better model than half of the trees; else the first whose fit may be cut short.
+        The first who can end in time, boosting with larger steps if need be: half as many trees with twice the step are a
+        better model than half of the trees. Else the first whose fit may be cut short.
     """
     well = {candidate.number for candidate in probed[: (len(probed) + 1) // 2]}
     order = sorted(order, key=lambda c: c.number not in well and seconds(c) > _DEAR * left)
-    for factor in (1, *_FACTORS):
-        for candidate in order:
-            if seconds(candidate) / factor < _SURE * left and _bears(candidate, factor):
+    for candidate in order:
+        for factor in (1, *_FACTORS):
+            if seconds(candidate) / factor < _SURE * left and (factor == 1 or _bears(candidate, factor)):
                 return Climber(candidate, with_larger_steps(candidate.params, factor) if factor > 1 else None)
     for candidate in order:
         if _iterations(candidate) and seconds(candidate) < _CUT_SHORT * left:
             return Climber(candidate)
     return Climber(min(order, key=seconds)) if must and order else None
+
+
+def take_larger_steps(candidates: Sequence[Candidate], left: float) -> None:
+    """Where the first fit of boosting took much of the time, those that are still to be probed take larger steps.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+    left : float
+        Seconds of the search.
+    """
+    first = next((c.probe for c in candidates if boosts(c) and c.probe is not None and not c.probe.error), None)
+    if first is None or first.seconds <= _SLOW * left:
+        return
+    for candidate in candidates:
+        if candidate.probe is None and _bears(candidate, _FACTORS[0]):
+            candidate.params = with_larger_steps(candidate.params, _FACTORS[0])
 
 
 def with_larger_steps(params: dict[str, Any], factor: int) -> dict[str, Any]:
@@ -91,10 +110,14 @@ def with_larger_steps(params: dict[str, Any], factor: int) -> dict[str, Any]:
     return params | {"learning_rate": params["learning_rate"] * factor, "n_estimators": rounds}
 
 
+def boosts(candidate: Candidate) -> bool:
+    """Whether it is boosting whose steps are known."""
+    return {"learning_rate", "n_estimators"} <= candidate.params.keys()
+
+
 def _bears(candidate: Candidate, factor: int) -> bool:
     """Whether its steps may be so much larger."""
-    boosts = {"learning_rate", "n_estimators"} <= candidate.params.keys()
-    return factor == 1 or (boosts and candidate.params["learning_rate"] * factor <= _LARGEST_STEP)
+    return boosts(candidate) and bool(candidate.params["learning_rate"] * factor <= _LARGEST_STEP)
 
 
 def _iterations(candidate: Candidate) -> str:

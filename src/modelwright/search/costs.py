@@ -89,6 +89,18 @@ class Costs:
         ]
         return self.seconds_on(candidate, rows) * (float(np.mean(shares)) if shares else 1.0)
 
+    def whole_seconds(self, candidate: Candidate, candidates: Iterable[Candidate], fold: int) -> float:
+        """`seconds` on a fold; those of the algorithm's other fits where the clock cut the only one short.
+
+        Such a fit says only what it takes at least.
+        """
+        seconds, done = self.seconds(candidate, fold), candidate.probe
+        if candidate.folds or done is None or done.stopped != "time":
+            return seconds
+        whole = [c for c in candidates if c.probe is not None and c.probe.stopped != "time"]
+        others = self.family_seconds(whole, candidate.algorithm, fold)
+        return max(seconds, others) if math.isfinite(others) else seconds
+
     def family_seconds(self, candidates: Iterable[Candidate], algorithm: str, fold: int | None) -> float:
         """Median over the measured candidates of one algorithm; infinite where there is none."""
         known = [self.seconds(c, fold) for c in candidates if c.algorithm == algorithm]

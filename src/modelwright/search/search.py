@@ -26,21 +26,17 @@ from modelwright.search import budget as shares
 from modelwright.search.board import Board, Problem
 from modelwright.search.budget import Budget, until
 from modelwright.search.candidate import Candidate
-from modelwright.search.climbing import diverse, next_climber
+from modelwright.search.climbing import boosts, diverse, next_climber, take_larger_steps
 from modelwright.search.encoding import Encoding, View, Work
 from modelwright.search.executor import Executor
 from modelwright.search.jobs import Done, Fit, Job
 from modelwright.search.portfolio import Entry
 from modelwright.search.racing import ranks_agree
-from modelwright.search.tuning import Tuner
+from modelwright.search.tuning import Tuner, room_for
 from modelwright.search.views import Views
 
 #: Candidates that climb without a clock.
 MAX_CLIMBING = 8
-#: Rows to the number of configurations worth proposing: more would only fit the noise of the validation rows.
-#: After AutoGluon 1.5, which caps the number of models at 4 to 100 in the same way.
-TUNE_CAPS = ((100, 4), (500, 8), (2_500, 24), (10_000, 60))
-MAX_TUNED = 150
 #: Proposals asked at once; fixed, so that the trial list does not depend on the number of workers.
 TUNE_BATCH = 4
 #: Proposals without a new best of their algorithm after which tuning pauses.
@@ -108,6 +104,12 @@ class Search(Board):
         most = None if deadline is None else max(1.0, shares.ONE_PROBE * until(deadline))
         ends = shares.after(shares.PROBE_SHARE, deadline)
         generated = [c for c in chosen if c.generated and not c.unavailable]
+        if deadline is not None:
+            # The first booster tells how fast this machine learns from this table.
+            n_first = 1 + next((k for k, (c, _) in enumerate(work) if boosts(c)), -1)
+            self._run(work[:n_first], ends, lambda candidate: most)
+            take_larger_steps(self.candidates, until(deadline))
+            work = work[n_first:]
         # Written while there still are fits for the other workers.
         beside = self.encoding.missing([(c, None) for c in generated[:1]])
         self._run([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], ends, lambda candidate: most)
@@ -222,7 +224,7 @@ class Search(Board):
     def tune(self) -> bool:
         """Propose configurations around the best of each algorithm, batch by batch; False if nothing was proposed."""
         deadline = shares.after(shares.TUNE_SHARE, self.search_deadline())
-        room, since, proposed = self._room(), 0, 0
+        room, since, proposed = room_for(self.problem.n_rows, self.problem.limits.trials, self.candidates), 0, 0
         best = dict(list(self.families().items())[:_FAMILIES_TUNED])
         tuners = {family: self._tuner(candidate) for family, candidate in best.items()}
         # Where the subset misleads, proposals are compared on fold 0 of the complete rows.
@@ -298,7 +300,9 @@ class Search(Board):
                     yield from self._ahead(self.search_deadline())
                 order = [c for c in order if self.encoding.has(self.view_of(0, generated=c.generated))]
                 must = not asked and not self.validated()
-                found = next_climber(order, self.probed(), lambda c: self.costs.seconds(c, 0), until(deadline), must=must)
+                found = next_climber(
+                    order, self.probed(), lambda c: self.costs.whole_seconds(c, self.candidates, 0), until(deadline), must=must
+                )
                 order = [] if found is None else [found.candidate]
             if not order or (deadline is None and len(asked) >= MAX_CLIMBING):
                 return
@@ -334,13 +338,6 @@ class Search(Board):
         note = "The data subset orders candidates unlike the complete rows, so tuning goes on all rows."
         if not self._subset_trusted and note not in self.notes:
             self.notes.append(note)
-
-    def _room(self) -> int:
-        """How many configurations may still be proposed."""
-        if self.problem.limits.trials is not None:
-            return self.problem.limits.trials - sum(not c.baseline for c in self.candidates)
-        cap = next((cap for rows, cap in TUNE_CAPS if self.problem.n_rows <= rows), MAX_TUNED)
-        return cap - sum(c.proposed for c in self.candidates)
 
     def _compared(self, candidate: Candidate, fold: int | None) -> float | None:
         """Utility where proposals are compared."""

@@ -6,13 +6,14 @@ tables, and random draws from the whole range are mostly worse than all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright.errors import MissingExtraError
 from modelwright.learners import registry
 from modelwright.learners.base import Hyperparameter
+from modelwright.search.candidate import Candidate
 from modelwright.search.grids import WHOLE_GRID, combinations, default_grid, n_combinations
 from modelwright.tables.schema import Task
 
@@ -25,6 +26,29 @@ _FACTOR = 4.0
 _SHARE = 0.3
 #: The budget has chosen the learning rate: half the rate would need twice the trees.
 _RATE_FACTOR = 2.0
+
+#: Rows to the number of configurations worth proposing: more would only fit the noise of the validation rows.
+#: After AutoGluon 1.5, which caps the number of models at 4 to 100 in the same way.
+TUNE_CAPS = ((100, 4), (500, 8), (2_500, 24), (10_000, 60))
+MAX_TUNED = 150
+
+
+def room_for(n_rows: int, trials: int | None, candidates: Sequence[Candidate]) -> int:
+    """How many configurations may still be proposed.
+
+    Parameters
+    ----------
+    n_rows : int
+        Of the first fold.
+    trials : int or None
+        What the user allows in all, the portfolio included.
+    candidates : sequence of Candidate
+        Those there are.
+    """
+    if trials is not None:
+        return trials - sum(not c.baseline for c in candidates)
+    cap = next((cap for rows, cap in TUNE_CAPS if n_rows <= rows), MAX_TUNED)
+    return cap - sum(c.proposed for c in candidates)
 
 
 class Tuner:
