@@ -1,8 +1,7 @@
 """Who is fitted on all rows next, when a clock runs."""
 
 from modelwright.search.candidate import Candidate
-from modelwright.search.climbing import diverse, next_climber, take_larger_steps, with_larger_steps
-from modelwright.search.jobs import Done
+from modelwright.search.climbing import diverse, next_climber, with_larger_steps
 
 BOOSTING = {"learning_rate": 0.05, "n_estimators": 8000}
 
@@ -55,12 +54,3 @@ def test_algorithms_take_turns_two_at_a_time():
 
 def test_larger_steps_leave_one_round_at_least():
     assert with_larger_steps({"learning_rate": 0.05, "n_estimators": 1}, 4)["n_estimators"] == 1
-
-
-def test_a_slow_first_booster_makes_those_to_come_take_larger_steps():
-    for seconds, rates in ((0.5, [0.05, 0.05, 0.15]), (1.5, [0.05, 0.1, 0.15])):
-        first, second = (Candidate(k, "lightgbm", dict(BOOSTING), "probe") for k in (0, 1))
-        third = Candidate(2, "xgboost", BOOSTING | {"learning_rate": 0.15}, "probe")
-        first.probe = Done(seconds=seconds, score=1.0)
-        take_larger_steps([first, second, third, Candidate(3, "linear", {}, "probe")], 50.0)
-        assert [c.params["learning_rate"] for c in (first, second, third)] == rates

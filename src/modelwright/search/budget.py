@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 #: Shares of the time that is left to the search when a generation begins.
 PROBE_SHARE = 0.50
+#: Where the probe is the whole first fold nothing needs to climb.
+WHOLE_PROBE_SHARE = 0.75
 CLIMB_SHARE = 0.90
 TUNE_SHARE = 0.60
 #: Shares of the time left to the search that a single probe, and a baseline on all rows, may take.

@@ -16,8 +16,6 @@ _SURE = 0.9
 _DEAR = 0.25
 #: How much larger the steps of boosting may become, and the largest step.
 _FACTORS, _LARGEST_STEP = (2, 4), 0.21
-#: Share of the time left that a fit of boosting on the subset may take before others take larger steps.
-_SLOW = 0.025
 #: Fits that may end at any round are begun with a third of the time that they would take.
 _CUT_SHORT = 3.0
 
@@ -81,23 +79,6 @@ def next_climber(
     return Climber(min(order, key=seconds)) if must and order else None
 
 
-def take_larger_steps(candidates: Sequence[Candidate], left: float) -> None:
-    """Where the first fit of boosting took much of the time, those that are still to be probed take larger steps.
-
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-    left : float
-        Seconds of the search.
-    """
-    first = next((c.probe for c in candidates if boosts(c) and c.probe is not None and not c.probe.error), None)
-    if first is None or first.seconds <= _SLOW * left:
-        return
-    for candidate in candidates:
-        if candidate.probe is None and _bears(candidate, _FACTORS[0]):
-            candidate.params = with_larger_steps(candidate.params, _FACTORS[0])
-
-
 def with_larger_steps(params: dict[str, Any], factor: int) -> dict[str, Any]:
     """Hyperparameters of boosting with steps so many times as large, and fewer rounds at most.
 
@@ -110,14 +91,10 @@ def with_larger_steps(params: dict[str, Any], factor: int) -> dict[str, Any]:
     return params | {"learning_rate": params["learning_rate"] * factor, "n_estimators": rounds}
 
 
-def boosts(candidate: Candidate) -> bool:
-    """Whether it is boosting whose steps are known."""
-    return {"learning_rate", "n_estimators"} <= candidate.params.keys()
-
-
 def _bears(candidate: Candidate, factor: int) -> bool:
     """Whether its steps may be so much larger."""
-    return boosts(candidate) and bool(candidate.params["learning_rate"] * factor <= _LARGEST_STEP)
+    boosts = {"learning_rate", "n_estimators"} <= candidate.params.keys()
+    return boosts and bool(candidate.params["learning_rate"] * factor <= _LARGEST_STEP)
 
 
 def _iterations(candidate: Candidate) -> str:

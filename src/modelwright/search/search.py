@@ -26,7 +26,7 @@ from modelwright.search import budget as shares
 from modelwright.search.board import Board, Problem
 from modelwright.search.budget import Budget, until
 from modelwright.search.candidate import Candidate
-from modelwright.search.climbing import boosts, diverse, next_climber, take_larger_steps
+from modelwright.search.climbing import diverse, next_climber
 from modelwright.search.encoding import Encoding, View, Work
 from modelwright.search.executor import Executor
 from modelwright.search.jobs import Done, Fit, Job
@@ -102,14 +102,8 @@ class Search(Board):
         work: list[Work] = [(c, None) for pair in turns for c in pair if c is not None]
         # A single probe may not eat the time of the others.
         most = None if deadline is None else max(1.0, shares.ONE_PROBE * until(deadline))
-        ends = shares.after(shares.PROBE_SHARE, deadline)
+        ends = shares.after(shares.WHOLE_PROBE_SHARE if self.problem.probe_is_fold else shares.PROBE_SHARE, deadline)
         generated = [c for c in chosen if c.generated and not c.unavailable]
-        if deadline is not None:
-            # The first booster tells how fast this machine learns from this table.
-            n_first = 1 + next((k for k, (c, _) in enumerate(work) if boosts(c)), -1)
-            self._run(work[:n_first], ends, lambda candidate: most)
-            take_larger_steps(self.candidates, until(deadline))
-            work = work[n_first:]
         # Written while there still are fits for the other workers.
         beside = self.encoding.missing([(c, None) for c in generated[:1]])
         self._run([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], ends, lambda candidate: most)
