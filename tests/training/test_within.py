@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from modelwright.search.candidate import Candidate
 from modelwright.training.final import FinalFit
 from modelwright.training.record import MemberRecord
 from modelwright.training.selection import OutOfFold, Selection
-from modelwright.training.within import Settled, settle
+from modelwright.training.within import Settled, on_newest_rows, settle
 
 Y = np.random.default_rng(0).normal(size=300)
 #: Seconds of a row and bytes that each candidate really adds, and the noise of its predictions; the best is the first.
@@ -132,3 +134,25 @@ def test_whatever_is_delivered_keeps_to_the_limits(limits: ModelLimits) -> None:
     for factor in (0.3, 1.0, 3.0):
         found, _ = settled([1, 2, 3, 4], limits, factor=factor)
         assert limits.broken(Cost(found.measured.single_row_s, found.measured.size_bytes)) == []
+
+
+def on_newest(weights: dict[int, tuple[float, bool]]) -> tuple[Selection, FinalFit, list[str]]:
+    """From number -> (weight, whether it was fitted on all rows)."""
+    selection = chosen([c for c in CANDIDATES if c.number in weights])
+    selection = replace(selection, members=[(c, weights[c.number][0]) for c, _ in selection.members])
+    final = Trained().fit(selection)
+    final.records = [msgspec.structs.replace(record, refit=weights[record.trial][1]) for record in final.records]
+    return on_newest_rows(selection, final, chosen)
+
+
+def test_in_time_members_without_the_newest_rows_are_left_out_where_the_others_stand_for_all() -> None:
+    selection, final, notes = on_newest({1: (0.4, True), 2: (0.3, False), 3: (0.3, True)})
+    assert [c.number for c, _ in selection.members] == [record.trial for record in final.records] == [1, 3]
+    assert [member.weight for member in final.members] == [0.5, 0.5]
+    assert notes[0].startswith("linear left out")
+
+
+@pytest.mark.parametrize("weights", [{1: (0.4, True), 2: (0.6, False)}, {1: (0.4, True), 2: (0.6, True)}])
+def test_in_time_nobody_is_left_out_where_little_would_remain_or_all_are_fitted(weights: dict[int, tuple[float, bool]]) -> None:
+    selection, final, notes = on_newest(weights)
+    assert (len(selection.members), len(final.members), notes) == (2, 2, [])

@@ -75,7 +75,7 @@ from modelwright.training.reference import training_reference
 from modelwright.training.resuming import Attempt, begin, is_full, take_up
 from modelwright.training.searching import search_models
 from modelwright.training.selection import MAX_MEMBERS, Selection, choose_members
-from modelwright.training.within import settle
+from modelwright.training.within import on_newest_rows, settle
 
 #: Seeds with which a member is fitted at most, where time is left.
 SEEDS = 3
@@ -255,6 +255,9 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             return final
 
         final = fit(selection, fitted, spec.repeats, seeds)
+        if when is not None and large is None:
+            selection, final, said = on_newest_rows(selection, final, lambda wanted: choose(allowed=only(wanted)))
+            ledger.note(*said)
 
         lineage = {"run": folder.run, "data": table.fingerprint, "code": commit_of(Path.cwd())}
         # The rows at hand of a streamed table are a sample, whose last one says nothing of the others.
