@@ -17,10 +17,10 @@ from modelwright.ensembles.limits import Cost, ModelLimits
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.search.candidate import Candidate
-from modelwright.training.final import FinalFit
+from modelwright.training.final import FinalFit, on_newest_rows
 from modelwright.training.record import MemberRecord
 from modelwright.training.selection import OutOfFold, Selection
-from modelwright.training.within import Settled, on_newest_rows, settle
+from modelwright.training.within import Settled, settle
 
 Y = np.random.default_rng(0).normal(size=300)
 #: Seconds of a row and bytes that each candidate really adds, and the noise of its predictions; the best is the first.

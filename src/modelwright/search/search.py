@@ -281,7 +281,7 @@ class Search(Board):
         """Candidates in the order in which they climb, asked for whenever a worker is free, and entered in ``asked``.
 
         With a clock, who reads a view that is still being written lets others go first, and views of all rows are written
-        when the second half has begun.
+        when the second half has begun, or before they would keep the final fit waiting.
         """
         encode_at = shares.after(_ENCODE_FROM, deadline)
         while deadline is None or (not self._ended() and until(deadline) > 0):

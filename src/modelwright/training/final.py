@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,8 @@ BASELINE_SHARE = 0.25
 _SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
 #: Fits that a model may consist of: each adds to the time of a prediction.
 MOST_FITS = 8
+#: Weight from which members stand for all.
+_MOST_OF_THE_WEIGHT = 0.5
 
 
 NO_TIME = "there was no time for it"
@@ -116,6 +119,54 @@ def fit_on_all_rows(
     elif seeds > 1 and deadline is not None:
         _share_weights(search, selection, final, seeds, deadline)
     return final
+
+
+def on_newest_rows(
+    selection: Selection, final: FinalFit, choose: Callable[[Sequence[Candidate]], Selection]
+) -> tuple[Selection, FinalFit, list[str]]:
+    """In time: without the members that were not fitted on the newest rows, where the others have most of the weight.
+
+    The models of validation know nothing of the latest window. On hotel_bookings they had 1 - AUC of 0.114, fitted on all
+    rows 0.102.
+
+    Parameters
+    ----------
+    selection : Selection
+    final : FinalFit
+    choose : callable
+        Selection among the given candidates alone.
+
+    Returns
+    -------
+    tuple of Selection, FinalFit and list of str
+        What is delivered, and what is to be said of it.
+    """
+    fitted = {record.trial for record in final.records if record.refit}
+    stay = [(candidate, share) for candidate, share in selection.members if candidate.number in fitted]
+    if len(stay) == len(selection.members) or sum(share for _, share in stay) < _MOST_OF_THE_WEIGHT:
+        return selection, final, []
+    chosen = choose([candidate for candidate, _ in stay])
+    left = ", ".join(c.algorithm for c, _ in selection.members if c.number not in fitted)
+    note = f"{left} left out: there was no time for a fit on the newest rows, which matter most in time."
+    return chosen, with_members(final, chosen), [note]
+
+
+def with_members(final: FinalFit, selection: Selection) -> FinalFit:
+    """The fit with the members of a selection alone, at their weights.
+
+    Parameters
+    ----------
+    final : FinalFit
+    selection : Selection
+        Of members that were fitted.
+    """
+    place = {record.trial: k for k, record in enumerate(final.records)}
+    kept = [(place[candidate.number], share) for candidate, share in selection.members]
+    smaller = copy.copy(final)
+    smaller.members = [replace(final.members[k], weight=share) for k, share in kept]
+    smaller.records = [msgspec.structs.replace(final.records[k], weight=share) for k, share in kept]
+    smaller.repeats = [[replace(members[k], weight=share) for k, share in kept] for members in final.repeats]
+    return smaller
 
 
 def _answers(search: Search, wanted: list[Candidate], n_rows: int, deadline: float | None) -> dict[int, Done]:

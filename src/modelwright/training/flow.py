@@ -60,7 +60,7 @@ from modelwright.training import naive
 from modelwright.training.auditing import findings_of, n_refits, time_for_checks
 from modelwright.training.environment import environment, libraries
 from modelwright.training.evaluate import evaluate, standings, with_validation_plots
-from modelwright.training.final import FinalFit, fit_on_all_rows
+from modelwright.training.final import FinalFit, fit_on_all_rows, on_newest_rows
 from modelwright.training.importance import validation_importance
 from modelwright.training.judge import typed
 from modelwright.training.large.flow import LargeRun
@@ -75,7 +75,7 @@ from modelwright.training.reference import training_reference
 from modelwright.training.resuming import Attempt, begin, is_full, take_up
 from modelwright.training.searching import search_models
 from modelwright.training.selection import MAX_MEMBERS, Selection, choose_members
-from modelwright.training.within import on_newest_rows, settle
+from modelwright.training.within import settle
 
 #: Seeds with which a member is fitted at most, where time is left.
 SEEDS = 3

@@ -1,16 +1,11 @@
-"""A delivered model within the limits asked for: measured as packaged, and made smaller until it keeps to them.
-
-Also left out are, in time, members that there was no time to fit on the newest rows.
-"""
+"""A delivered model within the limits asked for: measured as packaged, and made smaller until it keeps to them."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import msgspec
 import numpy as np
 
 from modelwright.artifacts.measure import Measured
@@ -18,14 +13,12 @@ from modelwright.ensembles.limits import Cost, ModelLimits, allowed, corrected, 
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
 from modelwright.search.candidate import Candidate
-from modelwright.training.final import FinalFit
+from modelwright.training.final import FinalFit, with_members
 from modelwright.training.measured import Meter, asked
 from modelwright.training.selection import Selection
 
 #: Packages that are made and measured at most.
 _MOST_PACKAGES = 6
-#: Weight from which members stand for all.
-_MOST_OF_THE_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,7 @@ def settle(
         tried |= {members[0]} if len(members) == 1 else set()
         if stay:
             selection = choose([candidates[i] for i in stay])
-            final = _only(final, selection)
+            final = with_members(final, selection)
         else:
             other = _other(costs, shared, limits, tried)
             if other is None:
@@ -105,7 +98,7 @@ def settle(
             if known is None:
                 known = _with_baselines(fit(selection), fits[0])
                 fits.append(known)
-            final = _only(known, selection)
+            final = with_members(known, selection)
             tried.add(other)
         notes.append(_sentence(before, selection, cost, limits))
         measured = packaged(selection, final)
@@ -116,36 +109,6 @@ def settle(
             f"row and {measured.size_bytes / 1e6:.3g} MB. It is the one nearest to them that was found."
         )
     return Settled(selection, final, measured, broken, notes)
-
-
-def on_newest_rows(
-    selection: Selection, final: FinalFit, choose: Callable[[Sequence[Candidate]], Selection]
-) -> tuple[Selection, FinalFit, list[str]]:
-    """In time: without the members that were not fitted on the newest rows, where the others have most of the weight.
-
-    The models of validation know nothing of the latest window. On hotel_bookings they had 1 - AUC of 0.114, fitted on all
-    rows 0.102.
-
-    Parameters
-    ----------
-    selection : Selection
-    final : FinalFit
-    choose : callable
-        Selection among the given candidates alone.
-
-    Returns
-    -------
-    tuple of Selection, FinalFit and list of str
-        What is delivered, and what is to be said of it.
-    """
-    fitted = {record.trial for record in final.records if record.refit}
-    stay = [(candidate, share) for candidate, share in selection.members if candidate.number in fitted]
-    if len(stay) == len(selection.members) or sum(share for _, share in stay) < _MOST_OF_THE_WEIGHT:
-        return selection, final, []
-    chosen = choose([candidate for candidate, _ in stay])
-    left = ", ".join(c.algorithm for c, _ in selection.members if c.number not in fitted)
-    note = f"{left} left out: there was no time for a fit on the newest rows, which matter most in time."
-    return chosen, _only(final, chosen), [note]
 
 
 def _cost(measured: Measured) -> Cost:
@@ -179,17 +142,6 @@ def _utility(
     whole = sum(shares[n] for n in numbers)
     blend = sum((oof.candidates[n] * (shares[n] / whole) for n in numbers), np.zeros_like(oof.prediction))
     return metric.utility(metrics.score(metric, y[oof.rows], blend, None if weight is None else weight[oof.rows]))
-
-
-def _only(final: FinalFit, selection: Selection) -> FinalFit:
-    """The fit with the members of a selection alone, at their weights."""
-    place = {record.trial: k for k, record in enumerate(final.records)}
-    kept = [(place[candidate.number], share) for candidate, share in selection.members]
-    smaller = copy.copy(final)
-    smaller.members = [replace(final.members[k], weight=share) for k, share in kept]
-    smaller.records = [msgspec.structs.replace(final.records[k], weight=share) for k, share in kept]
-    smaller.repeats = [[replace(members[k], weight=share) for k, share in kept] for members in final.repeats]
-    return smaller
 
 
 def _with_baselines(final: FinalFit, before: FinalFit) -> FinalFit:
