@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -59,37 +57,3 @@ def _python() -> str:
     """The version, with the name of any interpreter that is not the usual one."""
     name = platform.python_implementation()
     return platform.python_version() if name == "CPython" else f"{platform.python_version()} ({name})"
-
-
-class Collecting:
-    """`collect` in a thread of its own, so that the caller reads its table meanwhile.
-
-    Parameters
-    ----------
-    source : callable, optional
-        Finds the version of the source, in the thread too.
-    start : Path, optional
-    """
-
-    def __init__(self, source: Callable[[], SourceVersion | None] | None = None, start: Path | None = None) -> None:
-        # Now: the caller's code may change the folder later.
-        self._start = Path.cwd() if start is None else start
-        self._source = source
-        self._found: tuple[Provenance, str] | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._collect, name="provenance", daemon=True)
-        self._thread.start()
-
-    def result(self) -> tuple[Provenance, str]:
-        """What was found; waits for it, and raises what went wrong."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        assert self._found is not None
-        return self._found
-
-    def _collect(self) -> None:
-        try:
-            self._found = collect(source=None if self._source is None else self._source(), start=self._start)
-        except BaseException as error:  # told by `result`, in the thread that asks
-            self._error = error

@@ -150,7 +150,23 @@ def _declared(frame: pl.DataFrame, name: str) -> Division:
     return Division(Split("random", np.flatnonzero(~marked), np.flatnonzero(marked), sentence))
 
 
-def time_for_checks(budget: Budget) -> Callable[[], float] | None:
+def in_time(find: Callable[..., list[Finding]], budget: Budget, note: Callable[..., None]) -> list[Finding]:
+    """Audit within a share of the budget, and tell what is critical.
+
+    Parameters
+    ----------
+    find : callable
+        `findings_of` with everything but ``refits`` and ``time_left``.
+    budget : Budget
+    note : callable
+        Receives the messages of critical findings.
+    """
+    findings = find(refits=_n_refits(budget), time_left=_time_for_checks(budget))
+    note(*(finding.message for finding in findings if finding.severity == "critical"))
+    return findings
+
+
+def _time_for_checks(budget: Budget) -> Callable[[], float] | None:
     """Seconds of the audit that are left, by its share of the budget; None without a clock."""
     if budget.total_s is None:
         return None
@@ -160,7 +176,7 @@ def time_for_checks(budget: Budget) -> Callable[[], float] | None:
     return lambda: end - budget.elapsed()
 
 
-def n_refits(budget: Budget) -> int:
+def _n_refits(budget: Budget) -> int:
     """How many findings have their cost measured: a short budget is better spent on the model."""
     if budget.total_s is None or budget.total_s >= 60:
         return MOST_REFITS

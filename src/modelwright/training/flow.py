@@ -4,7 +4,7 @@
 
     read      source            -> table, fingerprint, task
     split     table, roles      -> sealed evaluation rows (in the vault) and typed training rows
-    audit     training rows     -> findings
+    audit     training rows     -> findings, while the search goes on
     search    training rows     -> baselines; portfolio probed on a subset; best families tuned; best validated
     fit       training rows     -> members on the complete training data, weights, calibration
     evaluate  vault opened once -> score with interval, test against the baseline
@@ -30,6 +30,7 @@ from modelwright.artifacts.measure import Measured
 from modelwright.artifacts.model import Model
 from modelwright.artifacts.period import period_lineage
 from modelwright.artifacts.reading import read_out
+from modelwright.aside import Aside
 from modelwright.audit.finding import Finding
 from modelwright.ensembles.limits import ModelLimits
 from modelwright.ensembles.threshold import check_decisions
@@ -39,7 +40,7 @@ from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
 from modelwright.provenance.code import commit_of
-from modelwright.provenance.collect import Collecting
+from modelwright.provenance.collect import collect
 from modelwright.provenance.labels import Labels
 from modelwright.provenance.machine import available_cpus
 from modelwright.provenance.secrets import redacted
@@ -57,7 +58,7 @@ from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables import traces
 from modelwright.tables.schema import Task
 from modelwright.training import naive
-from modelwright.training.auditing import findings_of, n_refits, time_for_checks
+from modelwright.training.auditing import findings_of, in_time
 from modelwright.training.environment import environment, libraries
 from modelwright.training.evaluate import evaluate, standings, with_validation_plots
 from modelwright.training.final import FinalFit, fit_on_all_rows, on_newest_rows
@@ -169,7 +170,8 @@ def _run(
     """Make and publish a run, or keep what is finished of it."""
     folder, budget, known = attempt.folder, attempt.budget, attempt.known_table
     ledger = Ledger(budget, emit)
-    origin = Collecting(partial(source_version, attempt.spec.data))
+    start = Path.cwd()  # now: the caller's code may change the folder later
+    origin = Aside(lambda: collect(source=source_version(attempt.spec.data), start=start), "provenance")
     try:
         try:
             log = folder.work / "workers.log"
@@ -198,6 +200,7 @@ def _run(
                 mend="Free space, or give another --home.",
             ) from error
     except BaseException as error:
+        ledger.hush()
         attempt.end(error)
         raise
     attempt.journal.close()
@@ -209,14 +212,17 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
     spec, folder, budget = attempt.spec, attempt.folder, attempt.budget
     vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
     seal = partial(_seal, spec) if large is None else large.seal
-    table, training, findings = seal(folder.draft / "vault", vaults, budget, ledger, attempt.check_table)
+    table, training, find = seal(folder.draft / "vault", vaults, budget, ledger, attempt.check_table)
+    audit = ledger.beside("audit", "looking for trouble", find, failed=executor.stop.set)
+    del find
     attempt.journal.read(table.fingerprint, large=large is not None, most_rows=None if large is None else large.most_rows)
-    # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening.
+    # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening. The
+    # audit, which looks at features of sealed rows, has them for itself.
     name = spec.name or _name_of(spec)
     attempt = replace(attempt, spec=attempt.plain)
     spec = attempt.spec
     metric = _metric(spec, table.task)
-    with ledger.step("search", "baselines, portfolio, tuning, validation"):
+    with audit, ledger.step("search", "baselines, portfolio, tuning, validation"):
         copies = copies_among(training, spec.budget_s)
         when = time_values(training.raw[spec.time]) if spec.time else None
         groups = group_units(training.raw[spec.group]) if spec.group else None
@@ -333,7 +339,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             selection=selection,
             final=final,
             evaluation=evaluation,
-            findings=findings,
+            findings=audit.result(),
             importance=importance,
             standings=compared,
             ledger=ledger,
@@ -349,8 +355,8 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
 
 def _seal(
     spec: Spec, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger, check: Callable[[str], None]
-) -> tuple[Facts, Training, list[Finding]]:
-    """Read, split and audit; the rows to be sealed leave this function in the vault only.
+) -> tuple[Facts, Training, Callable[[], list[Finding]]]:
+    """Read and split, and what audits the rows; those to be sealed leave this function in the vault and in the audit only.
 
     ``check`` refuses the fingerprint of rows that are not those of the run.
     """
@@ -369,10 +375,8 @@ def _seal(
         if training.vault is not None:
             vaults.check(training.vault.about)
         ledger.note(training.split.sentence, *training.notes)
-    with ledger.step("audit", "looking for trouble"):
-        findings = findings_of(spec, source, training, division, refits=n_refits(budget), time_left=time_for_checks(budget))
-        ledger.note(*(f.message for f in findings if f.severity == "critical"))
-    return source.facts(), training, findings
+    find = partial(findings_of, spec, source, training, division)
+    return source.facts(), training, partial(in_time, find, budget, ledger.note)
 
 
 def _metric(spec: Spec, task: Task) -> Metric:

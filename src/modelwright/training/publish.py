@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import polars as pl
 
+from modelwright.aside import Aside
 from modelwright.audit.finding import Finding
 from modelwright.evaluation.importance import Importance
 from modelwright.evaluation.multiple import Leaderboard
-from modelwright.events import Emit, Noted, StepStarted
+from modelwright.events import Emit, Event, Noted, StepStarted, ignore
 from modelwright.learners.readable import Readable
 from modelwright.provenance.code import DIFF_FILE
 from modelwright.provenance.labels import LABELS, Labels
@@ -34,21 +36,45 @@ from modelwright.training.selection import Selection
 from modelwright.training.summary import summarise
 from modelwright.version import __version__
 
+T = TypeVar("T")
+
 
 class Ledger:
-    """Times the steps, keeps the notes, and tells both to the listener."""
+    """Times the steps, keeps the notes, and tells both to the listener, one event at a time."""
 
     def __init__(self, budget: Budget, emit: Emit) -> None:
         self.budget = budget
-        self.emit = emit
+        self._listener = emit
+        self._telling = threading.RLock()
         self.notes: list[str] = []
         self.timings_s: dict[str, float] = {}
         self.memory_mb: dict[str, float] = {}
 
-    @contextmanager
-    def step(self, name: str, message: str) -> Iterator[None]:
+    def emit(self, event: Event) -> None:
+        """Tell the listener; steps may run beside one another."""
+        with self._telling:
+            self._listener(event)
+
+    def hush(self) -> None:
+        """Tell nothing more: the run has failed, and what still runs beside it has nobody to tell."""
+        with self._telling:
+            self._listener = ignore
+
+    def step(self, name: str, message: str) -> AbstractContextManager[None]:
         """Time a step; a step entered twice adds up."""
+        self._begin(name, message)
+        return self._timed(name)
+
+    def beside(self, name: str, message: str, work: Callable[[], T], *, failed: Callable[[], None] | None = None) -> Aside[T]:
+        """Begin a step that goes on in a thread of its own while others follow; ``failed`` as for `Aside`."""
+        self._begin(name, message)
+        return Aside(self._timed(name)(work), name, failed=failed)
+
+    def _begin(self, name: str, message: str) -> None:
         self.emit(StepStarted(elapsed_s=self.budget.elapsed(), step=name, message=message))
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
             yield

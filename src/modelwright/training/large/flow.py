@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,8 @@ from modelwright.search.journal import TableRead
 from modelwright.spec import Spec
 from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables.scan import Scan
-from modelwright.training.auditing import findings_of, n_refits, time_for_checks
+from modelwright.training.auditing import findings_of
+from modelwright.training.auditing import in_time as audit_in_time
 from modelwright.training.final import FinalFit
 from modelwright.training.large.draw import SAMPLE_ROWS, SEALED_ROWS
 from modelwright.training.large.fit import fit_large, search_budget
@@ -66,8 +68,8 @@ class LargeRun:
 
     def seal(
         self, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger, check: Callable[[str], None]
-    ) -> tuple[Facts, Training, list[Finding]]:
-        """Read in batches, seal, type and audit; as the flow does for a table in memory."""
+    ) -> tuple[Facts, Training, Callable[[], list[Finding]]]:
+        """Read in batches, seal and type, and what audits the sample; as the flow does for a table in memory."""
         with ledger.step("read", "reading the table in batches"):
             scan = self._scan
             if self._known is not None:
@@ -88,18 +90,9 @@ class LargeRun:
             if prepared.training.vault is not None:
                 vaults.check(prepared.training.vault.about)
             ledger.note(prepared.positions.sentence, *prepared.training.notes)
-        with ledger.step("audit", "looking for trouble in the sample"):
-            findings = findings_of(
-                self._spec,
-                prepared.source,
-                prepared.training,
-                prepared.division,
-                refits=n_refits(budget),
-                time_left=time_for_checks(budget),
-            )
-            ledger.note(*(f.message for f in findings if f.severity == "critical"))
         self._large = prepared.large
-        return facts, prepared.sealed(), findings
+        find = partial(findings_of, self._spec, prepared.source, prepared.training, prepared.division)
+        return facts, prepared.sealed(), partial(audit_in_time, find, budget, ledger.note)
 
     def search_with(self, spec: Spec, budget: Budget, facts: Facts) -> tuple[Spec, Budget]:
         """The spec and the budget of the search: algorithms that can be fitted in batches, and time left to do it."""
