@@ -144,8 +144,8 @@ def test_with_a_clock_finished_trials_count_although_the_search_goes_another_way
     one = search(first, 1000.0)
     one.probe(["constant"], [Entry("linear", {}), Entry("linear", {"alpha": 2.0})])
     tuned = [one.add("linear", {"alpha": 3.0 + k}, "tune") for k in range(2)]
-    one._run([(c, None) for c in tuned], None)
-    one._run([(tuned[0], 1)], None)
+    one.run([(c, None) for c in tuned], None)
+    one.run([(tuned[0], 1)], None)
     first.end()
 
     second = Process(tmp_path)

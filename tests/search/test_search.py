@@ -98,6 +98,56 @@ def test_hopeless_candidates_leave_the_race(tmp_path: Path) -> None:
     assert all(c.complete(5) for c in search.racing(5))
 
 
+def test_one_that_is_far_behind_leaves_the_race_though_the_best_of_its_algorithm(tmp_path: Path) -> None:
+    hardly = {"n_estimators": 1, "learning_rate": 0.005, "num_leaves": 2}
+    entries = [Entry("linear", {}), Entry("xgboost", {"n_estimators": 60}), Entry("extra_trees", {}), Entry("lightgbm", hardly)]
+    search = make(tmp_path, 2, trials=4)
+    with search.executor:
+        search.probe([], entries)
+        search.race()
+    assert search.candidates[3].probe is not None
+    assert search.candidates[3].probe.score is not None
+    racing = {c.algorithm for c in search.racing(1)}
+    assert "lightgbm" not in racing
+    assert len(racing) == 3
+
+
+def test_while_others_work_proposals_near_the_best_are_tried(tmp_path: Path) -> None:
+    search = make(tmp_path, 2, budget_s=600)
+    with search.executor:
+        search.probe([], ENTRIES)
+        n = len(search.candidates)
+        awaited = {0}
+        beside = search.meanwhile(awaited)
+        (first, fold), (second, _) = next(beside), next(beside)
+        assert [c.number for c in (first, second)] == [n, n + 1]
+        assert first.proposed
+        assert fold is None, "on the rows of the probe"
+        best = {c.algorithm: c.params for c in reversed(search.probed())}
+        assert first.algorithm in best
+        assert first.params != best[first.algorithm]
+        assert second.algorithm != first.algorithm, "algorithms take turns"
+        search.run([(first, None)], None)
+        assert first.score is not None
+        awaited.clear()
+        assert list(beside) == [], "nobody waits any more"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"trials": 9}, "no clock: the trials would depend on the number of workers"),
+        ({"budget_s": 600, "rungs": True}, "the best of a subset would push the portfolio aside"),
+        ({"budget_s": 600, "sampler": "grid"}, "a grid is gone through in order"),
+    ],
+)
+def test_nothing_is_tried_beside_others(tmp_path: Path, settings: dict[str, object], why: str) -> None:
+    search = make(tmp_path, 1, **settings)  # type: ignore[arg-type]
+    with search.executor:
+        search.probe([], ENTRIES[:2])
+        assert list(search.meanwhile({0})) == [], why
+
+
 def test_what_memory_does_not_hold_is_not_begun(tmp_path: Path) -> None:
     def admits(candidate: Candidate, n_rows: int) -> str:
         return "needs more memory" if candidate.algorithm == "extra_trees" else ""

@@ -184,6 +184,15 @@ def test_events_tell_steps_and_trials(churn: pl.DataFrame, tmp_path: Path) -> No
     assert any(isinstance(e, TrialFinished) and e.algorithm == "linear" and e.score is not None for e in events)
 
 
+def test_an_audit_that_fails_ends_the_run_before_the_vault_is_opened(churn: pl.DataFrame, tmp_path: Path) -> None:
+    events: list[Event] = []
+    given = {"waive": [{"finding": "target_proxy:nothing", "reason": "known"}], "trials": 1, "algorithms": ["linear"]}
+    with pytest.raises(SpecError, match="no finding 'target_proxy:nothing'"):
+        modelwright.train(churn, target="Churn", home=tmp_path, on_event=events.append, **given)
+    assert "evaluate" not in [e.step for e in events if isinstance(e, StepStarted)]
+    assert not any((tmp_path / "runs").glob("*/run.json"))
+
+
 def test_budget_ends_the_search_and_leaves_a_whole_run(churn: pl.DataFrame, tmp_path: Path) -> None:
     # How exactly it holds is measured on all tables by benchmarks/all_tables.py; a busy machine must not fail this.
     run = modelwright.train(churn, target="Churn", budget="12s", home=tmp_path)

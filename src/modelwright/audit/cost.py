@@ -22,8 +22,6 @@ from modelwright.splits.partition import Fold
 from modelwright.splits.units import group_units
 from modelwright.tables.schema import Column, Schema
 
-#: Refits beyond these would take longer than the rest of the audit together.
-MOST_REFITS = 6
 _CELLS, _MOST_ROWS, _FEWEST_ROWS = 400_000, 4_000, 500
 _FOLDS = 3
 _PARAMS = {"n_estimators": 50, "learning_rate": 0.12, "num_leaves": 15, "min_data_in_leaf": 10}
@@ -31,7 +29,7 @@ _PARAMS = {"n_estimators": 50, "learning_rate": 0.12, "num_leaves": 15, "min_dat
 _MIN_ROWS = 60
 
 
-def costed(findings: Sequence[Finding], context: Context, *, most: int = MOST_REFITS) -> list[Finding]:
+def costed(findings: Sequence[Finding], context: Context, *, most: int) -> list[Finding]:
     """The findings, each critical one or warning that has a mend with the cost of leaving it unmended.
 
     Parameters
@@ -41,7 +39,7 @@ def costed(findings: Sequence[Finding], context: Context, *, most: int = MOST_RE
         an entity together, are refitted.
     context : Context
         Training rows and target.
-    most : int, default=6
+    most : int
 
     Returns
     -------

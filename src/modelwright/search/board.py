@@ -23,7 +23,7 @@ from modelwright.tables.schema import Task
 
 #: Candidates that go on from fold to fold.
 MAX_RACING = 10
-#: Standard errors behind the best on the probe from which an algorithm is not worth tuning.
+#: Standard errors behind the best from which an algorithm is worth neither tuning nor another fold.
 FAR_BEHIND = 3.0
 #: The interim choice of an ensemble: members it may have, and rows it reads.
 _INTERIM_MEMBERS = 8
@@ -170,7 +170,7 @@ class Board:
         """Who goes on to the next fold, the most useful first.
 
         Members of the best ensemble so far, all that are not clearly behind the best one on the same rows, and the
-        best of each algorithm.
+        best of each algorithm that is not far behind.
         """
         problem, validated = self.problem, self.validated(n_folds=n_folds)
         if len(validated) <= 2 or problem.task == "clustering" or problem.y is None:
@@ -188,7 +188,9 @@ class Board:
         best_of = {c.algorithm: c.number for c in reversed(validated)}
         order = sorted(range(len(validated)), key=lambda i: (shares[i] == 0, i))
         going = [
-            i for i in order if shares[i] > 0 or distance[i] < BEHIND or best_of[validated[i].algorithm] == validated[i].number
+            i
+            for i in order
+            if shares[i] > 0 or distance[i] < (FAR_BEHIND if best_of[validated[i].algorithm] == validated[i].number else BEHIND)
         ]
         return [validated[i] for i in going[:MAX_RACING]]
 

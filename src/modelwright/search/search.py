@@ -13,27 +13,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from modelwright.events import Emit, TrialFinished
 from modelwright.search import budget as shares
-from modelwright.search.board import Board, Problem
-from modelwright.search.budget import Budget, until
+from modelwright.search.budget import until
 from modelwright.search.candidate import Candidate
 from modelwright.search.climbing import diverse, next_climber
-from modelwright.search.encoding import Encoding, View, Work
-from modelwright.search.executor import Executor
-from modelwright.search.jobs import Done, Fit, Job
+from modelwright.search.encoding import View, Work
+from modelwright.search.fits import Fits
 from modelwright.search.portfolio import Entry
 from modelwright.search.racing import ranks_agree
 from modelwright.search.tuning import Tuner, room_for
-from modelwright.search.views import Views
 
 #: Candidates that climb without a clock.
 MAX_CLIMBING = 8
@@ -54,38 +50,19 @@ _ENCODE_FROM = 0.5
 _LAST_CALL = 0.45
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
+#: Share of the time left that a proposal may take which is tried while others work.
+_BRIEF = 0.05
 
 NO_TIME = "there was no time left"
 NOTHING_GENERATED = "no generated feature helped on training rows"
 
 
-class Search(Board):
-    """Runs the generations; every candidate ends in ``candidates``.
+class Search(Fits):
+    """Runs the generations; every candidate ends in ``candidates``. Parameters are those of `Fits`."""
 
-    ``admits`` says why a fit on so many rows may not start, "" if it may: what the memory of the machine does not
-    hold is refused before it takes the worker down.
-    """
-
-    def __init__(
-        self,
-        problem: Problem,
-        executor: Executor,
-        views: Views,
-        work: Path,
-        budget: Budget,
-        emit: Emit,
-        admits: Callable[[Candidate, int], str] = lambda candidate, n_rows: "",
-    ) -> None:
-        super().__init__(problem, work, executor.n_workers)
-        self.executor = executor
-        self.encoding = Encoding(views, self)
-        self.budget = budget
-        self.emit = emit
-        self.admits = admits
-        self.notes: list[str] = []
-        self._subset_trusted = True
-        #: Numbers of candidates whose place others took that end in time.
-        self._replaced: set[int] = set()
+    _subset_trusted = True
+    #: Numbers of candidates whose place others took that end in time.
+    _replaced: frozenset[int] = frozenset()
 
     # -- generations ---------------------------------------------------------------------------------------
 
@@ -106,7 +83,7 @@ class Search(Board):
         generated = [c for c in chosen if c.generated and not c.unavailable]
         # Written while there still are fits for the other workers.
         beside = self.encoding.missing([(c, None) for c in generated[:1]])
-        self._run([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], ends, lambda candidate: most)
+        self.run([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], ends, lambda candidate: most)
         self._probe_generated(generated, ends, most)
 
     def _probe_generated(self, candidates: list[Candidate], deadline: float | None, limit: float | None) -> None:
@@ -115,10 +92,10 @@ class Search(Board):
             for candidate in candidates:
                 candidate.unavailable = NO_TIME
             return
-        self._write_views([(candidates[0], None)], deadline)
+        self.write_views([(candidates[0], None)], deadline)
         if self.encoding.n_generated:
             self.notes.append(f"{self.encoding.n_generated} columns were generated for candidates that gain from them.")
-            self._run([(c, None) for c in candidates], deadline, lambda candidate: limit)
+            self.run([(c, None) for c in candidates], deadline, lambda candidate: limit)
         else:
             for candidate in candidates:
                 candidate.unavailable = NOTHING_GENERATED
@@ -143,7 +120,7 @@ class Search(Board):
             by_content[content].unavailable = ""
             work.append((by_content[content], fold))
         if work:
-            self._run(work, self.search_deadline())
+            self.run(work, self.search_deadline())
 
     def rescue(self) -> None:
         """Where the time ended before any candidate was fitted, fit the cheapest into what is left for the final fit."""
@@ -152,7 +129,7 @@ class Search(Board):
         tried = [c for c in self.candidates if not c.baseline and not c.unavailable]
         first = {candidate.algorithm: candidate for candidate in reversed(tried)}
         cheapest = [first[name] for name in _CHEAPEST if name in first] or tried[: self.n_workers]
-        self._run([(c, None) for c in cheapest], self.budget.rescue_deadline)
+        self.run([(c, None) for c in cheapest], self.budget.rescue_deadline)
 
     def climb(self) -> None:
         """Fit the best of the probe on the complete training rows of fold 0, baselines first."""
@@ -161,19 +138,19 @@ class Search(Board):
         most = None if deadline is None else max(1.0, shares.ONE_BASELINE * until(deadline))
         asked: set[int] = set()
         if deadline is None:
-            self._run(floor, None)
-            self._write_views([(c, 0) for c in self.probed()], None)
-            self._run(self._climbing(asked, None), None)
+            self.run(floor, None)
+            self.write_views([(c, 0) for c in self.probed()], None)
+            self.run(self._climbing(asked, None), None)
         else:
             first = [c for c in diverse(self.probed()) if 0 not in c.folds][:_FIRST_CLIMBING]
-            self._write_views([*floor, *((c, 0) for c in first if not c.generated)], deadline)
+            self.write_views([*floor, *((c, 0) for c in first if not c.generated)], deadline)
             ahead: list[Work | View] = [*self.encoding.missing([(c, 0) for c in first]), *floor]
             ends, n_asked = shares.after(shares.CLIMB_SHARE, deadline), -1
             # Who waits for generated features while nobody else may climb goes in the next turn.
             while len(asked) > n_asked:
                 n_asked = len(asked)
                 climbing = itertools.chain(ahead, self._climbing(asked, ends))
-                self._run(climbing, deadline, lambda candidate: most if candidate.baseline else None)
+                self.run(climbing, deadline, lambda candidate: most if candidate.baseline else None)
                 ahead = []
         self.costs.learn(self.candidates)
         if not self.problem.probe_is_fold:
@@ -198,7 +175,7 @@ class Search(Board):
             # The dearest first, so that the workers end together.
             ordered = sorted(missing, key=lambda c: -self.costs.seconds(c, fold))
             cheap = [c for c in self.candidates if c.baseline and c.complete(fold) and fold not in c.folds]
-            self._run([(c, fold) for c in [*ordered, *cheap]], deadline)
+            self.run([(c, fold) for c in [*ordered, *cheap]], deadline)
             cut = any(c.folds[fold].ended in ("deadline", "stop") for c in missing if fold in c.folds)
             complete = self.validated(n_folds=fold + 1)
             if not complete or (fold >= self.n_folds and (cut or not self._worth_a_fold(complete, racing))):
@@ -243,7 +220,7 @@ class Search(Board):
                 if open_to and tuners:
                     continue
                 break
-            self._run([*((c, fold) for c in batch), *self._ahead(deadline)], deadline)
+            self.run([*((c, fold) for c in batch), *self._ahead(deadline)], deadline)
             since += len(batch)
             for candidate in batch:
                 utility = self._compared(candidate, fold)
@@ -286,7 +263,7 @@ class Search(Board):
         encode_at = shares.after(_ENCODE_FROM, deadline)
         while deadline is None or (not self._ended() and until(deadline) > 0):
             self.costs.learn(self.candidates)
-            order = [c for c in diverse(self.probed()) if c.number not in asked | self._replaced and 0 not in c.folds]
+            order = [c for c in diverse(self.probed()) if c.number not in self._replaced | asked and 0 not in c.folds]
             found = None
             if deadline is not None:
                 if until(encode_at) <= 0 or self._last_call():
@@ -303,7 +280,7 @@ class Search(Board):
             climber = order[0]
             asked.add(climber.number)
             if found is not None and found.params is not None:
-                self._replaced.add(climber.number)
+                self._replaced |= {climber.number}
                 climber = self.add(climber.algorithm, found.params, climber.stage, generated=climber.generated)
             yield climber, 0
 
@@ -354,85 +331,33 @@ class Search(Board):
                 tuner.tell_known(candidate.params, utility)
         return tuner
 
-    # -- fits ----------------------------------------------------------------------------------------------
+    def meanwhile(self, awaited: set[int]) -> Iterator[Work]:
+        """What free workers try while others still do the fits of a generation (``awaited``): cheap proposals.
 
-    def _run(
-        self,
-        work: Iterable[Work | View],
-        deadline: float | None,
-        limit: Callable[[Candidate], float | None] = lambda candidate: None,
-    ) -> None:
-        """Do the fits; answers go to their candidates, and every one is told to the listener.
-
-        Views that the fits of a list read are written first; other work comes one by one, whenever a worker is free, and
-        reads what is there. Views among the work are written beside the fits.
+        Only with a clock, and where the probe is the first fold: the best of a small subset would push the portfolio aside.
         """
-        keep: list[Callable[[Done], None]] = []
-        if isinstance(work, list):
-            beside = {item.name for item in work if isinstance(item, View)}
-            fits = [item for item in work if not isinstance(item, View)]
-            self._write_views(
-                [(c, fold) for c, fold in fits if self.view_of(fold, generated=c.generated) not in beside], deadline
-            )
-
-        def jobs() -> Iterator[Job]:
-            for item in work:
-                if isinstance(item, View):
-                    keep.append(partial(self.encoding.keep, item))
-                    yield self.encoding.job(item)
-                    continue
-                candidate, fold = item
-                most = min((s for s in (limit(candidate), self.problem.limits.trial_s) if s is not None), default=None)
-                job = self._fit(candidate, fold, most)
-                refused = self.admits(candidate, len(self.part(fold).training))
-                if refused and not self.executor.knows(job):
-                    self._keep(candidate, fold, Done(error=refused, ended="memory"))
-                    continue
-                keep.append(partial(self._keep, candidate, fold))
-                yield job
-
-        for position, done in self.executor.run(jobs(), deadline=deadline):
-            keep[position](done)
-
-    def _write_views(self, work: Iterable[Work], deadline: float | None) -> None:
-        """Write the views that the work reads and that are not there yet."""
-        views = self.encoding.missing(work)
-        for position, done in self.executor.run([self.encoding.job(view) for view in views], deadline=deadline):
-            self.encoding.keep(views[position], done)
-
-    def _fit(self, candidate: Candidate, fold: int | None, limit: float | None) -> Fit:
-        return Fit(
-            view=str(self.encoding.views.path(self.view_of(fold, generated=candidate.generated))),
-            out=str(self.folder(candidate, fold)),
-            algorithm=candidate.algorithm,
-            params=candidate.params,
-            task=self.problem.task,
-            n_classes=self.problem.n_classes,
-            metric=self.problem.metric.name,
-            seed=self.problem.seed,
-            time_limit_s=limit,
-        )
-
-    def _keep(self, candidate: Candidate, fold: int | None, done: Done) -> None:
-        if fold is None:
-            candidate.probe = done
-        if fold is not None or self.problem.probe_is_fold:
-            candidate.folds[fold or 0] = done
-        self.emit(
-            TrialFinished(
-                elapsed_s=self.budget.elapsed(),
-                number=candidate.number,
-                algorithm=candidate.algorithm,
-                state="stopped" if done.ended in ("deadline", "stop") else "failed" if done.error else "complete",
-                score=done.score,
-                best=self.best_score(),
-                metric=self.problem.metric.name,
-                fit_s=done.seconds,
-                stage=candidate.stage + (f" fold {fold + 1}/{len(self.problem.folds)}" if fold is not None else ""),
-                error=done.error,
-                time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
-            )
-        )
+        problem = self.problem
+        if self.budget.total_s is None or not problem.probe_is_fold or problem.sampler == "grid" or problem.grids:
+            return
+        while awaited and room_for(problem.n_rows, problem.limits.trials, self.candidates) > 0 and not self._ended():
+            brief = _BRIEF * until(self.search_deadline())
+            open_to = [
+                best
+                for best in list(self.families().values())[:_FAMILIES_TUNED]
+                if self.costs.family_seconds(self.candidates, best.algorithm, None) < brief
+            ]
+            if not open_to:
+                return
+            # In turns: whose algorithm has had the fewest proposals.
+            n_proposed = Counter(c.algorithm for c in self.candidates if c.proposed)
+            best = min(open_to, key=lambda c: n_proposed[c.algorithm])
+            tuner = self._tuner(best)
+            params = tuner.ask(len(self.candidates)) if tuner.tunable else None
+            if params is None:
+                return
+            proposal = self.add(best.algorithm, params, "tune", generated=best.generated)
+            proposal.proposed = True
+            yield proposal, None
 
 
 def _content(algorithm: str, params: dict[str, Any], generated: bool) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
@@ -12,9 +13,6 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from modelwright.audit.checks import audit
-from modelwright.audit.context import Context
-from modelwright.audit.cost import MOST_REFITS, costed
 from modelwright.audit.finding import Finding
 from modelwright.audit.waivers import waived
 from modelwright.errors import DataError, SpecError
@@ -24,6 +22,8 @@ from modelwright.splits.partition import Split
 from modelwright.tables.schema import Schema, Task
 from modelwright.training.prepare import Division, Source, Training, divide, read_source, type_rows
 
+#: Findings whose cost is measured; further refits would take longer than the rest of the audit together.
+MOST_REFITS = 6
 #: Share of the budget that the checks of the data may take; what they do not reach is named in the report.
 AUDIT_SHARE = 0.2
 #: Cells that mark an evaluation row in a column that divides the table; compared in lower case.
@@ -84,40 +84,80 @@ def audit_table(spec: Spec, *, split: str | None = None, costs: bool = True) -> 
         task=source.task,
         target=spec.target,
         split_sentence=training.split.sentence,
-        findings=findings_of(spec, source, training, division, refits=MOST_REFITS if costs else 0),
+        findings=Inspection.of(spec, source, training, division).findings(refits=MOST_REFITS if costs else 0),
         schema=training.schema,
     )
 
 
-def findings_of(
-    spec: Spec,
-    source: Source,
-    training: Training,
-    division: Division,
-    *,
-    refits: int = MOST_REFITS,
-    time_left: Callable[[], float] | None = None,
-) -> list[Finding]:
-    """What the audit finds in training rows, with costs (of the first ``refits`` findings) and waivers."""
-    sealed = _without_target(training.with_derived(division.evaluation_of(source)), spec)
-    inside = division.outside is None
-    found = audit(
-        training.raw,
-        training.schema,
-        training.y,
-        source.task,
-        rows=training.split.training,
-        classes=source.classes,
-        evaluation=sealed if sealed.height else None,
-        evaluation_rows=training.split.evaluation if inside and sealed.height else None,
-        known=spec.known,
-        available=spec.available,
-        time_left=time_left,
-    )
-    if refits and (time_left is None or time_left() > 0):
-        context = Context(training.raw, training.schema, training.y, source.task, training.split.training)
-        found = costed(found, context, most=refits)
-    return waived(found, spec.waive, by=_who(), at=datetime.now(UTC).isoformat(timespec="seconds"))
+@dataclass(frozen=True)
+class Inspection:
+    """What the audit looks at: training rows, and of the rows to be sealed the features, never a target.
+
+    It holds neither the table nor the spec, which may hold the table, so that it may go on while others train.
+    """
+
+    training: Training
+    task: Task
+    classes: list[Any]
+    sealed: pl.DataFrame | None
+    sealed_rows: np.ndarray | None
+    known: tuple[str, ...]
+    available: Mapping[str, Any]
+    waive: Sequence[Mapping[str, str]]
+
+    @classmethod
+    def of(cls, spec: Spec, source: Source, training: Training, division: Division) -> Inspection:
+        """Of a table that has been divided."""
+        sealed = _without_target(training.with_derived(division.evaluation_of(source)), spec)
+        inside = division.outside is None and sealed.height > 0
+        return cls(
+            training,
+            source.task,
+            source.classes,
+            sealed if sealed.height else None,
+            training.split.evaluation if inside else None,
+            spec.known,
+            spec.available,
+            spec.waive,
+        )
+
+    def findings(self, *, refits: int = MOST_REFITS, time_left: Callable[[], float] | None = None) -> list[Finding]:
+        """What is found, with costs (of the first ``refits`` findings) and waivers.
+
+        Raises
+        ------
+        SpecError
+            If a waiver names no finding.
+        """
+        # They load scipy.stats, which takes a second; training does that beside its search.
+        from modelwright.audit.checks import audit
+        from modelwright.audit.context import Context
+        from modelwright.audit.cost import costed
+
+        training = self.training
+        found = audit(
+            training.raw,
+            training.schema,
+            training.y,
+            self.task,
+            rows=training.split.training,
+            classes=self.classes,
+            evaluation=self.sealed,
+            evaluation_rows=self.sealed_rows,
+            known=self.known,
+            available=self.available,
+            time_left=time_left,
+        )
+        if refits and (time_left is None or time_left() > 0):
+            context = Context(training.raw, training.schema, training.y, self.task, training.split.training)
+            found = costed(found, context, most=refits)
+        return waived(found, self.waive, by=_who(), at=datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def in_time(self, budget: Budget, note: Callable[..., None]) -> list[Finding]:
+        """`findings` within a share of the budget; messages of critical ones are told to ``note``."""
+        found = self.findings(refits=_n_refits(budget), time_left=_time_for_checks(budget))
+        note(*(finding.message for finding in found if finding.severity == "critical"))
+        return found
 
 
 def _without_target(frame: pl.DataFrame, spec: Spec) -> pl.DataFrame:
@@ -148,22 +188,6 @@ def _declared(frame: pl.DataFrame, name: str) -> Division:
         )
     sentence = f"The column {name!r} divides the rows: {int((~marked).sum()):,} train, {int(marked.sum()):,} evaluate."
     return Division(Split("random", np.flatnonzero(~marked), np.flatnonzero(marked), sentence))
-
-
-def in_time(find: Callable[..., list[Finding]], budget: Budget, note: Callable[..., None]) -> list[Finding]:
-    """Audit within a share of the budget, and tell what is critical.
-
-    Parameters
-    ----------
-    find : callable
-        `findings_of` with everything but ``refits`` and ``time_left``.
-    budget : Budget
-    note : callable
-        Receives the messages of critical findings.
-    """
-    findings = find(refits=_n_refits(budget), time_left=_time_for_checks(budget))
-    note(*(finding.message for finding in findings if finding.severity == "critical"))
-    return findings
 
 
 def _time_for_checks(budget: Budget) -> Callable[[], float] | None:

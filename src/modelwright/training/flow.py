@@ -31,7 +31,6 @@ from modelwright.artifacts.model import Model
 from modelwright.artifacts.period import period_lineage
 from modelwright.artifacts.reading import read_out
 from modelwright.aside import Aside
-from modelwright.audit.finding import Finding
 from modelwright.ensembles.limits import ModelLimits
 from modelwright.ensembles.threshold import check_decisions
 from modelwright.errors import ModelwrightError, StorageError
@@ -58,7 +57,7 @@ from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables import traces
 from modelwright.tables.schema import Task
 from modelwright.training import naive
-from modelwright.training.auditing import findings_of, in_time
+from modelwright.training.auditing import Inspection
 from modelwright.training.environment import environment, libraries
 from modelwright.training.evaluate import evaluate, standings, with_validation_plots
 from modelwright.training.final import FinalFit, fit_on_all_rows, on_newest_rows
@@ -212,12 +211,13 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
     spec, folder, budget = attempt.spec, attempt.folder, attempt.budget
     vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
     seal = partial(_seal, spec) if large is None else large.seal
-    table, training, find = seal(folder.draft / "vault", vaults, budget, ledger, attempt.check_table)
-    audit = ledger.beside("audit", "looking for trouble", find, failed=executor.stop.set)
-    del find
+    table, training, inspection = seal(folder.draft / "vault", vaults, budget, ledger, attempt.check_table)
+    inspect = partial(inspection.in_time, budget, ledger.note)
+    audit = ledger.beside("audit", "looking for trouble", inspect, failed=executor.stop.set)
     attempt.journal.read(table.fingerprint, large=large is not None, most_rows=None if large is None else large.most_rows)
     # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening. The
-    # audit, which looks at features of sealed rows, has them for itself.
+    # audit has their features for itself, and no target.
+    del inspection, inspect
     name = spec.name or _name_of(spec)
     attempt = replace(attempt, spec=attempt.plain)
     spec = attempt.spec
@@ -297,6 +297,8 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
         selection, final = settled.selection, settled.final
         ledger.note(*settled.notes)
         model = _model(table, training, selection, final, metric.name, folder.run)
+    # The vault is not opened for a run whose audit failed.
+    findings = audit.result()
     with ledger.step("evaluate", "opening the vault once"):
         evaluation = None
         if training.vault is not None:
@@ -339,7 +341,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             selection=selection,
             final=final,
             evaluation=evaluation,
-            findings=audit.result(),
+            findings=findings,
             importance=importance,
             standings=compared,
             ledger=ledger,
@@ -355,8 +357,8 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
 
 def _seal(
     spec: Spec, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger, check: Callable[[str], None]
-) -> tuple[Facts, Training, Callable[[], list[Finding]]]:
-    """Read and split, and what audits the rows; those to be sealed leave this function in the vault and in the audit only.
+) -> tuple[Facts, Training, Inspection]:
+    """Read and split; the rows to be sealed leave this function in the vault only, but for the features that are inspected.
 
     ``check`` refuses the fingerprint of rows that are not those of the run.
     """
@@ -375,8 +377,7 @@ def _seal(
         if training.vault is not None:
             vaults.check(training.vault.about)
         ledger.note(training.split.sentence, *training.notes)
-    find = partial(findings_of, spec, source, training, division)
-    return source.facts(), training, partial(in_time, find, budget, ledger.note)
+    return source.facts(), training, Inspection.of(spec, source, training, division)
 
 
 def _metric(spec: Spec, task: Task) -> Metric:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy import special
 
 from modelwright.evaluation.influences import influences_of, save_influences
 from modelwright.metrics.estimate import Interval
@@ -252,7 +252,7 @@ def _corrected(
 
 
 def _stretched(score: Interval, level: float, wanted: float) -> Interval:
-    ratio = float(stats.norm.ppf(0.5 + wanted / 2) / stats.norm.ppf(0.5 + level / 2))
+    ratio = float(special.ndtri(0.5 + wanted / 2) / special.ndtri(0.5 + level / 2))
     return Interval(
         score.value, score.value - ratio * (score.value - score.low), score.value + ratio * (score.high - score.value)
     )
@@ -264,7 +264,7 @@ def _wider(a: Interval, b: Interval) -> Interval:
 
 def _mean(values: np.ndarray, level: float) -> Interval:
     centre = float(values.mean())
-    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    half = float(special.stdtrit(len(values) - 1, 0.5 + level / 2) * values.std(ddof=1) / np.sqrt(len(values)))
     return Interval(centre, centre - half, centre + half)
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from modelwright.audit.finding import Finding
 from modelwright.learners import registry
 from modelwright.learners.streamed import streams
 from modelwright.provenance.machine import available_cpus
@@ -19,8 +17,7 @@ from modelwright.search.journal import TableRead
 from modelwright.spec import Spec
 from modelwright.store.ledger import Ledger as VaultLedger
 from modelwright.tables.scan import Scan
-from modelwright.training.auditing import findings_of
-from modelwright.training.auditing import in_time as audit_in_time
+from modelwright.training.auditing import Inspection
 from modelwright.training.final import FinalFit
 from modelwright.training.large.draw import SAMPLE_ROWS, SEALED_ROWS
 from modelwright.training.large.fit import fit_large, search_budget
@@ -68,8 +65,8 @@ class LargeRun:
 
     def seal(
         self, folder: Path, vaults: VaultLedger, budget: Budget, ledger: Ledger, check: Callable[[str], None]
-    ) -> tuple[Facts, Training, Callable[[], list[Finding]]]:
-        """Read in batches, seal and type, and what audits the sample; as the flow does for a table in memory."""
+    ) -> tuple[Facts, Training, Inspection]:
+        """Read in batches, seal and type, and what is to be inspected of the sample; as the flow does for a table in memory."""
         with ledger.step("read", "reading the table in batches"):
             scan = self._scan
             if self._known is not None:
@@ -91,8 +88,8 @@ class LargeRun:
                 vaults.check(prepared.training.vault.about)
             ledger.note(prepared.positions.sentence, *prepared.training.notes)
         self._large = prepared.large
-        find = partial(findings_of, self._spec, prepared.source, prepared.training, prepared.division)
-        return facts, prepared.sealed(), partial(audit_in_time, find, budget, ledger.note)
+        inspection = Inspection.of(self._spec, prepared.source, prepared.training, prepared.division)
+        return facts, prepared.sealed(), inspection
 
     def search_with(self, spec: Spec, budget: Budget, facts: Facts) -> tuple[Spec, Budget]:
         """The spec and the budget of the search: algorithms that can be fitted in batches, and time left to do it."""
