@@ -65,9 +65,17 @@ def test_step_of_boosting_falls_with_the_time_for_a_row():
 
 def test_leaves_can_be_filled_by_the_rows():
     for n_rows in (40, 200, 1_000):
-        for algorithm, params, _ in portfolio("binary", n_rows, 10, 60.0):
+        for algorithm, params, *_ in portfolio("binary", n_rows, 10, 60.0):
             if algorithm == "lightgbm":
                 assert params["num_leaves"] <= max(4, n_rows // (2 * params["min_data_in_leaf"]))
+
+
+def test_entries_say_what_they_may_take_on_the_probe():
+    on_all = {(e.algorithm, str(e.params)): e.seconds for e in portfolio("binary", 40_000, 10, 3600.0)}
+    on_some = {(e.algorithm, str(e.params)): e.seconds for e in portfolio("binary", 40_000, 10, 3600.0, n_probe=5_000)}
+    both = on_all.keys() & on_some.keys()
+    assert len(both) >= 5
+    assert all(0 < on_some[key] < on_all[key] for key in both)
 
 
 def test_cost_grows_with_rows_and_columns():
@@ -77,7 +85,8 @@ def test_cost_grows_with_rows_and_columns():
 
 
 def test_cluster_numbers_leave_five_rows_a_cluster():
-    assert portfolio("clustering", 22, 3, 60.0) == [("kmeans", {"n_clusters": k}, False) for k in (2, 3, 4)]
+    entries = [(entry.algorithm, entry.params) for entry in portfolio("clustering", 22, 3, 60.0)]
+    assert entries == [("kmeans", {"n_clusters": k}) for k in (2, 3, 4)]
 
 
 def test_many_rows_are_clustered_in_mini_batches():

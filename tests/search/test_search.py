@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -17,7 +19,7 @@ from modelwright.search.budget import Budget
 from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
 from modelwright.search.portfolio import Entry
-from modelwright.search.search import Search
+from modelwright.search.search import NO_TIME, Search
 from modelwright.search.views import Views
 from modelwright.splits.partition import Fold
 from modelwright.tables.schema import Column, Schema
@@ -126,7 +128,9 @@ def test_while_others_work_proposals_near_the_best_are_tried(tmp_path: Path) -> 
         best = {c.algorithm: c.params for c in reversed(search.probed())}
         assert first.algorithm in best
         assert first.params != best[first.algorithm]
-        assert second.algorithm != first.algorithm, "algorithms take turns"
+        before = Counter(c.algorithm for c in search.candidates if c.proposed and c is not second)
+        fewest = min(before[name] for name in list(search.families())[:3])
+        assert before[second.algorithm] == fewest, "algorithms take turns"
         search.run([(first, None)], None)
         assert first.score is not None
         awaited.clear()
@@ -146,6 +150,23 @@ def test_nothing_is_tried_beside_others(tmp_path: Path, settings: dict[str, obje
     with search.executor:
         search.probe([], ENTRIES[:2])
         assert list(search.meanwhile({0})) == [], why
+
+
+def test_once_climbs_fill_the_time_only_what_is_cheap_is_probed(tmp_path: Path) -> None:
+    search = make(tmp_path, 2, budget_s=600, rungs=True)
+    with search.executor:
+        search.probe(["constant"], ENTRIES)
+        known, dear, cheap = (search.add(name, {}, "probe") for name in ("lightgbm", "catboost", "svm"))
+        floor = search.candidates[0]
+        work = [(c, None) for c in (known, dear, cheap, floor)]
+        expected = {known.number: 0.1, dear.number: 100.0, cheap.number: 0.1}
+        assert list(search._worth_probing(work, expected)) == work, "there is time for all"
+        for candidate in search.probed():
+            assert candidate.probe is not None
+            candidate.probe = msgspec.structs.replace(candidate.probe, seconds=2000.0)
+        # What was measured of an algorithm counts before what was expected; baselines are always tried.
+        assert [c for c, _ in search._worth_probing(work, expected)] == [cheap, floor]
+        assert known.unavailable == dear.unavailable == NO_TIME
 
 
 def test_what_memory_does_not_hold_is_not_begun(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def learn_columns(
     columns: list[EncodedColumn] = []
     vectors: dict[str, TextVectors] = {}
     # Plain names first: a column called "date.month" keeps its name beside the month of "date".
-    name = _namer({column.name for column in schema.columns})
+    name = namer({column.name for column in schema.columns})
     for column in schema.columns:
         if column.role not in ("feature", "text", "time") and not column.known:
             continue
@@ -220,7 +220,7 @@ def _is_constant(values: np.ndarray) -> bool:
     return bool(not missing.any() and (values == values[0]).all())
 
 
-def _namer(taken: set[str]) -> Callable[[str], str]:
+def namer(taken: set[str]) -> Callable[[str], str]:
     """A function that returns its argument, with a number behind it when the name is taken."""
 
     def name(wanted: str) -> str:

@@ -25,6 +25,7 @@ from modelwright.features.columns import (
     NumberColumn,
     TextColumn,
     learn_columns,
+    namer,
     numeric_names,
     read_cells,
     read_numbers,
@@ -35,7 +36,8 @@ from modelwright.features.generated import Generator
 from modelwright.features.matrix import Layout, Matrix
 from modelwright.features.rows import ColumnEncoder, RowEncoder, column_encoder, row_encoder
 from modelwright.features.text import TextVectors, text_sizes
-from modelwright.tables.schema import Schema
+from modelwright.features.text_scores import learn_scores
+from modelwright.tables.schema import Schema, Task
 
 #: What `tables.conform` makes of a column by its type, and what the records of an encoder read.
 _KIND_OF_TYPE = {"number": "number", "boolean": "number", "datetime": "date"}
@@ -110,6 +112,50 @@ class Encoder:
             Learned from matrices of this encoder without a generator.
         """
         return Encoder(self._state, self._vectors, generator)
+
+    def with_text_scores(
+        self, X: Matrix, y: np.ndarray, weight: np.ndarray | None = None, *, task: Task, n_classes: int, seed: int
+    ) -> tuple[Encoder, Matrix]:
+        """The same encoder with what each text says of the target among its components ("note.score_1"); see `text_scores`.
+
+        Parameters
+        ----------
+        X : Matrix of n rows
+            The training rows, by this encoder without a generator.
+        y : ndarray of shape (n,)
+        weight : ndarray of shape (n,), optional
+        task, n_classes, seed
+            As for `learn_scores`.
+
+        Returns
+        -------
+        tuple of Encoder and Matrix
+            The matrix has the scores out of fold. Both are as they were where no text says anything.
+        """
+        if X.text is None:
+            return self, X
+        name = namer({*self._encoded.numeric, *self._encoded.codes, *self.sources})
+        texts, vectors, numeric = {}, dict(self._vectors), [X.numeric[:, : -self._encoded.text_components or None]]
+        term, topic = 0, X.numeric.shape[1] - self._encoded.text_components
+        for text in self._texts:
+            fitted = self._vectors[text.source]
+            topics = X.numeric[:, topic : topic + fitted.n_components]
+            term, topic, terms = term + len(text.terms), topic + fitted.n_components, X.text[:, term : term + len(text.terms)]
+            numeric.append(topics)
+            learned = learn_scores(terms, y, weight, task=task, n_classes=n_classes, seed=seed) if fitted.n_components else None
+            if learned is None:
+                continue
+            coefficients, scores = learned
+            scores[np.isnan(topics[:, 0])] = np.nan
+            numeric.append(scores)
+            names = tuple(name(f"{text.source}.score_{k + 1}") for k in range(scores.shape[1]))
+            texts[text.source] = msgspec.structs.replace(text, topic_names=(*text.topic_names, *names))
+            vectors[text.source] = TextVectors(text.terms, fitted.idf, np.hstack([fitted.components, coefficients]))
+        if not texts:
+            return self, X
+        columns = tuple(texts.get(column.source, column) for column in self._state.columns)
+        scored = Encoder(EncoderState(columns), vectors)
+        return scored, Matrix(np.concatenate(numeric, axis=1), X.codes, X.text, scored.layout)
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, schema: Schema, *, seed: int = 0) -> Encoder:

@@ -22,11 +22,13 @@ from modelwright.tables.schema import Task
 
 
 class Entry(NamedTuple):
-    """A configuration to try: hyperparameters that differ from the defaults, and the features it reads."""
+    """A configuration to try: hyperparameters that differ from the defaults, the features it reads, and what it may take."""
 
     algorithm: str
     params: dict[str, Any]
     generated: bool = False
+    #: Seconds on the probe, roughly; 0 where nothing is known.
+    seconds: float = 0.0
 
 
 #: Skewness of the target from which its logarithm is tried; that of an exponential distribution is 2.
@@ -125,7 +127,7 @@ def portfolio(
         dear = _DEAR_SHARE * budget_s
         costs = [(seconds, entry) for seconds, entry in costs if _hopeful(entry, seconds / budget_s)]
         costs.sort(key=lambda pair: pair[0] if pair[0] > dear else 0.0)
-    return [entry for _, entry in costs if entry.algorithm != "svm" or n_rows <= _SVM_ROWS]
+    return [entry._replace(seconds=s) for s, entry in costs if entry.algorithm != "svm" or n_rows <= _SVM_ROWS]
 
 
 def is_skewed(y: np.ndarray) -> bool:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ import msgspec
 from modelwright.search import budget as shares
 from modelwright.search.budget import until
 from modelwright.search.candidate import Candidate
-from modelwright.search.climbing import diverse, next_climber
+from modelwright.search.climbing import diverse, next_climber, steps_within
+from modelwright.search.costs import spread
 from modelwright.search.encoding import View, Work
 from modelwright.search.fits import Fits
 from modelwright.search.portfolio import Entry
@@ -50,6 +52,8 @@ _ENCODE_FROM = 0.5
 _LAST_CALL = 0.45
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
+#: Share of the time left up to which a probe is always worth it.
+_CHEAP_PROBE = 0.02
 #: Share of the time left that a proposal may take which is tried while others work.
 _BRIEF = 0.05
 
@@ -83,12 +87,47 @@ class Search(Fits):
         generated = [c for c in chosen if c.generated and not c.unavailable]
         # Written while there still are fits for the other workers.
         beside = self.encoding.missing([(c, None) for c in generated[:1]])
-        self.run([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], ends, lambda candidate: most)
-        self._probe_generated(generated, ends, most)
+        expected = {c.number: e.seconds for c, e in zip(chosen, portfolio, strict=False)}
+        self.write_views(work[:1], ends)
+        self.run(
+            self._worth_probing([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], expected), ends, lambda c: most
+        )
+        if not self._climbs_fill_the_time():
+            self._probe_generated(generated, ends, most)
+
+    def _worth_probing(self, work: Sequence[Work | View], expected: Mapping[int, float]) -> Iterator[Work | View]:
+        """The work of the probe; only what is cheap of it from when the best so far would fill the time with their climb."""
+        for item in work:
+            if self._climbs_fill_the_time():
+                if isinstance(item, View):
+                    continue
+                candidate = item[0]
+                measured = self.costs.family_seconds(self.candidates, candidate.algorithm, None)
+                seconds = measured if math.isfinite(measured) else expected.get(candidate.number, 0.0)
+                if not candidate.baseline and seconds > _CHEAP_PROBE * until(self.search_deadline()):
+                    candidate.unavailable = NO_TIME
+                    continue
+            yield item
+
+    def _climbs_fill_the_time(self) -> bool:
+        """Whether those that would climb first, with the steps they have, need all the time that the search has left."""
+        if self.budget.total_s is None or self.problem.probe_is_fold:
+            return False
+        first, most = diverse(self.probed())[:_FEWEST_RACING], self._most_to_climb()
+        seconds = [self.costs.whole_seconds(c, self.candidates, 0) for c in first]
+        seconds = [each / (steps_within(c, each, most) or 1) for c, each in zip(first, seconds, strict=True)]
+        return len(first) == _FEWEST_RACING and spread(seconds, self.n_workers) > until(self.search_deadline())
+
+    def _most_to_climb(self) -> float:
+        """Seconds that a fit on fold 0 may take for the same on all rows to find its place in the final fit."""
+        if self.budget.total_s is None:
+            return math.inf
+        part = len(self.problem.folds[0].training) / self.problem.n_rows
+        return shares.REFIT_SHARES[1] * self.budget.total_s * part / shares.REFIT_MARGIN - shares.REFIT_AROUND_S
 
     def _probe_generated(self, candidates: list[Candidate], deadline: float | None, limit: float | None) -> None:
         """Candidates on generated features, where training rows show that such features help."""
-        if not candidates or until(deadline) <= 0:
+        if not candidates or until(deadline) <= 0 or self._climbs_fill_the_time():
             for candidate in candidates:
                 candidate.unavailable = NO_TIME
             return
@@ -271,9 +310,8 @@ class Search(Fits):
                     yield from self._ahead(self.search_deadline())
                 order = [c for c in order if self.encoding.has(self.view_of(0, generated=c.generated))]
                 must = not asked and not self.validated()
-                found = next_climber(
-                    order, self.probed(), lambda c: self.costs.whole_seconds(c, self.candidates, 0), until(deadline), must=must
-                )
+                whole = partial(self.costs.whole_seconds, candidates=self.candidates, fold=0)
+                found = next_climber(order, self.probed(), whole, until(deadline), must=must, most=self._most_to_climb())
                 order = [] if found is None else [found.candidate]
             if not order or (deadline is None and len(asked) >= MAX_CLIMBING):
                 return

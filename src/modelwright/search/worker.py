@@ -122,6 +122,8 @@ def prepare(job: Prepare) -> Done:
     y, weight = (np.load(source)[training_rows] if source else None for source in (job.y, job.weight))
     encoder, n_generated = Encoder.fit(training, schema, seed=job.seed), 0
     X = encoder.transform(training)
+    if y is not None and job.task != "clustering":
+        encoder, X = encoder.with_text_scores(X, y, weight, task=job.task, n_classes=job.n_classes, seed=job.seed)
     if job.generated and y is not None and job.task != "clustering":
         from modelwright.features.generated_screen import generate
 

@@ -148,7 +148,7 @@ def _entries(spec: Spec, task: Task, training: Training, n_classes: int, n_probe
     if spec.interpretable:
         # Inputs that are bent before they are weighed cannot be followed by hand.
         entries += [Entry("linear", {"skew": "none"})] if "linear" in allowed and "linear" not in spec.hyperparams else []
-        entries = [entry for entry in entries if entry != Entry("linear", {})]
+        entries = [entry for entry in entries if (entry.algorithm, entry.params) != ("linear", {})]
     known = {entry.algorithm for entry in entries}
     return with_grids([*entries, *(Entry(name, {}) for name in named if name not in known)], spec.hyperparams)
 
