@@ -113,6 +113,17 @@ def test_booleans_are_read_in_any_spelling() -> None:
     assert conform(pl.DataFrame({"b": [1, 0]}), schema)[0]["b"].to_list() == [True, False]
 
 
+def test_a_count_that_was_zero_and_one_in_training_may_be_more_later() -> None:
+    schema = infer_schema(pl.DataFrame({"children": [0, 1, 1, 0, 0, 1]}), target=None)
+    assert schema["children"].type == "boolean"
+
+    assert conform(pl.DataFrame({"children": [2]}), schema)[0]["children"].to_list() == [True]
+    assert conform(pl.DataFrame({"children": [0.0, 7.0, None]}), schema)[0]["children"].to_list() == [False, True, None]
+    for wrong in (-1, 0.5):
+        with pytest.raises(SchemaError, match="true or false"):
+            conform(pl.DataFrame({"children": [wrong]}), schema)
+
+
 def test_declared_missing_values_are_missing_in_every_later_table() -> None:
     schema = infer_schema(
         pl.DataFrame({"x": [-999.0, 1.5, 2.5], "c": ["?", "u", "v"]}), target=None, missing_values=(-999, "?", "inf")

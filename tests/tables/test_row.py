@@ -65,7 +65,7 @@ CELLS: dict[str, list[Any]] = {
         "-999.0",
         -999,
     ],
-    "boolean": [True, 1, 0.0, "Yes", "off", " T ", "N/A", "", None, "-999"],
+    "boolean": [True, 1, 0.0, "Yes", "off", " T ", "N/A", "", None, "-999", 2, 3.5, 0.5, -1, "2"],
     "category": [
         "a ",
         "7.0",

@@ -19,8 +19,8 @@ from modelwright.tables.schema import Task
 #: Strength of the ridge, for rows of unit length.
 _RIDGE = 1.0
 _FOLDS = 5
-#: Rows that the scores are learned from at most.
-MAX_ROWS = 30_000
+#: Rows that the scores are learned from at most, and rows times scores: 2 to 4 s.
+MAX_ROWS, _MAX_TARGETS = 30_000, 150_000
 #: Fewer rows than this tell nothing about words.
 FEWEST_ROWS = 50
 #: With more classes than this the scores would take longer than they are worth.
@@ -68,7 +68,7 @@ def learn_scores(
     targets = (targets - targets.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
     rng = np.random.default_rng([seed, 89])
     weights = weights.astype(np.float64)
-    read = np.sort(rng.permutation(n)[:MAX_ROWS])
+    read = np.sort(rng.permutation(n)[: min(MAX_ROWS, _MAX_TARGETS // targets.shape[1])])
     fold = _folds(weights, rng)
     coefficients = _ridge(weights, targets, weight, read)
     scores = np.asarray(weights @ coefficients)

@@ -153,7 +153,8 @@ def _cell(column: Column, service: Service) -> dict[str, Any]:
         return {"anyOf": [_FINITE, {"type": ["boolean", "null"]}, text]}
     if column.type == "boolean":
         words = ["", *column.true_values, *column.false_values, *TRUE_WORDS, *FALSE_WORDS]
-        return {"anyOf": [{"type": ["boolean", "null"]}, {"enum": [0, 1]}, {"enum": list(dict.fromkeys(words))}]}
+        numbers = [{"enum": [0]}, _FINITE | {"minimum": 1}]
+        return {"anyOf": [{"type": ["boolean", "null"]}, *numbers, {"enum": list(dict.fromkeys(words))}]}
     if column.type == "datetime":
         return {"anyOf": [{"type": "null"}, {"type": "string", "format": "date-time"}, {"const": ""}]}
     return {"anyOf": [_FINITE, {"type": ["boolean", "null"]}, {"type": "string", "maxLength": service.limits.text_chars}]}

@@ -283,7 +283,8 @@ def _boolean(column: Column, cells: pl.Expr, dtype: pl.DataType) -> _Reader:
         cells = without_marks(cells)
         return _Reader(cells, text_to_boolean(cells, column.true_values, column.false_values))
     if dtype.is_numeric():
-        return _Reader(cells, pl.when(cells == 1).then(True).when(cells == 0).then(False).otherwise(None))
+        # A count that was 0 and 1 in training may be 2 later; trees would read it as they read 1.
+        return _Reader(cells, pl.when(cells >= 1).then(True).when(cells == 0).then(False).otherwise(None))
     raise _wrong_type(column, dtype)
 
 

@@ -147,7 +147,7 @@ def _boolean(column: Column) -> CellReader:
         if kind is int or kind is float:
             if value in numbers or value != value or (no_infinity and kind is float and math.isinf(value)):
                 return NAN
-            if value == 1:
+            if value >= 1:
                 return 1.0
             if value == 0:
                 return 0.0
