@@ -14,6 +14,7 @@ from modelwright.ensembles.greedy import select
 from modelwright.learners import registry
 from modelwright.metrics.metric import Metric
 from modelwright.search.candidate import Candidate
+from modelwright.search.climbing import diverse
 from modelwright.search.costs import Costs, spread
 from modelwright.search.grids import Grids
 from modelwright.search.racing import BEHIND, behind
@@ -170,7 +171,7 @@ class Board:
         """Who goes on to the next fold, the most useful first.
 
         Members of the best ensemble so far, all that are not clearly behind the best one on the same rows, and the
-        best of each algorithm that is not far behind.
+        best of each algorithm that is not far behind; the algorithms take turns.
         """
         problem, validated = self.problem, self.validated(n_folds=n_folds)
         if len(validated) <= 2 or problem.task == "clustering" or problem.y is None:
@@ -192,7 +193,9 @@ class Board:
             for i in order
             if shares[i] > 0 or distance[i] < (FAR_BEHIND if best_of[validated[i].algorithm] == validated[i].number else BEHIND)
         ]
-        return [validated[i] for i in going[:MAX_RACING]]
+        members = [validated[i] for i in going if shares[i] > 0]
+        # Variants of one algorithm that are as good as each other would leave no place for the rest.
+        return [*members, *diverse([validated[i] for i in going if shares[i] == 0])][:MAX_RACING]
 
     # -- costs ---------------------------------------------------------------------------------------------
 

@@ -52,6 +52,8 @@ _ENCODE_FROM = 0.5
 _LAST_CALL = 0.45
 #: Algorithms that learn something in a second.
 _CHEAPEST = ("lightgbm", "linear")
+#: Folds that the best are to get through beyond the one they were probed on.
+_FOLDS_AHEAD = 2
 #: Share of the time left up to which a probe is always worth it.
 _CHEAP_PROBE = 0.02
 #: Share of the time left that a proposal may take which is tried while others work.
@@ -92,13 +94,13 @@ class Search(Fits):
         self.run(
             self._worth_probing([*work[: len(work) // 2], *beside, *work[len(work) // 2 :]], expected), ends, lambda c: most
         )
-        if not self._climbs_fill_the_time():
+        if not self._best_fill_the_time():
             self._probe_generated(generated, ends, most)
 
     def _worth_probing(self, work: Sequence[Work | View], expected: Mapping[int, float]) -> Iterator[Work | View]:
-        """The work of the probe; only what is cheap of it from when the best so far would fill the time with their climb."""
+        """The work of the probe; only what is cheap of it from when the best so far would fill the time."""
         for item in work:
-            if self._climbs_fill_the_time():
+            if self._best_fill_the_time():
                 if isinstance(item, View):
                     continue
                 candidate = item[0]
@@ -109,13 +111,20 @@ class Search(Fits):
                     continue
             yield item
 
-    def _climbs_fill_the_time(self) -> bool:
-        """Whether those that would climb first, with the steps they have, need all the time that the search has left."""
-        if self.budget.total_s is None or self.problem.probe_is_fold:
+    def _best_fill_the_time(self) -> bool:
+        """Whether those that would go on first need all the time that the search has left.
+
+        They go on to the complete rows of fold 0, with the steps they have, or to further folds where the probe is fold 0.
+        """
+        problem, total_s = self.problem, self.budget.total_s
+        if total_s is None or total_s <= shares.HURRIED_S or (problem.probe_is_fold and len(problem.folds) == 1):
             return False
         first, most = diverse(self.probed())[:_FEWEST_RACING], self._most_to_climb()
-        seconds = [self.costs.whole_seconds(c, self.candidates, 0) for c in first]
-        seconds = [each / (steps_within(c, each, most) or 1) for c, each in zip(first, seconds, strict=True)]
+        if problem.probe_is_fold:
+            seconds = [_FOLDS_AHEAD * self.costs.seconds(c, 1) for c in first]
+        else:
+            seconds = [self.costs.whole_seconds(c, self.candidates, 0) for c in first]
+            seconds = [each / (steps_within(c, each, most) or 1) for c, each in zip(first, seconds, strict=True)]
         return len(first) == _FEWEST_RACING and spread(seconds, self.n_workers) > until(self.search_deadline())
 
     def _most_to_climb(self) -> float:
@@ -127,7 +136,7 @@ class Search(Fits):
 
     def _probe_generated(self, candidates: list[Candidate], deadline: float | None, limit: float | None) -> None:
         """Candidates on generated features, where training rows show that such features help."""
-        if not candidates or until(deadline) <= 0 or self._climbs_fill_the_time():
+        if not candidates or until(deadline) <= 0 or self._best_fill_the_time():
             for candidate in candidates:
                 candidate.unavailable = NO_TIME
             return

@@ -212,9 +212,11 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
     vaults = VaultLedger(Database.of(Path(spec.home), spec.store))
     seal = partial(_seal, spec) if large is None else large.seal
     table, training, inspection = seal(folder.draft / "vault", vaults, budget, ledger, attempt.check_table)
+    attempt.journal.read(table.fingerprint, large=large is not None, most_rows=None if large is None else large.most_rows)
+    with ledger.step("split", "copies among the training rows"):
+        copies = copies_among(training, spec.budget_s)
     inspect = partial(inspection.in_time, budget, ledger.note)
     audit = ledger.beside("audit", "looking for trouble", inspect, failed=executor.stop.set)
-    attempt.journal.read(table.fingerprint, large=large is not None, most_rows=None if large is None else large.most_rows)
     # From here on nothing in reach holds a sealed row: not the table, not the spec, not the vault without an opening. The
     # audit has their features for itself, and no target.
     del inspection, inspect
@@ -223,7 +225,6 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
     spec = attempt.spec
     metric = _metric(spec, table.task)
     with audit, ledger.step("search", "baselines, portfolio, tuning, validation"):
-        copies = copies_among(training, spec.budget_s)
         when = time_values(training.raw[spec.time]) if spec.time else None
         groups = group_units(training.raw[spec.group]) if spec.group else None
         if spec.select_features:
