@@ -1,18 +1,18 @@
 """Who is fitted on all rows next, when a clock runs."""
 
 from modelwright.search.candidate import Candidate
-from modelwright.search.climbing import diverse, next_climber, steps_within, with_larger_steps
+from modelwright.search.climbing import diverse, next_climber, with_larger_steps
 
 BOOSTING = {"learning_rate": 0.05, "n_estimators": 8000}
 
 
-def climber(algorithms_and_seconds, *, left=10.0, must=False, params=None, **limits):
+def climber(algorithms_and_seconds, *, left=10.0, must=False, params=None):
     order = [
         Candidate(k, algorithm, dict(params or {}) if algorithm == "lightgbm" else {}, "probe")
         for k, (algorithm, _) in enumerate(algorithms_and_seconds)
     ]
     seconds = {k: s for k, (_, s) in enumerate(algorithms_and_seconds)}
-    return next_climber(order, order, lambda candidate: seconds[candidate.number], left, must=must, **limits)
+    return next_climber(order, order, lambda candidate: seconds[candidate.number], left, must=must)
 
 
 def test_the_best_that_ends_in_time_is_next():
@@ -30,20 +30,6 @@ def test_steps_have_a_largest_one_and_then_a_fit_is_cut_short():
     found = climber([("svm", 25.0), ("lightgbm", 25.0)], params=BOOSTING | {"learning_rate": 0.15})
     assert (found.candidate.algorithm, found.params) == ("lightgbm", None)
     assert climber([("lightgbm", 300.0)], params=BOOSTING) is None, "a thirtieth of the rounds is no model"
-
-
-def test_larger_steps_are_taken_where_there_would_be_no_time_for_a_fit_on_all_rows():
-    assert climber([("lightgbm", 8.0)], params=BOOSTING).params is None
-    assert climber([("lightgbm", 8.0)], params=BOOSTING, most=6.0).params == {"learning_rate": 0.1, "n_estimators": 4000}
-    found = climber([("random_forest", 8.0), ("lightgbm", 8.0)], params=BOOSTING, most=6.0)
-    assert found.candidate.algorithm == "lightgbm", "who can be fitted on all rows goes first"
-    assert climber([("random_forest", 8.0)], most=6.0).candidate.algorithm == "random_forest"
-
-
-def test_steps_within_a_limit():
-    boosting, forest = Candidate(0, "lightgbm", BOOSTING, "probe"), Candidate(1, "random_forest", {}, "probe")
-    assert [steps_within(boosting, seconds, 5.0) for seconds in (4.0, 9.0, 19.0, 21.0)] == [1, 2, 4, None]
-    assert [steps_within(forest, seconds, 5.0) for seconds in (4.0, 9.0)] == [1, None]
 
 
 def test_somebody_must_climb():

@@ -152,8 +152,8 @@ def test_nothing_is_tried_beside_others(tmp_path: Path, settings: dict[str, obje
         assert list(search.meanwhile({0})) == [], why
 
 
-def test_once_climbs_fill_the_time_only_what_is_cheap_is_probed(tmp_path: Path) -> None:
-    search = make(tmp_path, 2, budget_s=600, rungs=True)
+def test_once_further_folds_of_the_best_fill_the_time_only_what_is_cheap_is_probed(tmp_path: Path) -> None:
+    search = make(tmp_path, 2, budget_s=600)
     with search.executor:
         search.probe(["constant"], ENTRIES)
         known, dear, cheap = (search.add(name, {}, "probe") for name in ("lightgbm", "catboost", "svm"))
@@ -163,7 +163,7 @@ def test_once_climbs_fill_the_time_only_what_is_cheap_is_probed(tmp_path: Path) 
         assert list(search._worth_probing(work, expected)) == work, "there is time for all"
         for candidate in search.probed():
             assert candidate.probe is not None
-            candidate.probe = msgspec.structs.replace(candidate.probe, seconds=2000.0)
+            candidate.probe = candidate.folds[0] = msgspec.structs.replace(candidate.probe, seconds=2000.0)
         # What was measured of an algorithm counts before what was expected; baselines are always tried.
         assert [c for c, _ in search._worth_probing(work, expected)] == [cheap, floor]
         assert known.unavailable == dear.unavailable == NO_TIME

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -45,13 +44,7 @@ class Climber(NamedTuple):
 
 
 def next_climber(
-    order: Sequence[Candidate],
-    probed: Sequence[Candidate],
-    seconds: Callable[[Candidate], float],
-    left: float,
-    *,
-    must: bool,
-    most: float = math.inf,
+    order: Sequence[Candidate], probed: Sequence[Candidate], seconds: Callable[[Candidate], float], left: float, *, must: bool
 ) -> Climber | None:
     """Who climbs next.
 
@@ -67,37 +60,23 @@ def next_climber(
         Seconds.
     must : bool
         Whether nobody has climbed yet: then the cheapest does, however long it takes.
-    most : float, optional
-        Seconds that a fit may take for there to be time for another on all rows, which is what will be delivered.
 
     Returns
     -------
     Climber or None
         The first who can end in time, boosting with larger steps if need be: half as many trees with twice the step are a
-        better model than half of the trees, or than all of them on fewer rows. Else the first whose fit may be cut short.
+        better model than half of the trees. Else the first whose fit may be cut short.
     """
     well = {candidate.number for candidate in probed[: (len(probed) + 1) // 2]}
     order = sorted(order, key=lambda c: c.number not in well and seconds(c) > _DEAR * left)
-    for limit in (min(most, _SURE * left), _SURE * left):
-        for candidate in order:
-            factor = steps_within(candidate, seconds(candidate), limit)
-            if factor is not None:
+    for candidate in order:
+        for factor in (1, *_FACTORS):
+            if seconds(candidate) / factor < _SURE * left and (factor == 1 or _bears(candidate, factor)):
                 return Climber(candidate, with_larger_steps(candidate.params, factor) if factor > 1 else None)
     for candidate in order:
         if _iterations(candidate) and seconds(candidate) < _CUT_SHORT * left:
             return Climber(candidate)
     return Climber(min(order, key=seconds)) if must and order else None
-
-
-def steps_within(candidate: Candidate, seconds: float, limit: float) -> int | None:
-    """How many times as large steps must be for a fit of ``seconds`` to take less than ``limit``; None if none would do.
-
-    Parameters
-    ----------
-    candidate : Candidate
-    seconds, limit : float
-    """
-    return next((k for k in (1, *_FACTORS) if seconds / k < limit and (k == 1 or _bears(candidate, k))), None)
 
 
 def with_larger_steps(params: dict[str, Any], factor: int) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ import msgspec
 from modelwright.search import budget as shares
 from modelwright.search.budget import until
 from modelwright.search.candidate import Candidate
-from modelwright.search.climbing import diverse, next_climber, steps_within
+from modelwright.search.climbing import diverse, next_climber
 from modelwright.search.costs import spread
 from modelwright.search.encoding import View, Work
 from modelwright.search.fits import Fits
@@ -112,27 +111,16 @@ class Search(Fits):
             yield item
 
     def _best_fill_the_time(self) -> bool:
-        """Whether those that would go on first need all the time that the search has left.
+        """Whether further folds of those that would go on first need all the time that the search has left.
 
-        They go on to the complete rows of fold 0, with the steps they have, or to further folds where the probe is fold 0.
+        Only where the probe is fold 0: on larger tables what a subset says of four is too little to leave the others out.
         """
         problem, total_s = self.problem, self.budget.total_s
-        if total_s is None or total_s <= shares.HURRIED_S or (problem.probe_is_fold and len(problem.folds) == 1):
+        if total_s is None or total_s <= shares.HURRIED_S or not problem.probe_is_fold or len(problem.folds) == 1:
             return False
-        first, most = diverse(self.probed())[:_FEWEST_RACING], self._most_to_climb()
-        if problem.probe_is_fold:
-            seconds = [_FOLDS_AHEAD * self.costs.seconds(c, 1) for c in first]
-        else:
-            seconds = [self.costs.whole_seconds(c, self.candidates, 0) for c in first]
-            seconds = [each / (steps_within(c, each, most) or 1) for c, each in zip(first, seconds, strict=True)]
+        first = diverse(self.probed())[:_FEWEST_RACING]
+        seconds = [_FOLDS_AHEAD * self.costs.seconds(c, 1) for c in first]
         return len(first) == _FEWEST_RACING and spread(seconds, self.n_workers) > until(self.search_deadline())
-
-    def _most_to_climb(self) -> float:
-        """Seconds that a fit on fold 0 may take for the same on all rows to find its place in the final fit."""
-        if self.budget.total_s is None:
-            return math.inf
-        part = len(self.problem.folds[0].training) / self.problem.n_rows
-        return shares.REFIT_SHARES[1] * self.budget.total_s * part / shares.REFIT_MARGIN - shares.REFIT_AROUND_S
 
     def _probe_generated(self, candidates: list[Candidate], deadline: float | None, limit: float | None) -> None:
         """Candidates on generated features, where training rows show that such features help."""
@@ -319,8 +307,9 @@ class Search(Fits):
                     yield from self._ahead(self.search_deadline())
                 order = [c for c in order if self.encoding.has(self.view_of(0, generated=c.generated))]
                 must = not asked and not self.validated()
-                whole = partial(self.costs.whole_seconds, candidates=self.candidates, fold=0)
-                found = next_climber(order, self.probed(), whole, until(deadline), must=must, most=self._most_to_climb())
+                found = next_climber(
+                    order, self.probed(), lambda c: self.costs.whole_seconds(c, self.candidates, 0), until(deadline), must=must
+                )
                 order = [] if found is None else [found.candidate]
             if not order or (deadline is None and len(asked) >= MAX_CLIMBING):
                 return
