@@ -122,6 +122,16 @@ def test_two_texts_have_scores_of_their_own_behind_their_components() -> None:
     np.testing.assert_array_equal(later[:, place], X.numeric[:, place])
 
 
+def test_rows_without_weight_are_as_if_they_were_not_there() -> None:
+    cells, y = notes(600)
+    weights = TextVectors.fit(cells).weigh(cells)
+    turned = np.concatenate([y[:400], 1 - y[400:]])
+    found = learn_scores(weights, turned, np.repeat([1.0, 0.0], [400, 200]), task="binary", n_classes=2, seed=0)
+    assert found is not None
+    assert auc(y, np.asarray(weights @ found[0])[:, 0]) > 0.7
+    assert learn_scores(weights, y, np.zeros(600), task="binary", n_classes=2, seed=0) is not None
+
+
 def test_nothing_is_learned_from_few_rows_many_classes_or_no_text() -> None:
     cells, y = notes(FEWEST_ROWS - 1)
     assert learn_scores(TextVectors.fit(cells).weigh(cells), y, None, task="binary", n_classes=2, seed=0) is None

@@ -90,6 +90,6 @@ def _ridge(weights: sparse.csr_matrix, targets: np.ndarray, weight: np.ndarray |
     """Coefficients without the constant, shape (v, k)."""
     from sklearn.linear_model import Ridge
 
-    model = Ridge(alpha=_RIDGE, solver="sparse_cg", tol=1e-3)
-    model.fit(weights[rows], targets[rows], sample_weight=None if weight is None else weight[rows])
+    weight = None if weight is None or not weight[rows].any() else weight[rows]
+    model = Ridge(alpha=_RIDGE, solver="sparse_cg", tol=1e-3).fit(weights[rows], targets[rows], sample_weight=weight)
     return np.asarray(model.coef_, dtype=np.float64).reshape(targets.shape[1], -1).T
