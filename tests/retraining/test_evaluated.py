@@ -115,6 +115,11 @@ def test_served_rows_are_judged_by_the_labels_that_came_since(home: Path, table:
         registry.database, "churn", contender(registry, champion), contender(registry, challenger), created=("", registered)
     )
     assert len(later.rows.y) == 700 - 301
+    old = table[:500].with_columns(pl.when(pl.int_range(pl.len()) < 3).then(None).otherwise("Churn").alias("Churn"))
+    with_old = from_log(registry.database, "churn", contender(registry, champion), contender(registry, challenger), older=old)
+    assert with_old.rows.earlier is not None
+    assert len(with_old.rows.earlier.y) == 497
+    assert 0.6 < ((with_old.rows.earlier.answers[:, 1] > 0.5) == with_old.rows.earlier.y).mean() < 1
     nothing = from_log(registry.database, "other", contender(registry, champion), contender(registry, challenger))
     assert judge(*nothing[:3], BETTER, metric=nothing.metric).labels_needed == 100
 

@@ -14,8 +14,8 @@ from scipy import optimize, stats
 from modelwright.metrics.registry import METRICS
 from modelwright.metrics.superiority import mcnemar, superiority, tango
 from modelwright.retraining.gate import judge, requirement, spent
-from modelwright.retraining.rules import MOST_KEPT, GateRules, Trigger, n_kept_back
-from modelwright.retraining.scored import Labelled, Scored
+from modelwright.retraining.rules import MOST_KEPT, GateRules, Trigger, Verdict, n_kept_back
+from modelwright.retraining.scored import Earlier, Labelled, Scored
 
 _SPEC = importlib.util.spec_from_file_location("loop_gate", Path(__file__).parents[2] / "benchmarks" / "loop" / "gate.py")
 assert _SPEC is not None
@@ -24,7 +24,7 @@ loop_gate = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(loop_gate)
 
 ACCURACY = METRICS["accuracy"]
-BETTER = GateRules(require="better")
+AUTO, BETTER = GateRules(), GateRules(require="better")
 ALARM = Trigger("performance", "accuracy fell", "2026-05-01T00:00:00+00:00")
 
 
@@ -78,6 +78,31 @@ def test_what_is_required_follows_the_trigger() -> None:
     assert requirement(GateRules(), ALARM) == "not worse"
     assert requirement(GateRules(), Trigger("estimated performance", "", "")) == "better"
     assert requirement(BETTER, ALARM) == "better"
+
+
+def test_who_passes_as_not_worse_must_not_have_lost_what_was_known() -> None:
+    champion, challenger, rows = classifiers(4, 4, 2000)
+    y = np.arange(600) % 3 // 2
+    right = np.column_stack([1 - 0.9 * y, 0.9 * y])
+
+    def judged(answers: np.ndarray, n: int = 600, rules: GateRules = AUTO, metric: str = "accuracy") -> Verdict:
+        asked = replace(rows, earlier=Earlier(y[:n], answers[:n]))
+        return judge(champion, challenger, asked, rules, metric=METRICS[metric], trigger=ALARM)
+
+    assert judged(right).promote
+    assert judged(right).evidence["guards"]["earlier"]["constant"] == pytest.approx(2 / 3)
+    lost = judged(right[:, ::-1])
+    assert (lost.answer, lost.promote, lost.evidence["test_says"]) == ("refused", False, "not worse")
+    assert lost.reasons[0] == (
+        "On 600 older rows that it has not learned from its Accuracy is 0, and one answer for all of them would have 0.6667."
+    )
+    assert not judged(right[:, ::-1], metric="log_loss").promote
+    assert judged(right[:, ::-1], n=20).promote, "20 rows say nothing"
+    assert judged(right[:, ::-1], rules=BETTER).evidence["guards"].get("earlier") is None
+    # Where it is shown to be better on the newest rows, what was true before is no longer asked for.
+    better = judge(*classifiers(45, 15)[:2], replace(classifiers(45, 15)[2], earlier=Earlier(y, right[:, ::-1])), GateRules(),
+                   metric=ACCURACY, trigger=ALARM)  # fmt: skip
+    assert (better.answer, better.promote) == ("better", True)
 
 
 def test_the_level_is_spent_over_all_attempts_and_never_more() -> None:

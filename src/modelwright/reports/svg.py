@@ -51,6 +51,9 @@ def warm_up() -> None:
 
 
 def _first_chart() -> None:
-    import altair as alt
+    # No chart is made by Altair here: it looks whether pandas is loaded, and meanwhile another thread may be loading it.
+    import altair  # noqa: F401
+    import vl_convert
 
-    to_svg(alt.Chart({"values": [{"x": 0}]}).mark_point().encode(x="x:Q"), "", "first")
+    point = {"data": {"values": [{"x": 0}]}, "mark": "point", "encoding": {"x": {"field": "x", "type": "quantitative"}}}
+    vl_convert.vegalite_to_svg(point, allowed_base_urls=[])

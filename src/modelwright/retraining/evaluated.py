@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,9 +24,10 @@ from modelwright.errors import DataError, InvalidInputError, ModelwrightError
 from modelwright.metrics import registry as metrics
 from modelwright.metrics.metric import Metric
 from modelwright.monitoring.labels import read_labels
+from modelwright.monitoring.performance import truth_of
 from modelwright.monitoring.prediction_log import read_predictions
 from modelwright.retraining.guards import FEWEST_ROWS
-from modelwright.retraining.scored import Labelled, Scored
+from modelwright.retraining.scored import Earlier, Labelled, Scored
 from modelwright.tables.cells import label_of
 from modelwright.tables.conform import conform
 from modelwright.tables.fingerprint import fingerprint
@@ -126,6 +128,7 @@ def from_log(
     now: float | None = None,
     created: tuple[str, str] = ("", ""),
     features: str | Path | None = None,
+    older: pl.DataFrame | None = None,
 ) -> Evaluated:
     """Rows that were served, with the labels that came since; both models are asked anew.
 
@@ -142,6 +145,8 @@ def from_log(
     created : tuple of two str
         Moments after which no logged row was among those that champion and challenger learned from. What is dated in a
         row may lie before the moment at which it was asked for, so the later of this and the last date holds.
+    older : DataFrame, optional
+        Rows with the target that the challenger was kept from because they are old.
     """
     models = [
         each._replace(period=_later(each.period, when))
@@ -161,7 +166,21 @@ def from_log(
     told = [None if cell is None else float(cell) if regression else label_of(cell) for cell in cells]
     target = pl.Series("label", told, dtype=pl.Float64 if regression else pl.String)
     times = pl.Series("at", at, dtype=pl.String).str.to_datetime(time_zone="UTC")
-    return _evaluated(models, frame, target, times, metric, label_delay_s, now, "", by_order=False)
+    found = _evaluated(models, frame, target, times, metric, label_delay_s, now, "", by_order=False)
+    earlier = None if older is None else _earlier(models[1].model, older)
+    return found if earlier is None else found._replace(rows=replace(found.rows, earlier=earlier))
+
+
+def _earlier(challenger: Model | None, older: pl.DataFrame) -> Earlier | None:
+    """Older rows whose label the challenger can answer, with its answers."""
+    if challenger is None or challenger.target not in older.columns:
+        return None
+    y = truth_of(older[challenger.target].to_list(), challenger.task, challenger.classes_.tolist())
+    known = np.isfinite(y)
+    if not known.any():
+        return None
+    answers = np.asarray(challenger.raw(older.filter(known)))
+    return Earlier(y[known] if challenger.task == "regression" else y[known].astype(np.int64), answers)
 
 
 class _Opened(NamedTuple):

@@ -20,7 +20,7 @@ import numpy as np
 
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.superiority import Superiority, superiority
-from modelwright.retraining.guards import guarded
+from modelwright.retraining.guards import forgotten, guarded
 from modelwright.retraining.rules import Answer, GateRules, Trigger, Verdict
 from modelwright.retraining.scored import Labelled, Scored
 
@@ -107,6 +107,10 @@ def judge(
     if failed and answer != "worse":
         return Verdict("refused", False, (*failed, sentence), about | {"test_says": answer})
     promote = answer == "better" or (answer == "not worse" and required == "not worse")
+    if promote and answer == "not worse" and rows.earlier is not None:
+        lost, about["guards"]["earlier"] = forgotten(challenger, rows.earlier, metric, rules.margin)
+        if lost:
+            return Verdict("refused", False, (lost, sentence), about | {"test_says": answer})
     reasons = [sentence]
     if attempt > 1 and required == "better":
         reasons.append(f"Attempt {attempt} at this champion: {level:.2g} of the level {rules.level:g} is left for it.")

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from modelwright.evaluation.calibration_report import calibration_gap
 from modelwright.metrics import studentised
 from modelwright.metrics.dependence import design
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.superiority import superiority
 from modelwright.retraining.rules import GateRules
-from modelwright.retraining.scored import Labelled, Scored
+from modelwright.retraining.scored import Earlier, Labelled, Scored
 
 #: Rows below which a slice says nothing.
 FEWEST_ROWS = 30
@@ -50,6 +52,46 @@ def guarded(
     evidence["latency_s"] = {"champion": champion.latency_s, "challenger": challenger.latency_s}
     evidence["size_bytes"] = {"champion": champion.size_bytes, "challenger": challenger.size_bytes}
     return failed, evidence
+
+
+def forgotten(challenger: Scored, earlier: Earlier, metric: Metric, margin: float) -> tuple[str, dict[str, Any]]:
+    """Whether a challenger says less of older rows than one answer for all of them would: it has lost what was known.
+
+    Parameters
+    ----------
+    challenger : Scored
+    earlier : Earlier
+    metric : Metric
+    margin : float
+        How much less, in the measure of the gate.
+
+    Returns
+    -------
+    failed : str
+        A sentence; empty if it has not.
+    evidence : dict
+    """
+    n = len(earlier.y)
+    if n < FEWEST_ROWS:
+        return "", {"rows": n, "state": "not enough data"}
+    if earlier.answers.ndim == 2:
+        shares = np.bincount(earlier.y.astype(np.int64), minlength=earlier.answers.shape[1]) / n
+        constant = np.tile(shares, (n, 1))
+    else:
+        constant = np.full(n, earlier.y.mean())
+    found = superiority(
+        metric, earlier.y, constant, earlier.answers, margin=margin, thresholds=(None, challenger.threshold)
+    )  # fmt: skip
+    if not math.isfinite(found.deviation):
+        return "", {"rows": n, "state": "not enough data"}
+    told = {"rows": n, "score": found.challenger, "constant": found.champion, "p_worse": found.p_worse, "state": "ok"}
+    if found.gain >= -margin * found.unit or found.p_worse > _LEVEL:
+        return "", told
+    return (
+        f"On {n:,} older rows that it has not learned from its {metric.title} is {found.challenger:.4g}, and one answer for all"
+        f" of them would have {found.champion:.4g}.",
+        {**told, "state": "worse"},
+    )
 
 
 def _slices(

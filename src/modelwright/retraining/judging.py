@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import polars as pl
 
 from modelwright.monitoring.kept import latest_windows
 from modelwright.registry.names import CHAMPION
@@ -39,7 +40,7 @@ def judge_challenger(work: Work) -> dict[str, Any]:
     models = contender(registry, champion), contender(registry, challenger)
     found = from_log(
         registry.database, work.model, *models, label_delay_s=policy.label_delay_s, now=utc_now(),
-        created=(before, max(before, after)), features=features,
+        created=(before, max(before, after)), features=features, older=_older(work.given["snapshot"].get("older") or ""),
     )  # fmt: skip
     windows = latest_windows(registry.database, work.model, version=str(champion.number), n=1)
     verdict, decision = ask(
@@ -47,6 +48,11 @@ def judge_challenger(work: Work) -> dict[str, Any]:
         alarms=[alarm.message for window in windows for alarm in window.of("quality")],
     )  # fmt: skip
     return {**msgspec.to_builtins(verdict), "decision": decision.count, "champion": champion.number}
+
+
+def _older(path: str) -> pl.DataFrame | None:
+    """Rows that the policy left out as old; a sweep may have taken them before a late second judgement."""
+    return pl.read_parquet(path) if path and Path(path).is_file() else None
 
 
 def learned_until(version: Version, retrainings: Retrainings) -> str:

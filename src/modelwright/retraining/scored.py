@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,6 +50,20 @@ class Scored:
     faults: tuple[str, ...] = ()
 
 
+class Earlier(NamedTuple):
+    """Labelled rows that the policy keeps from the challenger because they are old, and its answers to them.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n,)
+        Numbers, or class numbers.
+    answers : ndarray of shape (n,) or (n, K)
+    """
+
+    y: np.ndarray
+    answers: np.ndarray
+
+
 @dataclass(frozen=True)
 class Labelled:
     """Rows that neither model was trained on, with their truth.
@@ -70,6 +84,8 @@ class Labelled:
         Why rows are not here, with their number.
     sent : frozenset of str
         Columns that these rows carry, whether the champion reads them or not: clients do send them.
+    earlier : Earlier or None
+        Older rows, which the challenger has not learned from and must not have lost.
     """
 
     y: np.ndarray
@@ -80,3 +96,4 @@ class Labelled:
     follows: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
     sent: frozenset[str] = frozenset()
+    earlier: Earlier | None = None

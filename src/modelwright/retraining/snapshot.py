@@ -31,6 +31,8 @@ from modelwright.tables.fingerprint import fingerprint
 from modelwright.tables.read import read
 
 FOLDER = "snapshots"
+#: Of the rows that are too old to learn from, so many are kept for the gate, evenly spread.
+MOST_OLDER = 5_000
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class Snapshot(msgspec.Struct, frozen=True):
         When the latest logged row among them was answered, in the table or beside it; empty without one.
     n_kept_back : int
         Labelled rows that are younger, for the gate.
+    older : str
+        Where a part of the rows lies that the stretch left out as old; empty where it left out none.
     notes : list of str
     """
 
@@ -59,6 +63,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     n_logged: int = 0
     until: str = ""
     n_kept_back: int = 0
+    older: str = ""
     notes: list[str] = []
 
 
@@ -104,15 +109,28 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     n_kept = n_kept_back(len(logged), stretch.kept_rows, share=stretch.kept_share)
     learned = logged[: len(logged) - n_kept] if n_kept else logged
     rows = as_table(learned, table.frame, spec) if learned else None
-    frame, notes = _within(table.frame, rows, spec, stretch, now, [each.at for each, _ in learned])
+    whole = table.frame if rows is None else pl.concat([table.frame, rows])
+    inside, notes = _within(table.frame, rows, spec, stretch, now, [each.at for each, _ in learned])
+    frame = whole if inside is None else whole.filter(inside)
     if frame.height == 0:
         raise DataError("No row is left to train on.", where=table.source, mend="Widen train_on in the policy.")
+    digest, path = _kept(frame, home)
+    older = ""
+    if inside is not None and frame.height < whole.height:
+        left_out = whole.filter(~inside)
+        older = str(_kept(left_out.gather_every(-(-left_out.height // MOST_OLDER)), home)[1].resolve())
+    until = max(learned[-1][0].at if learned else "", known_until)
+    table_digest = fingerprint(table.frame)
+    return Snapshot(digest, str(path.resolve()), frame.height, table_digest, len(learned), until, n_kept, older, notes)
+
+
+def _kept(frame: pl.DataFrame, home: Path) -> tuple[str, Path]:
+    """Write rows down unless they are there; their fingerprint and file."""
     digest = fingerprint(frame)
     path = snapshot_file(home, digest)
     if not path.is_file():
         _write(frame, path)
-    until = max(learned[-1][0].at if learned else "", known_until)
-    return Snapshot(digest, str(path.resolve()), frame.height, fingerprint(table.frame), len(learned), until, n_kept, notes)
+    return digest, path
 
 
 def snapshot_file(home: Path, fingerprint: str) -> Path:
@@ -224,12 +242,11 @@ def _within(
     stretch: Stretch,
     now: dt.datetime,
     answered: Sequence[str],
-) -> tuple[pl.DataFrame, list[str]]:
-    """The rows of the stretch, and what is to be said of it. Rows of the table come before those of the log."""
-    frame = table if logged is None else pl.concat([table, logged])
+) -> tuple[pl.Series | None, list[str]]:
+    """Which rows of table and log, in this order, lie in the stretch (None: all), and what is to be said of it."""
     notes: list[str] = []
     if stretch.seconds is None and stretch.rows is None and stretch.since is None:
-        return frame, notes
+        return None, notes
     moments = _moments(table, spec.time) if spec.time is not None else pl.Series([None] * table.height, dtype=pl.Datetime("us"))
     if logged is not None:
         at = pl.Series(answered).str.to_datetime(time_unit="us", time_zone="UTC").dt.replace_time_zone(None)
@@ -237,7 +254,7 @@ def _within(
         moments = pl.concat([moments, own.fill_null(at)])
     if stretch.rows is not None:
         order = moments.to_frame("at").with_row_index("row").sort("at", "row", nulls_last=False)["row"]
-        return frame[sorted(order.tail(stretch.rows).to_list())], notes
+        return pl.int_range(len(moments), eager=True).is_in(order.tail(stretch.rows).implode()), notes
     if stretch.seconds is not None:
         latest = moments.max() if spec.time is not None else now.astimezone(dt.UTC).replace(tzinfo=None)
         first = latest - dt.timedelta(seconds=stretch.seconds) if isinstance(latest, dt.datetime) else dt.datetime.min
@@ -246,7 +263,7 @@ def _within(
         first = given if given.tzinfo is None else given.astimezone(dt.UTC).replace(tzinfo=None)
     if spec.time is None:
         notes.append(f"The table has no time column, so none of its {table.height:,} rows is known to lie in the stretch.")
-    return frame.filter((moments >= first).fill_null(value=False)), notes
+    return (moments >= first).fill_null(value=False), notes
 
 
 def _moments(frame: pl.DataFrame, column: str) -> pl.Series:

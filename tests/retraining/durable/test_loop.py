@@ -206,6 +206,8 @@ def test_a_snapshot_is_one_file_however_often_it_is_taken_and_reads_back_as_the_
         taken = take_snapshot(spec, database, "tiny", tmp_path, Stretch(kept_rows=0, kept_share=0.0, **stretch), NOW)  # type: ignore[arg-type]
         rows = read(taken.path).frame
         assert fingerprint(rows) == taken.fingerprint == f"mw1:{Path(taken.path).stem}"
+        older = read(taken.older).frame if taken.older else rows.clear()
+        assert sorted(rows["z"].to_list() + older["z"].to_list())[-3:] == ["a", "b", "c"], "what is left out lies beside"
         return rows
 
     rows = take()
@@ -217,6 +219,8 @@ def test_a_snapshot_is_one_file_however_often_it_is_taken_and_reads_back_as_the_
     assert take(since="2026-01-10")["z"].to_list() == ["b", "c", "0", "1", "3"]
     assert take(rows=2)["z"].to_list() == ["c", "3"]
     assert take(seconds=20 * 86_400.0)["z"].to_list() == ["c", "0", "1", "3"]
+    left_out = take_snapshot(spec, database, "tiny", tmp_path, Stretch(kept_rows=0, kept_share=0.0, rows=2), NOW)
+    assert read(left_out.older).frame["z"].to_list() == ["a", "b", "0", "1"]
     assert len(take(label_delay_s=40 * 86_400.0)) == 3
     kept = take_snapshot(spec, database, "tiny", tmp_path, Stretch(kept_rows=1), NOW)
     assert (kept.n_logged, kept.n_kept_back, kept.until) == (2, 1, "2026-02-01T00:00:01.000000+00:00")

@@ -33,7 +33,7 @@ from modelwright.retraining.policy import Policy
 from modelwright.retraining.rehearsal.history import History
 from modelwright.retraining.rehearsal.values import Contestant, Life, Point, Retrained
 from modelwright.retraining.rules import Trigger, Verdict, n_kept_back
-from modelwright.retraining.scored import Labelled, Scored
+from modelwright.retraining.scored import Earlier, Labelled, Scored
 from modelwright.retraining.triggers import Held, Observed, due
 
 #: From rows to the folder of a bundle.
@@ -282,6 +282,7 @@ class _Watch:
             when=when[known],
             follows="they came later",
             sent=frozenset(self.shop.history.frame.columns),
+            earlier=self._earlier(challenger),
         )
         metric = self.live.judge.metric
         assert metric is not None
@@ -289,6 +290,15 @@ class _Watch:
             self._scored(self.live, start, stop, known), self._scored(challenger, start, stop, known), rows, self.policy.gate,
             metric=metric, trigger=trigger, attempt=self._attempts,
         )  # fmt: skip
+
+    def _earlier(self, challenger: Trained) -> Earlier | None:
+        """Rows before those that the challenger was trained on, where the policy leaves old ones out."""
+        y = self.shop.truth(challenger, 0, challenger.rows[0])
+        known = np.isfinite(y)
+        if not known.any():
+            return None
+        answers = self.shop.answers(challenger, 0, challenger.rows[0])
+        return Earlier(_as_truth(challenger.model, y[known]), answers[known])
 
     def _scored(self, trained: Trained, start: int, stop: int, known: np.ndarray) -> Scored:
         model = trained.model
