@@ -25,11 +25,12 @@ from modelwright.registry.registry import Registry
 from modelwright.registry.source import source_of
 from modelwright.retraining.heartbeat import beat
 from modelwright.retraining.observing import observe
-from modelwright.retraining.policy import Policy
+from modelwright.retraining.policy import Policy, Span
+from modelwright.retraining.policy_check import check_policy
 from modelwright.retraining.requests import Retrainings
 from modelwright.retraining.rules import Trigger
 from modelwright.retraining.triggers import due
-from modelwright.spec import FILE_NAME
+from modelwright.spec import FILE_NAME, Spec
 from modelwright.store.database import Database, key_of
 
 DAY = dt.timedelta(days=1)
@@ -168,6 +169,19 @@ def test_a_policy_is_explained_and_what_is_missing_is_said(home: Path) -> None:
         "warning: In windows of 100 rows drift is never judged; it needs 200.",
         "warning: Slots come every 1 day, and the rest after a retraining is 2 days.",
         "warning: Nobody is told of alarms: the file has no [[alert]].",
+    ]
+
+
+def test_windows_by_count_that_do_not_fill_are_told(home: Path) -> None:
+    def warned(days: float, window: Span) -> list[str]:
+        later = dt.datetime.now(dt.UTC) + days * DAY
+        found = check_policy(Policy("churn", window=window), Spec(data="rows.csv"), home, None, later)
+        return [each for each in found.warnings if "has filled" in each]
+
+    assert warned(6, Span(rows=1000)) == warned(60, Span(seconds=86_400.0)) == []
+    assert warned(30, Span(rows=1000)) == [
+        "No window of 1,000 rows has filled for 30 days, and until one does nothing is checked; take a length of time, such as"
+        ' window = "7d".'
     ]
 
 

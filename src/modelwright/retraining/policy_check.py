@@ -23,7 +23,7 @@ from modelwright.retraining.rules import Trigger
 from modelwright.retraining.schedule import next_slots
 from modelwright.retraining.simulation import Simulated, arrivals_of, arrivals_of_windows, simulate
 from modelwright.retraining.steps import Room
-from modelwright.retraining.triggers import Held, due
+from modelwright.retraining.triggers import Held, Observed, due
 from modelwright.spec import Spec, describe_source
 from modelwright.spec_sections import length_of
 from modelwright.store.database import Database, key_of
@@ -31,6 +31,8 @@ from modelwright.tables.dates import find_formats, parse_dates
 from modelwright.tables.read import read
 
 _WINDOWS = 2_000
+#: Days without a full window, after which windows by count are too large for the traffic.
+_SLOW_D = 7.0
 _SLOTS = 3
 
 
@@ -113,7 +115,7 @@ def check_policy(
         )
     else:
         history = _on_windows(policy, database)
-    warnings = [unwatched(database, key, policy.model, now)] if policy_acts(policy) else []
+    warnings: list[str | None] = [unwatched(database, key, policy.model, now)] if policy_acts(policy) else []
     if known.trained_at is None:
         warnings.append(
             f"{policy.model} has no champion yet; register one: modelwright register RUN --name {policy.model} --alias champion"
@@ -122,6 +124,7 @@ def check_policy(
         warnings.append("The file does not say what to train on; write data = and, for labels, target =.")
     if policy.window.rows is not None and policy.window.rows < Rule().min_rows:
         warnings.append(f"In windows of {policy.window.rows} rows drift is never judged; it needs {Rule().min_rows}.")
+    warnings.append(_slow(policy, known))
     if len(slots) > 1 and (gap := (slots[1] - slots[0]).total_seconds()) < policy.cool_down_s:
         warnings.append(
             f"Slots come every {length_of(gap)}, and the rest after a retraining is {length_of(policy.cool_down_s)}."
@@ -140,6 +143,19 @@ def policy_acts(policy: Policy) -> bool:
     """Whether anything but a person asks for a retraining."""
     asks = (policy.schedule, policy.new_rows, policy.new_labels, policy.max_age_s)
     return bool(policy.on or policy.new_data or policy.webhook or any(each is not None for each in asks))
+
+
+def _slow(policy: Policy, known: Observed) -> str | None:
+    """That a window by count does not fill at this traffic, so that nothing is checked."""
+    if policy.window.rows is None or known.trained_at is None:
+        return None
+    since = max([known.swapped_at or known.trained_at, *(dt.datetime.fromisoformat(each.end) for each in known.windows[-1:])])
+    if (days := (known.now - since).total_seconds() / 86_400) < _SLOW_D:
+        return None
+    return (
+        f"No window of {policy.window.rows:,} rows has filled for {days:.0f} days, and until one does nothing is checked; "
+        'take a length of time, such as window = "7d".'
+    )
 
 
 def _on_windows(policy: Policy, database: Database) -> tuple[Simulated | None, str]:
