@@ -18,6 +18,7 @@ from modelwright.monitoring.checked import Checked
 from modelwright.monitoring.kept import latest_windows
 from modelwright.monitoring.labels import add_labels
 from modelwright.monitoring.monitor import Monitored, Watched, monitor_log, watch
+from modelwright.monitoring.prediction_log import write_predictions
 from modelwright.store.database import Database
 
 BEGUN = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -115,6 +116,22 @@ def test_windows_by_time_tell_of_rows_that_stay_away(
     much_later = [monitor_log(watched, database, window="1d", now=LATER).windows for _ in range(2)]
     assert much_later[0] == much_later[1]
     assert [each.n_rows for each in much_later[0]][-3:] == [0, 0, 0]
+
+
+def test_answers_that_failed_are_told_and_alarm_when_they_last(
+    watched: Watched, model: Model, log: Any, churn: pl.DataFrame, store_url: str
+) -> None:
+    database = Database(store_url)
+    for day, failed in enumerate((0, 1, 40, 45)):
+        begun = BEGUN + dt.timedelta(days=day)
+        log(database, model, churn[3000 + 250 * day :][:250], begun=begun)
+        minute = (begun + dt.timedelta(hours=1)).isoformat()[:16]
+        write_predictions(database, [], {("churn", "1", "live", minute): (250 + failed, failed)})
+        write_predictions(database, [], {("churn", "2", "live", minute): (10, 10)})
+    found = monitor_log(watched, database, window="1d", now=BEGUN + dt.timedelta(days=4, hours=1)).windows
+    rates = [each.service.error_rate for each in found if each.service is not None]
+    assert rates == pytest.approx([0, 1 / 251, 40 / 290, 45 / 295])
+    assert [[alarm.message for alarm in each.pages] for each in found] == [[], [], [], ["15.3% of the answers failed."]]
 
 
 def table_check(home: Path, rows: pl.DataFrame, window: str | None = None) -> Checked:

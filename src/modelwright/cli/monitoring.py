@@ -98,7 +98,9 @@ def lines(found: Monitored) -> list[str]:
             f"{guess.high:.4g}); it {guess.assumption}"
         )
     if (service := latest.service) is not None:
-        told.append(f"  {service.n_answers:,} answers, median {service.p50_ms:.3g} ms, 99 % within {service.p99_ms:.3g} ms")
+        failed = "" if service.error_rate is None else f", {service.error_rate:.2%} of the requests failed"
+        times = f"median {service.p50_ms:.3g} ms, 99 % within {service.p99_ms:.3g} ms"
+        told.append(f"  {service.n_answers:,} answers, {times}{failed}")
     return [*told, *(f"  {note}" for note in latest.notes)]
 
 

@@ -30,7 +30,7 @@ from modelwright.monitoring.checks import Judge, Rules, Window, check, predicted
 from modelwright.monitoring.kept import keep_window, kept_windows, last_span
 from modelwright.monitoring.labels import labelled_since, labels_of
 from modelwright.monitoring.performance import losses_of, truth_of
-from modelwright.monitoring.prediction_log import Prediction, count_predictions, moments_of, read_predictions
+from modelwright.monitoring.prediction_log import Prediction, count_predictions, failure_rate, moments_of, read_predictions
 from modelwright.monitoring.rows import WindowRows, rows_of_log, rows_of_table
 from modelwright.monitoring.windows import Slice, Span, of_log, of_table, read_span
 from modelwright.registry.find import find_bundle
@@ -260,6 +260,7 @@ class _Log:
             part.complete,
             self._span.seconds is not None,
             np.fromiter(latencies.values(), dtype=np.float64),
+            failure_rate(self._database, self._watched.name, self._watched.version, self._part, part.start, part.end),
             losses_before=self._before() if len(self._losses[part.start]) else np.zeros(0),
         )
         return check(self._watched.judge, window, self.history)

@@ -339,6 +339,20 @@ def count_predictions(database: Database, model: str, version: str, part: str, s
         return int(connection.execute(wanted, given).scalar() or 0)
 
 
+def failure_rate(database: Database, model: str, version: str, part: str, since: str, until: str) -> float | None:
+    """Share of the requests of these moments that a version failed to answer, by whole minutes; None if none was counted."""
+    import sqlalchemy as sa
+
+    wanted = sa.text(
+        "SELECT SUM(answered), SUM(failed) FROM served WHERE home = :home AND model = :model AND version = :version"
+        " AND part = :part AND minute >= :since AND minute <= :until"
+    )
+    given = {"home": database.home, "model": model, "version": version, "part": part, "since": since[:16], "until": until[:16]}
+    with database.reading() as connection:
+        answered, failed = connection.execute(wanted, given).one()
+    return int(failed) / int(answered) if answered else None
+
+
 def moments_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
     """When predictions were made, by their ids; those that the log does not hold are left out."""
     import sqlalchemy as sa

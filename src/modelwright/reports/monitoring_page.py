@@ -227,10 +227,12 @@ def _charts(windows: Sequence[Checked]) -> list[dict[str, Any]]:
         label = "Latency in milliseconds by window: " + "; ".join(
             f"{ticks[k]} {s.p50_ms:g}, {s.p99_ms:g}" for k, s in served[-20:]
         )
+        rates = [s.error_rate for _, s in served if s.error_rate is not None]
+        failures = f" Of the requests of the last window {rates[-1]:.2%} failed, at most {max(rates):.2%}." if rates else ""
         charts.append(
             (
                 "Latency",
-                "Milliseconds of an answer: median (blue) and the slowest hundredth (red).",
+                f"Milliseconds of an answer: median (blue) and the slowest hundredth (red).{failures}",
                 timeline([Line("median", BLUE, usual), Line("99 %", VERMILION, slow)], ticks, label, zero=True),
             )
         )
