@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 import modelwright
+from modelwright.artifacts.period import period_lineage, read_period
 from modelwright.errors import DataError, SpecError
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
@@ -127,6 +129,31 @@ def test_a_cut_in_time_seals_the_latest_rows(parquet: Path, tmp_path: Path) -> N
     trains = np.flatnonzero(np.isin(found.large.side, (TRAINING, SAMPLED)))
     assert sealed.min() - trains.max() >= 1_000
     assert len(sealed) == pytest.approx(0.2 * N, rel=0.02)
+    told = period_lineage(found.large.times, n_rows=found.large.n_training, n_data=N)
+    assert (float(told["first"]), float(told["last"])) == (0.0, trains.max())
+
+
+def test_the_period_of_training_is_that_of_all_rows_however_they_stand(tmp_path: Path) -> None:
+    shuffled = table().sample(fraction=1.0, shuffle=True, seed=1)
+    days = (pl.datetime(2020, 1, 1) + pl.duration(minutes=pl.col("when"))).dt.strftime("%d/%m/%Y %H:%M").alias("day")
+    shuffled.with_columns(days).write_parquet(tmp_path / "days.parquet")
+    given = {
+        "exclude": ("when", "shop", "amount"),
+        "time": "day",
+        "home": str(tmp_path),
+        "trials": 1,
+        "algorithms": ("linear",),
+    }
+    record, folder = flow.train(
+        spec_of(tmp_path / "days.parquet", **given), started=time.monotonic(), emit=lambda event: None,
+        stop=threading.Event(), render=render, memory_bytes=1e6,
+    )  # fmt: skip
+    found = read_period(folder / "model")
+    began = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    assert (found.time, found.n_rows, found.n_data) == ("day", record.n_training, N)
+    assert dt.datetime.fromisoformat(found.first) == began
+    ended = dt.datetime.fromisoformat(found.last) - began
+    assert ended.total_seconds() / 60 == pytest.approx(0.8 * N, rel=0.01)
 
 
 def test_no_sealed_row_is_ever_streamed(parquet: Path, tmp_path: Path) -> None:

@@ -267,9 +267,10 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             ledger.note(*said)
 
         lineage = {"run": folder.run, "data": table.fingerprint, "code": commit_of(Path.cwd())}
-        # The rows at hand of a streamed table are a sample, whose last one says nothing of the others.
-        times = training.raw[spec.time] if spec.time and large is None else None
-        lineage |= period_lineage(times, n_rows=len(training.split.training), n_data=table.n_rows)
+        times, n_learned = training.raw[spec.time] if spec.time else None, len(training.split.training)
+        if large is not None:
+            times, n_learned = large.learned()
+        lineage |= period_lineage(times, n_rows=n_learned, n_data=table.n_rows)
 
         def packaged(selection: Selection, final: FinalFit) -> Measured:
             model = _model(table, training, selection, final, metric.name, folder.run)

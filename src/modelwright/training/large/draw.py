@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from modelwright.splits.hashed import by_row_number, positions
-from modelwright.splits.hashed_sides import EVALUATION, LEFT_OUT, RESERVE, SAMPLED, TRAINING, Sides
+from modelwright.splits.hashed_sides import EVALUATION, LEFT_OUT, RESERVE, SAMPLED, TRAINING, Sides, reader_of_moments
 from modelwright.tables.settled import Settled
 
 #: Training rows to search on, sealed rows to evaluate on, and the cells that either may take; more rows of a wide table
@@ -45,6 +45,8 @@ class Drawn:
         Sealed rows, or as many of them as are evaluated on.
     n_unlabelled : int
         Rows without a target, which are left out.
+    times : Series or None
+        Cells of the time column of training rows, the first and the last moment among them.
     """
 
     side: np.ndarray
@@ -53,6 +55,7 @@ class Drawn:
     evaluation: Part
     reserve: Part
     n_unlabelled: int
+    times: pl.Series | None = None
 
     def count(self, side: int) -> int:
         """Number of rows of a side."""
@@ -65,6 +68,7 @@ def draw(
     labelled: Callable[[pl.DataFrame], np.ndarray],
     *,
     target: str | None,
+    time: str | None = None,
     sample_rows: int = SAMPLE_ROWS,
     sealed_rows: int = SEALED_ROWS,
     seed: int = 0,
@@ -79,7 +83,8 @@ def draw(
         None lets all rows train.
     labelled : callable
         From a batch to a mask of the rows that have a target.
-    target : str or None
+    target, time : str or None
+        Columns.
     sample_rows, sealed_rows : int
         At most so many, and at most `MOST_CELLS` cells each.
     seed : int
@@ -102,6 +107,7 @@ def draw(
     side = np.empty(table.n_rows, dtype=np.uint8)
     totals = np.zeros(strata.n, dtype=np.int64)
     start = n_unlabelled = 0
+    ends = _Ends(table, time)
     for stored in table.scan.batches():
         batch = table.typed(stored)
         here, place = sides.of(batch, start) if sides is not None else _all_train(batch.height)
@@ -109,6 +115,7 @@ def draw(
         n_unlabelled += int((~has_target).sum())
         here[~has_target] = LEFT_OUT
         side[start : start + batch.height] = here
+        ends.see(batch, here == TRAINING)
         stratum = strata.of(stored)
         totals += np.bincount(stratum[here == TRAINING], minlength=strata.n)
         pick = positions(by_row_number(start, batch.height, salt=f"sample {seed}"))
@@ -127,7 +134,24 @@ def draw(
     parts = {part: _part(kept[part], numbers[part], empty) for part in kept}
     sample, weight = strata.cut(parts[TRAINING], np.concatenate(picks), np.concatenate(strata_of), totals)
     side[sample.rows] = SAMPLED
-    return Drawn(side, sample, weight, parts[EVALUATION], parts[RESERVE], n_unlabelled)
+    return Drawn(side, sample, weight, parts[EVALUATION], parts[RESERVE], n_unlabelled, ends.cells)
+
+
+class _Ends:
+    """Cells of a column of time: of each batch the earliest and the latest."""
+
+    def __init__(self, table: Settled, time: str | None) -> None:
+        self._time, self.cells = time, None if time is None else table.typed(table.scan.head(1))[time][:0]
+        self._moments = None if time is None else reader_of_moments(table.typed(table.scan.head())[time])
+
+    def see(self, batch: pl.DataFrame, trains: np.ndarray) -> None:
+        """Look at the rows of a batch that train."""
+        if self._time is None or self._moments is None or self.cells is None:
+            return
+        cells = batch[self._time].filter(trains)
+        moments = self._moments(cells)
+        if not np.isnan(moments).all():
+            self.cells = self.cells.append(cells[[int(np.nanargmin(moments)), int(np.nanargmax(moments))]])
 
 
 class _Strata:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import polars as pl
 
 from modelwright.learners import registry
 from modelwright.learners.streamed import streams
@@ -103,6 +104,11 @@ class LargeRun:
         """Fit the members of ``final`` on all training rows, in place."""
         assert self._large is not None, "a large table is sealed first"
         fit_large(self._large, training, final, spec, budget, n_threads=self._n_threads, stopped=executor.stop.is_set)
+
+    def learned(self) -> tuple[pl.Series | None, int]:
+        """Cells of the time column between which all training rows lie, and how many rows that are."""
+        assert self._large is not None, "a large table is sealed first"
+        return self._large.times, self._large.n_training
 
     def recorded(self, record: RunRecord) -> RunRecord:
         """The record with the numbers of the whole table instead of those of the sample."""

@@ -58,6 +58,8 @@ class Large:
     facts : Facts
     read_s : float
         Seconds that one pass over all rows took.
+    times : Series or None
+        As in `draw.Drawn`.
     """
 
     rows: Settled
@@ -65,6 +67,7 @@ class Large:
     schema: Schema
     facts: Facts
     read_s: float
+    times: pl.Series | None = None
 
     @property
     def n_training(self) -> int:
@@ -164,6 +167,7 @@ def prepare_large(
         sides,
         lambda batch: _labelled(batch, spec),
         target=spec.target,
+        time=spec.time,
         sample_rows=sample_rows,
         sealed_rows=sealed_rows,
         seed=spec.seed,
@@ -195,7 +199,7 @@ def _prepared(spec: Spec, table: Settled, sides: Sides | None, drawn: Drawn, fol
     training = type_rows(source, spec, division, vault)
     n_labelled = table.n_rows - drawn.n_unlabelled
     facts = Facts(table.scan.source, table.fingerprint, source.task, source.classes, n_labelled, len(table.types))
-    large = Large(table, drawn.side, training.schema, facts, read_s)
+    large = Large(table, drawn.side, training.schema, facts, read_s, drawn.times)
     notes = [*training.notes, _sample_note(drawn, large)]
     if drawn.n_unlabelled:
         notes.append(f"{drawn.n_unlabelled:,} rows have no value in {spec.target!r} and are left out.")
