@@ -67,7 +67,8 @@ class Seen:
     boundaries: int = 0
     loops: int = 0
     acknowledged: int = 0
-    ready_s: list[float] = field(default_factory=list)
+    #: Seconds from a start until it takes work, of workers and of whole groups.
+    ready_s: dict[str, list[float]] = field(default_factory=lambda: {"worker": [], "up": []})
     wrong: list[str] = field(default_factory=list)
 
 
@@ -266,7 +267,7 @@ def has_ended(folder: Path, retraining: str) -> bool:
 def go_on(folder: Path, retraining: str, seen: Seen) -> None:
     """Let a worker finish a retraining, and end in order."""
     running = Running(folder)
-    seen.ready_s.append(running.ready())
+    seen.ready_s["worker"].append(running.ready())
     deadline = time.monotonic() + 300
     while not has_ended(folder, retraining):
         assert time.monotonic() < deadline, running.said()[-2000:]
@@ -295,7 +296,7 @@ def at_random(folder: Path, retraining: str, draw: random.Random, duration_s: fl
     while kills < most and not has_ended(folder, retraining):
         group = draw.random() < 0.25
         running = Running(folder, group=group)
-        seen.ready_s.append(running.ready())
+        seen.ready_s["up" if group else "worker"].append(running.ready())
         teller = Teller(running.port, f"k{seen.kills}") if group else None
         deadline = time.monotonic() + draw.expovariate(10 / duration_s)
         while time.monotonic() < deadline and not has_ended(folder, retraining):
@@ -384,11 +385,14 @@ def main() -> None:
         print(f"{folder.name} ended: {'; '.join(wrong) or 'ok'}", flush=True)
         if not wrong:
             shutil.rmtree(folder)
-    ready = sorted(seen.ready_s)
+    ready = "; ".join(
+        f"{kind} median {sorted(times)[len(times) // 2]:.1f} s, longest {max(times):.1f} s of {len(times)}"
+        for kind, times in seen.ready_s.items()
+        if times
+    )
     print(
         f"{seen.kills} kills at random, {seen.boundaries} at boundaries, {seen.loops} loops, {seen.acknowledged} labels"
-        f" acknowledged; restart to ready: median {ready[len(ready) // 2]:.1f} s, longest {ready[-1]:.1f} s;"
-        f" {len(seen.wrong)} faults {seen.wrong[:5]}"
+        f" acknowledged; restart to ready: {ready}; {len(seen.wrong)} faults {seen.wrong[:5]}"
     )
     sys.exit(bool(seen.wrong))
 
