@@ -43,7 +43,7 @@ def nannyml(reference: Any, window: Any) -> tuple[list[str], bool]:
     flagged = [
         name
         for name in names
-        if any(bool(found[key].iloc[-1]) for key in found.columns if key[1] == name and key[-1] == "alert")
+        if any(bool(found[key].iloc[-1]) for key in found.columns if key[0] == name and key[-1] == "alert")
     ]
     return flagged, bool(flagged)
 

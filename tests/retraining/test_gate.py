@@ -253,6 +253,27 @@ def test_after_an_alarm_a_challenger_that_looks_no_worse_may_be_uncertain_by_hal
 
 def test_the_gate_gets_the_newest_rows_and_the_challenger_the_others() -> None:
     # a share, at least what the gate asks for, at most what tells two models apart, and never more than half
-    counts = [n_kept_back(n, least=100) for n in (0, 1, 150, 400, 1_000, 4_000, 200_000)]
+    counts = [n_kept_back(n, n, least=100) for n in (0, 1, 150, 400, 1_000, 4_000, 200_000)]
     assert counts == [0, 0, 75, 100, 200, 800, MOST_KEPT]
-    assert n_kept_back(50_000, least=3_000) == 3_000
+    assert n_kept_back(50_000, 50_000, least=3_000) == 3_000
+    # ... of what the champion has not learned from: otherwise the challenger would know nothing that it does not
+    assert [n_kept_back(50_000, n_new, least=100) for n_new in (0, 900, 5_000)] == [0, 450, MOST_KEPT]
+
+
+@pytest.mark.parametrize(("boldness", "answer"), [(9.0, "refused"), (4.0, "better")])
+def test_less_honest_probabilities_are_refused_unless_they_are_worth_more_all_the_same(boldness: float, answer: str) -> None:
+    rng = np.random.default_rng(3)
+    signal = rng.normal(size=2_000)
+    y = (rng.random(2_000) < 1 / (1 + np.exp(-2 * signal))).astype(np.int64)
+    # The champion knows little and says so; the challenger knows more than it and overstates it.
+    bold = 1 / (1 + np.exp(-boldness * signal))
+    timid = np.clip(y.mean() + 0.01 * rng.normal(size=2_000), 0.01, 0.99)
+    old, new = (
+        Scored(f"m/{k}", np.column_stack([1 - p, p]), "binary", ("no", "yes"), {"a": "number"})
+        for k, p in ((1, timid), (2, bold))
+    )
+    found = judge(old, new, Labelled(y, follows="later"), BETTER, metric=METRICS["roc_auc"])
+    told = found.evidence["guards"]["calibration"]
+    assert told["challenger"] - told["champion"] > BETTER.calibration_margin
+    assert (found.answer, told["log_loss"][1] < told["log_loss"][0]) == (answer, answer == "better")
+    assert ("Less honest" in found.reasons[0]) == (answer == "refused")

@@ -67,8 +67,8 @@ def test_schedule_age_rows_and_labels_ask_by_themselves() -> None:
 
     assert causes(Policy("churn", new_rows=1000)) == [(10, "rows"), (20, "rows"), (30, "rows")]
     assert causes(Policy("churn", new_labels=150)) == [(15, "labels"), (30, "labels")]
-    assert causes(Policy("churn", max_age_s=10 * DAY_S, min_new_labels=100)) == [(10, "age"), (20, "age"), (30, "age")]
-    assert causes(Policy("churn", max_age_s=10 * DAY_S, min_new_labels=200)) == [(20, "age")]
+    assert causes(Policy("churn", max_age_s=10 * DAY_S, min_new_labels=20)) == [(10, "age"), (20, "age"), (30, "age")]
+    assert causes(Policy("churn", max_age_s=10 * DAY_S, min_new_labels=40)) == [(20, "age")]
 
 
 def test_rows_of_a_table_arrive_in_order_and_their_labels_late() -> None:
@@ -87,7 +87,8 @@ def test_the_sentences_say_what_the_default_does() -> None:
     told = when_sentences(Policy("churn"))
     assert told[0] == "churn is trained again when labels show that its score has fallen beyond chance."
     assert told[1].endswith("without labels, once 200 labels are new.")
-    assert "It is trained again when the champion is 90 days old, once 200 labels are new." in told
+    age = "It is trained again when the champion is 90 days old, once 1,000 labels are new; when it is 450 days old, once 200"
+    assert f"{age} labels are new." in told
     assert "It learns from all rows." in told
     assert "Between two retrainings there is 1 day at least, and within a week there are 3 at most" in told[-1]
     assert gate_sentences(GateRules())[0] == (

@@ -70,6 +70,15 @@ def test_without_a_word_three_alarms_and_age_ask() -> None:
     assert "does not act on" in held(Policy("churn", on=()), seen(windows=(window(1, "performance"),)))
 
 
+def test_age_alone_waits_for_more_labels_but_not_for_ever() -> None:
+    old = {"trained_at": NOW - 100 * DAY, "new_labels": 999}
+    assert "But only 999 labels are new, and below 1,000" in held(POLICY, seen(**old))
+    assert caused(POLICY, seen(**old | {"new_labels": 1_000})) == "age"
+    assert caused(POLICY, seen(**old | {"trained_at": NOW - 450 * DAY, "new_labels": 200})) == "age"
+    assert "below 200" in held(POLICY, seen(**old | {"trained_at": NOW - 450 * DAY, "new_labels": 199}))
+    assert caused(POLICY, seen(windows=(without_labels(1, "prediction drift"),), new_labels=200)) == "drift"
+
+
 def test_a_trigger_says_why_with_figures_and_evidence() -> None:
     alarm = Alarm("performance", "", "ROC AUC fell from 0.84 to 0.71 (0.68 to 0.74).", 0.13, 0.001)
     trigger = due(POLICY, seen(windows=(window(1, "performance", alarms=(alarm,)),)))

@@ -22,15 +22,21 @@ if TYPE_CHECKING:
 
 def take_rows(work: Work) -> dict[str, Any]:
     """Write down the rows to learn from."""
+    from modelwright.registry.names import CHAMPION
+    from modelwright.registry.registry import Registry
     from modelwright.retraining.asked import asked_of_work
+    from modelwright.retraining.judging import learned_until
+    from modelwright.retraining.requests import Retrainings
     from modelwright.retraining.snapshot import Stretch, share, take_snapshot
-    from modelwright.store.database import Database
 
-    asked = asked_of_work(work)
-    span, gate = asked.policy.train_on, asked.policy.gate
-    stretch = Stretch(span.seconds, span.rows, span.since, asked.policy.label_delay_s, gate.min_labels)
-    database = Database.of(Path(work.home), work.store)
-    taken = take_snapshot(asked.spec, database, work.model, Path(work.home), stretch, dt.datetime.now(dt.UTC))
+    asked, home = asked_of_work(work), Path(work.home)
+    registry, retrainings = Registry(home, work.store), Retrainings(home, work.store)
+    span = asked.policy.train_on
+    stretch = Stretch(
+        span.seconds, span.rows, span.since, asked.policy.label_delay_s, asked.policy.gate.min_labels,
+        learned_until=learned_until(registry.resolve(f"{work.model}@{CHAMPION}"), retrainings),
+    )  # fmt: skip
+    taken = take_snapshot(asked.spec, registry.database, work.model, home, stretch, dt.datetime.now(dt.UTC))
     shared = share(Path(taken.path), work.artifacts) if work.artifacts is not None else taken.path
     # What was asked is kept with the rows: later steps go by it, whatever becomes of the file meanwhile.
     asked_for = {"spec": asked.spec.to_dict(), "policy": msgspec.to_builtins(asked.policy)}

@@ -10,6 +10,7 @@ from modelwright.retraining.policy import Alarming, Policy
 from modelwright.retraining.rules import Cause, GateRules, ReleaseRules
 from modelwright.retraining.schedule import next_slots
 from modelwright.retraining.simulation import Simulated
+from modelwright.retraining.triggers import AGE_LABELS
 from modelwright.spec_sections import length_of
 
 _ALARMS: dict[Alarming, str] = {
@@ -38,7 +39,9 @@ def when_sentences(policy: Policy) -> list[str]:
     if policy.new_data:
         told.append("It is trained again when its table is another one.")
     if policy.max_age_s is not None:
-        told.append(f"It is trained again when the champion is {length_of(policy.max_age_s)} old{few}.")
+        many = f", once {AGE_LABELS * policy.min_new_labels:,} labels are new" if policy.min_new_labels else ""
+        fewer = f"; when it is {length_of(AGE_LABELS * policy.max_age_s)} old{few}" if policy.min_new_labels else ""
+        told.append(f"It is trained again when the champion is {length_of(policy.max_age_s)} old{many}{fewer}.")
     if policy.webhook:
         told.append(f"It is trained again when a call from outside asks for it (POST /admin/retrain/{policy.model}).")
     told = told or ["It is trained again when a person asks, and never otherwise."]

@@ -13,6 +13,7 @@ import numpy as np
 
 from modelwright.evaluation.calibration_report import calibration_gap
 from modelwright.metrics import studentised
+from modelwright.metrics.classification import log_loss
 from modelwright.metrics.dependence import design
 from modelwright.metrics.metric import Metric
 from modelwright.metrics.superiority import superiority
@@ -131,15 +132,19 @@ def _slices(
 
 
 def _calibration(champion: Scored, challenger: Scored, rows: Labelled, rules: GateRules) -> tuple[str, dict[str, Any]]:
-    """The mean gap between predicted and observed frequency may not rise by more than the margin, beyond chance."""
+    """The mean gap between predicted and observed frequency may not rise by more than the margin, beyond chance.
+
+    Unless the log loss falls: it counts the gap, and what the probabilities tell apart besides; they are then worth more.
+    """
     before, of_before = calibration_gap(rows.y, champion.prediction, rows.weight)
     after, of_after = calibration_gap(rows.y, challenger.prediction, rows.weight)
     # What chance adds to the plain gaps is nearly the same for both, and falls out of their difference.
     rise = of_after - of_before
     units = design(len(rows.y), rows.weight, rows.group, rows.when).units(rise.psi)
     p = studentised.p_greater(rise.value, units) if units.variance > 0 else 1.0
-    told: dict[str, Any] = {"champion": before, "challenger": after, "p_worse": p, "state": "ok"}
-    if after - before <= rules.calibration_margin or not p <= _LEVEL:
+    losses = [log_loss(rows.y, model.prediction, rows.weight) for model in (champion, challenger)]
+    told: dict[str, Any] = {"champion": before, "challenger": after, "p_worse": p, "log_loss": losses, "state": "ok"}
+    if after - before <= rules.calibration_margin or not p <= _LEVEL or losses[1] < losses[0]:
         return "", told
     told["state"] = "worse"
     return (

@@ -53,7 +53,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a model is trained again, what the new one must prove, and how it goes live.
 
     Without a word it retrains on a confirmed alarm of realised performance; on one of estimated performance or of drifted
-    predictions once `min_new_labels` are there; and when the champion is three months old. By hand is always possible.
+    predictions once `min_new_labels` are there; and when the champion is three months old and five times as many are. By hand
+    is always possible.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook : bool, default=False
         Whether a call from outside may.
     min_new_labels : int, default=200
-        Labels since the champion's training without which estimates, drift and age do not: nothing could be learned.
+        Labels since the champion's training without which estimates and drift do not: nothing could be learned. Age, which
+        says nothing against the champion, waits for five times as many until that is five times too old.
     label_delay_s : float, default=0.0
         How long labels take. Younger rows neither train nor judge: those of them with a label are not like the others.
     train_on : Span

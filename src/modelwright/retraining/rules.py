@@ -18,19 +18,22 @@ Answer = Literal["better", "not worse", "undecided", "worse", "refused"]
 KEPT_SHARE, MOST_KEPT = 0.2, 1_000
 
 
-def n_kept_back(n_logged: int, least: int, *, share: float = KEPT_SHARE) -> int:
-    """How many of the newest labelled rows the gate gets; half of them at most.
+def n_kept_back(n_logged: int, n_new: int, least: int, *, share: float = KEPT_SHARE) -> int:
+    """How many of the newest labelled rows the gate gets.
 
     Parameters
     ----------
     n_logged : int
         Labelled rows that the table of the champion does not have.
+    n_new : int
+        Of them, those that are newer than all that the champion has learned from. Half of these at most: a challenger that
+        learns from none of them knows nothing that the champion does not.
     least : int
         What the gate asks for at least.
     share : float, default=0.2
     """
     wanted = max(least, min(math.ceil(n_logged * share), MOST_KEPT))
-    return min(wanted, n_logged // 2)
+    return min(wanted, n_new // 2)
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -153,9 +156,9 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def labels_awaited(self) -> int:
-        """Further labels before the next try: those that would decide, but never more than were there already.
+        """Further labels before the next try: those that would decide, but at most three quarters of those there were.
 
         The smaller the difference, the more labels would decide it; a model that drifts meanwhile must not wait for them. With
-        twice the evidence it is worth another look, at this challenger or at one that has learned from them.
+        nearly twice the evidence it is worth another look. Not twice: of windows of one length the next is then enough.
         """
-        return min(self.labels_needed or 0, max(int(self.evidence.get("rows", 0)), 1))
+        return min(self.labels_needed or 0, max(int(0.75 * self.evidence.get("rows", 0)), 1))

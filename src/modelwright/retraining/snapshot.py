@@ -70,8 +70,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Stretch(msgspec.Struct, frozen=True):
     """Which rows: the latest ``seconds`` or ``rows``, those ``since`` a moment, or all.
 
-    Rows of the log for the gate are kept back: the newest ``kept_share`` of them, at least ``kept_rows`` as long as half is
-    left, and else at most `MOST_KEPT`. Rows younger than ``label_delay_s`` are not looked at.
+    Rows of the log for the gate are kept back: the newest ``kept_share`` of them, at least ``kept_rows`` and else at most
+    `MOST_KEPT`, but never more than half of those that came after ``learned_until``, up to which the champion has learned.
+    Rows younger than ``label_delay_s`` are not looked at.
     """
 
     seconds: float | None = None
@@ -80,6 +81,7 @@ class Stretch(msgspec.Struct, frozen=True):
     label_delay_s: float = 0.0
     kept_rows: int = 100
     kept_share: float = KEPT_SHARE
+    learned_until: str = ""
 
 
 def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretch: Stretch, now: dt.datetime) -> Snapshot:
@@ -106,7 +108,8 @@ def take_snapshot(spec: Spec, database: Database, model: str, home: Path, stretc
     mature = (now - dt.timedelta(seconds=stretch.label_delay_s)).astimezone(dt.UTC).isoformat(timespec="microseconds")
     logged = labelled_predictions(database, model, until=mature) if spec.target is not None else []
     logged, known_until = _without_known(logged, table.frame, spec)
-    n_kept = n_kept_back(len(logged), stretch.kept_rows, share=stretch.kept_share)
+    n_new = sum(each.at > stretch.learned_until for each, _ in logged)
+    n_kept = n_kept_back(len(logged), n_new, stretch.kept_rows, share=stretch.kept_share)
     learned = logged[: len(logged) - n_kept] if n_kept else logged
     rows = as_table(learned, table.frame, spec) if learned else None
     whole = table.frame if rows is None else pl.concat([table.frame, rows])

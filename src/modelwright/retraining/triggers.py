@@ -21,6 +21,8 @@ from modelwright.spec_sections import length_of
 _WEEK = dt.timedelta(days=7)
 #: Faults that leave nothing of a column, and those that may leave little: from this rise of their share on.
 _GONE, _SPOILT, _MUCH = ("absent", "empty", "frozen"), ("missing", "unreadable"), 0.5
+#: Age alone waits for so many times the labels that the other reasons need, until the champion is so many times too old.
+AGE_LABELS = 5
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -160,9 +162,10 @@ def _wishes(policy: Policy, observed: Observed) -> Iterator[Trigger | Held]:
     age_s = (observed.now - observed.trained_at).total_seconds()
     if policy.max_age_s is not None and age_s >= policy.max_age_s:
         age, limit = length_of(age_s // 86400 * 86400 or age_s), length_of(policy.max_age_s)
-        yield _with_labels(
-            policy, observed, _trigger(observed, "age", f"The champion is {age} old; {limit} is the limit.", age_s=age_s)
-        )
+        wish = _trigger(observed, "age", f"The champion is {age} old; {limit} is the limit.", age_s=age_s)
+        # Nothing says that it is bad, and what a challenger is better by is seldom shown with fewer labels.
+        times = AGE_LABELS if age_s < AGE_LABELS * policy.max_age_s else 1
+        yield _with_labels(policy, observed, wish, times * policy.min_new_labels)
 
 
 def _alarmed(policy: Policy, observed: Observed) -> Iterator[Trigger | Held]:
@@ -214,12 +217,12 @@ def _judged(window: Checked, kind: Alarming) -> bool:
     return any(check.state != "not enough data" for check in (window.answers if kind == "prediction drift" else window.columns))
 
 
-def _with_labels(policy: Policy, observed: Observed, wish: Trigger) -> Trigger | Held:
-    if observed.new_labels >= policy.min_new_labels:
+def _with_labels(policy: Policy, observed: Observed, wish: Trigger, least: int | None = None) -> Trigger | Held:
+    least = policy.min_new_labels if least is None else least
+    if observed.new_labels >= least:
         return wish
     return Held(
-        f"{wish.reason} But only {observed.new_labels:,} labels are new, and below {policy.min_new_labels:,} there is little"
-        " to learn.",
+        f"{wish.reason} But only {observed.new_labels:,} labels are new, and below {least:,} there is little to learn.",
         cause=wish.cause,
     )
 

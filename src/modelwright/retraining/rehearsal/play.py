@@ -118,18 +118,18 @@ def play(contestant: Contestant, shop: Workshop, told: Told | None = None) -> Li
         start, stop = history.cuts[number], history.cuts[number + 1]
         points.append(_point(shop, live, number, start, stop))
         last = number == history.n_windows - 1
-        event: Retrained | None = None
+        events: list[Retrained] = []
         if contestant.every is not None and (number + 1) % contestant.every == 0 and not last:
             live, event = _periodic(shop, number, stop)
+            events.append(event)
         elif watch is not None:
             watch.see(number)
             if not last:
-                event = watch.act(number)
+                events += watch.act(number)
                 live = watch.live
-        if event is not None:
-            retrained.append(event)
+        retrained += events
         if told is not None:
-            told(contestant.name, number + 1, history.n_windows, "" if event is None else f"{event.cause}: {event.told}")
+            told(contestant.name, number + 1, history.n_windows, " ".join(f"{event.cause}: {event.told}" for event in events))
     return Life(contestant.name, tuple(points), tuple(retrained), () if watch is None else tuple(watch.held))
 
 
@@ -201,10 +201,32 @@ class _Watch:
         if rows.answers is not None:
             self._losses[number] = losses_of(y, rows.answers, held.y, held.answers, predicted(live.judge, rows.answers))
 
-    def act(self, number: int) -> Retrained | None:
-        """Train if it is due."""
+    def act(self, number: int) -> list[Retrained]:
+        """Judge again the challenger that labels were missing for, and train if it is due."""
         history, policy, now = self.shop.history, self.policy, self.shop.history.ends(number)
         mature = history.mature(now, policy.label_delay_s)
+        answer, new = self._due(mature, now)
+        fallen = isinstance(answer, Trigger) and answer.cause == "performance"
+        done: list[Retrained] = []
+        if self._waiting is not None and new >= self._needed and not fallen:
+            challenger, trigger, self._waiting = *self._waiting, None
+            verdict = self._decide(challenger, challenger.rows[1], mature, trigger, now)
+            done.append(Retrained(
+                number, _iso(now), trigger.cause, "Labels have come.", self._rows(challenger, verdict),
+                self._seconds(challenger, verdict), verdict.promote, verdict.answer, _first(verdict), trained=False,
+            ))  # fmt: skip
+            if verdict.promote:
+                return done
+            answer, new = self._due(mature, now)
+        if isinstance(answer, Held):
+            self.held.append(answer.reason)
+            return done
+        if answer.cause == "schedule":
+            self._fired = (*self._fired, dt.datetime.fromisoformat(answer.at))
+        return [*done, self._retrain(number, answer, mature, now)]
+
+    def _due(self, mature: int, now: dt.datetime) -> tuple[Trigger | Held, int]:
+        """What the policy says, and how many labels are new since the last training began."""
         new = max(0, mature - self._began_row)
         observed = Observed(
             now=now, trained_at=self._trained_at, swapped_at=self._swapped_at, version=self.live.judge.version,
@@ -212,28 +234,15 @@ class _Watch:
             new_rows=new, new_labels=new, labels_needed=self._needed, retrainings=tuple(self._retrainings),
             rejections=self._rejections, fired=self._fired,
         )  # fmt: skip
-        answer = due(policy, observed)
-        fallen = isinstance(answer, Trigger) and answer.cause == "performance"
-        if self._waiting is not None and new >= self._needed and not fallen:
-            challenger, trigger, self._waiting = *self._waiting, None
-            verdict = self._decide(challenger, challenger.rows[1], mature, trigger, now)
-            return Retrained(
-                number, _iso(now), trigger.cause, "Labels have come.", self._rows(challenger, verdict),
-                self._seconds(challenger, verdict), verdict.promote, verdict.answer, _first(verdict), trained=False,
-            )  # fmt: skip
-        if isinstance(answer, Held):
-            self.held.append(answer.reason)
-            return None
-        if answer.cause == "schedule":
-            self._fired = (*self._fired, dt.datetime.fromisoformat(answer.at))
-        return self._retrain(number, answer, mature, now)
+        return due(self.policy, observed), new
 
     def _retrain(self, number: int, trigger: Trigger, mature: int, now: dt.datetime) -> Retrained:
         history, policy = self.shop.history, self.policy
         n_logged = max(0, mature - history.cuts[0])
-        kept = n_kept_back(n_logged, policy.gate.min_labels)
+        kept = n_kept_back(n_logged, max(0, mature - self.live.rows[1]), policy.gate.min_labels)
         challenger = self.shop.model(*history.learned(mature - kept, policy.train_on))
         self._retrainings.append(now)
+        self._began_row = mature
         verdict = self._decide(challenger, mature - kept, mature, trigger, now)
         self._waiting = (challenger, trigger) if verdict.answer == "undecided" else None
         seconds = challenger.seconds + self._seconds(challenger, verdict)
@@ -253,12 +262,12 @@ class _Watch:
     def _decide(self, challenger: Trained, start: int, mature: int, trigger: Trigger, now: dt.datetime) -> Verdict:
         """Ask the gate, and do what it says."""
         verdict = self._judged(challenger, start, mature, trigger)
-        self._began_row = mature
         self._needed = verdict.labels_awaited if verdict.answer == "undecided" else 0
         if verdict.promote:
             self.live, self._swapped_at = self._released(challenger, mature), now
             self._trained_at = self.shop.history.moments[self.live.rows[1] - 1]
             self._rejections, self._attempts = 0, 1
+            self._began_row = self.live.rows[1]
         else:
             self._rejections += verdict.answer in ("worse", "refused")
             self._attempts += bool(verdict.evidence.get("tested"))
