@@ -22,7 +22,10 @@ PARTS = {
     "gate": (["--draws", "2000"], ["--draws", "200"]),
     "release": (["--draws", "1000"], ["--draws", "40"]),
     "kills": (["--kills", "300"], ["--kills", "10"]),
-    "tables": (["DATA", "--rows", "20000"], ["DATA", "--rows", "5000", "--only", "electricity_nsw,bike_sharing_hourly"]),
+    "tables": (
+        ["DATA"],
+        ["DATA", "--rows", "5000", "--windows", "16", "--every", "1,2", "--only", "electricity_nsw,bike_sharing_hourly"],
+    ),
 }
 
 
