@@ -152,8 +152,8 @@ def token(
 
 
 def _shown(line: TokenLine) -> str:
-    state = f"revoked {line.revoked}" if line.revoked else "active"
-    return f"{line.id}  {line.name}  {' '.join(line.scopes)}  {line.created}  {state}"
+    state = f"revoked {line.revoked[:19]}Z" if line.revoked else "active"
+    return f"{line.id}  {line.name}  {' '.join(line.scopes)}  {line.created[:19]}Z  {state}"
 
 
 def register(app: typer.Typer) -> None:

@@ -161,4 +161,5 @@ def given_line(secret: str) -> TokenLine:
 
 
 def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    # Exact, so that two tokens of one second keep their order.
+    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
