@@ -61,7 +61,7 @@ _ENTRIES: tuple[tuple[str, str, str], ...] = (
 _SECTIONS = (
     "",
     "# When the registered model is trained again by itself. The section alone, with nothing in it, is a policy: when its",
-    "# score fell, when that is estimated or its answers drifted and enough labels are new, and every 90 days.",
+    "# score fell, when that is estimated or its answers drifted and enough labels are new, and when it is 90 days old.",
     "# [policy]",
     '# model = "churn"',
     "# Lines of cron, in this zone.",
