@@ -4,9 +4,9 @@
         [--out results.jsonl]
 
 ``FOLDER`` holds the tables and their ``manifest.json``. Larger tables are thinned to every k-th row. The policy looks at
-each window, the calendars train at every third and sixth. A line for each table
-and contestant: mean score over the windows, retrainings, how many went live, seconds of training; then for each table what
-the default policy gains over every other contestant, with 95 % intervals, and the means over all tables.
+each window, the calendars train at every third and sixth. A line for each table and contestant: mean score over the
+windows, retrainings, how many went live, seconds of training; then for each table what the default policy gains over every
+other contestant, with 95 % intervals, and the means over all tables.
 """
 
 from __future__ import annotations

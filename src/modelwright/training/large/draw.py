@@ -107,7 +107,7 @@ def draw(
     side = np.empty(table.n_rows, dtype=np.uint8)
     totals = np.zeros(strata.n, dtype=np.int64)
     start = n_unlabelled = 0
-    ends = _Ends(table, time)
+    ends = None if time is None else _Ends(table, time)
     for stored in table.scan.batches():
         batch = table.typed(stored)
         here, place = sides.of(batch, start) if sides is not None else _all_train(batch.height)
@@ -115,7 +115,8 @@ def draw(
         n_unlabelled += int((~has_target).sum())
         here[~has_target] = LEFT_OUT
         side[start : start + batch.height] = here
-        ends.see(batch, here == TRAINING)
+        if ends is not None:
+            ends.see(batch, here == TRAINING)
         stratum = strata.of(stored)
         totals += np.bincount(stratum[here == TRAINING], minlength=strata.n)
         pick = positions(by_row_number(start, batch.height, salt=f"sample {seed}"))
@@ -134,20 +135,18 @@ def draw(
     parts = {part: _part(kept[part], numbers[part], empty) for part in kept}
     sample, weight = strata.cut(parts[TRAINING], np.concatenate(picks), np.concatenate(strata_of), totals)
     side[sample.rows] = SAMPLED
-    return Drawn(side, sample, weight, parts[EVALUATION], parts[RESERVE], n_unlabelled, ends.cells)
+    return Drawn(side, sample, weight, parts[EVALUATION], parts[RESERVE], n_unlabelled, None if ends is None else ends.cells)
 
 
 class _Ends:
     """Cells of a column of time: of each batch the earliest and the latest."""
 
-    def __init__(self, table: Settled, time: str | None) -> None:
-        self._time, self.cells = time, None if time is None else table.typed(table.scan.head(1))[time][:0]
-        self._moments = None if time is None else reader_of_moments(table.typed(table.scan.head())[time])
+    def __init__(self, table: Settled, time: str) -> None:
+        look = table.typed(table.scan.head())[time]
+        self._time, self._moments, self.cells = time, reader_of_moments(look), look[:0]
 
     def see(self, batch: pl.DataFrame, trains: np.ndarray) -> None:
         """Look at the rows of a batch that train."""
-        if self._time is None or self._moments is None or self.cells is None:
-            return
         cells = batch[self._time].filter(trains)
         moments = self._moments(cells)
         if not np.isnan(moments).all():
