@@ -73,7 +73,8 @@ def gate_sentences(gate: GateRules, *, refit: bool = True) -> list[str]:
         f"A challenger must {proof}, on rows that neither has trained on, {gate.min_labels:,} with labels at least.",
         f"An equal challenger passes as better with a chance of {gate.level:.3g} at most, over all attempts at one champion;"
         f" {_margin(gate.margin)} still counts as not worse.",
-        f"No slice may be worse by {_margin(gate.slice_margin)}, nor the calibration error by {gate.calibration_margin:g}.",
+        f"No slice may be worse by {_margin(gate.slice_margin)}, nor the calibration error by {gate.calibration_margin:g}"
+        " unless the log loss falls.",
     ]
     latency = f"{gate.max_latency * 1000:g} ms" if gate.max_latency is not None else "three times the champion's time"
     size = f", and the model {gate.max_size / 1e6:g} MB" if gate.max_size is not None else ""
