@@ -52,9 +52,8 @@ def slow(views: Views, out: Path, *, limit: float | None = None) -> Fit:
     return fit(views, out, "lightgbm", limit=limit, n_estimators=10_000, num_leaves=200, learning_rate=0.005)
 
 
-def children() -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True)
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "search.worker" in line]
+def children(executor: Executor) -> list[int]:
+    return [worker._process.pid for worker in executor._workers if worker._process.pid]
 
 
 def test_jobs_are_scored_and_leave_model_and_predictions(executor: Executor, views: Views, tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_killed_worker_costs_its_job_only(executor: Executor, views: Views, tmp_
     for position, done in executor.run(jobs, deadline=time.monotonic() + 60):
         answers[position] = done
         if len(answers) == 4:  # all but the slow one
-            for pid in children():
+            for pid in children(executor):
                 os.kill(pid, signal.SIGKILL)
     assert answers[0].ended == "died"  # type: ignore[attr-defined]
     [(_, done)] = executor.run([fit(views, tmp_path / "after", "constant")])
@@ -114,13 +113,13 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         "import threading, pathlib, time, sys\n"
         "from modelwright.search.executor import Executor\n"
         f"e = Executor(2, pathlib.Path({str(tmp_path / 'log')!r}), threading.Event())\n"
-        "print(*[w._process.pid for w in e._workers], flush=True)\n"
+        "print(e._server._process.pid, *[w._process.pid for w in e._workers], flush=True)\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pids = [int(word) for word in parent.stdout.readline().split()]
-    assert len(pids) == 2
+    assert len(pids) == 3
     parent.kill()
     parent.wait()
     parent.stdout.close()
@@ -132,16 +131,60 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 
 def _runs(pid: int) -> bool:
     try:
-        return "search.worker" in Path(f"/proc/{pid}/cmdline").read_text()
+        return "modelwright.search" in Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads which libraries a process has loaded")
-def test_workers_import_what_fits_need_while_they_wait(tmp_path: Path) -> None:
-    with Executor(1, tmp_path / "workers.log", threading.Event(), libraries=["no_such_module", "lightgbm"]):
-        [worker] = children()
-        end = time.monotonic() + 60
-        while "lib_lightgbm" not in Path(f"/proc/{worker}/maps").read_text():
-            assert time.monotonic() < end, "never loaded"
-            time.sleep(0.05)
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_workers_share_the_libraries_that_fits_need(tmp_path: Path) -> None:
+    names = ["no_such_module", "lightgbm", "sklearn.ensemble"]
+    with Executor(2, tmp_path / "workers.log", threading.Event(), libraries=names) as executor:
+        for worker in children(executor):
+            assert "lib_lightgbm" in Path(f"/proc/{worker}/maps").read_text()
+            assert _shared_mb(worker) > 20
+    assert not any(_runs(worker) for worker in children(executor))
+
+
+def _shared_mb(pid: int) -> float:
+    """Memory that is no file's and that other processes use too."""
+    figures = dict(line.split()[:2] for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return (int(figures["Anonymous:"]) - int(figures["Pss_Anon:"])) / 1024
+
+
+def test_an_early_end_does_not_wait_for_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "endless.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    began = time.monotonic()
+    with Executor(2, tmp_path / "workers.log", threading.Event(), libraries=["endless"]) as executor:
+        server = executor._server._process
+    assert time.monotonic() - began < 30
+    assert server.returncode == -signal.SIGKILL
+
+
+def test_threads_of_a_library_are_no_reason_to_fork_without_them(
+    tmp_path: Path, views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "threaded.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    rows = np.arange(3000)
+    with Executor(1, tmp_path / "workers.log", threading.Event(), libraries=["threaded"]) as executor:
+        [(_, done)] = executor.run([views.job("probe", rows[:2000], rows[2000:])])
+        assert not done.error, done.detail
+        [worker] = children(executor)
+        assert "modelwright.search.worker" in Path(f"/proc/{worker}/cmdline").read_text()
+
+
+def test_who_forks_may_die(executor: Executor, views: Views, tmp_path: Path) -> None:
+    server = executor._server._process.pid
+    os.kill(server, signal.SIGKILL)
+    # Its workers live on; one that dies is replaced by one of a new server.
+    answers = dict(executor.run([fit(views, tmp_path / str(k), "constant") for k in range(4)]))
+    assert [answers[k].error for k in range(4)] == [""] * 4
+    os.kill(children(executor)[0], signal.SIGKILL)
+    answers = dict(executor.run([fit(views, tmp_path / f"again{k}", "constant") for k in range(4)]))
+    assert sum(done.error == "" for done in answers.values()) >= 3
+    assert executor._server._process.pid != server
+    assert all(_runs(worker) for worker in children(executor))

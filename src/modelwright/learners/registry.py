@@ -34,7 +34,7 @@ LEARNERS: dict[str, str] = {
     "minibatch_kmeans": "modelwright.learners.kmeans:MiniBatchKMeans",
 }
 #: Tried by most searches besides boosting, the baselines among them.
-_USUAL = ("shallow_tree", "linear", "extra_trees", "catboost")
+_USUAL = ("shallow_tree", "linear", "extra_trees", "catboost", "network")
 
 
 def names(task: Task | None = None, baseline: bool | None = None) -> list[str]:
@@ -111,7 +111,7 @@ def libraries(named: Sequence[str] = ()) -> list[str]:
     Parameters
     ----------
     named : sequence of str, optional
-        Algorithms; by default those that most searches try, without torch, which takes longer than all others.
+        Algorithms; by default those that most searches try.
     """
     # Before scikit-learn, which both would look for (`lean_import`).
     first = [name for name in ("lightgbm", "xgboost") if not named or name in named]

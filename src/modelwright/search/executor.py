@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import os
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import msgspec
 
 from modelwright.errors import StorageError
+from modelwright.search.forks import ForkServer
 from modelwright.search.jobs import Done, Fit, Job
 from modelwright.search.journal import Journal
 
@@ -46,7 +44,7 @@ class Executor:
     journal : Journal, optional
         Of the run that the jobs belong to.
     libraries : sequence of str, optional
-        Modules that workers import while they wait for their first job.
+        Modules that are imported once, for all workers.
     lock : int, optional
         Descriptor that workers inherit: the lock on a run folder lasts as long as any of those who write there.
     """
@@ -67,6 +65,7 @@ class Executor:
         self._libraries = tuple(libraries)
         self._kept_open = () if lock is None else (lock,)
         self._log = log.open("ab")
+        self._server = self._serve()
         self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
         self._workers = [self._start() for _ in range(n_workers)]
 
@@ -76,6 +75,7 @@ class Executor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for worker in self._workers:
             worker.kill()
+        self._server.close()
         self._log.close()
 
     def run(self, jobs: Iterable[Job], *, deadline: float | None = None) -> Iterator[tuple[int, Done]]:
@@ -170,8 +170,14 @@ class Executor:
         except queue.Empty:
             return []
 
+    def _serve(self) -> ForkServer:
+        return ForkServer(self._log, {**os.environ, **ONE_THREAD}, self._libraries)
+
     def _start(self) -> _Worker:
-        return _Worker(self._log, self._answers, self._libraries, self._kept_open)
+        if not self._server.lives:
+            self._server.close()
+            self._server = self._serve()
+        return _Worker(self._server, self._answers, self._kept_open)
 
     def _replace(self, worker: _Worker) -> None:
         worker.kill()
@@ -187,29 +193,14 @@ def _in_time(job: Job, deadline: float | None) -> Job:
 
 
 class _Worker:
-    """A subprocess and the thread that reads its answers."""
+    """A worker process and the thread that reads its answers."""
 
-    def __init__(
-        self,
-        log: IO[bytes],
-        answers: queue.Queue[tuple[_Worker, bytes]],
-        libraries: Sequence[str] = (),
-        kept_open: Sequence[int] = (),
-    ) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "modelwright.search.worker", *libraries],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env={**os.environ, **ONE_THREAD},
-            start_new_session=True,  # Ctrl-C at the terminal reaches the parent only
-            pass_fds=tuple(kept_open),
-        )
+    def __init__(self, server: ForkServer, answers: queue.Queue[tuple[_Worker, bytes]], kept_open: Sequence[int] = ()) -> None:
+        self._process = server.fork(kept_open)
         self._since = time.monotonic()
         threading.Thread(target=self._read, args=(answers,), daemon=True).start()
 
     def _read(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
-        assert self._process.stdout is not None
         with self._process.stdout as stream:
             for line in stream:
                 answers.put((self, line))
@@ -217,7 +208,6 @@ class _Worker:
 
     def send(self, job: Job) -> None:
         self._since = time.monotonic()
-        assert self._process.stdin is not None
         try:
             self._process.stdin.write(msgspec.json.encode(job) + b"\n")
             self._process.stdin.flush()
@@ -228,14 +218,14 @@ class _Worker:
         return time.monotonic() - self._since
 
     def how_it_ended(self) -> str:
-        code = self._process.wait(timeout=10)
+        code = self._process.wait()
+        if code is None:
+            return "the process that started it died too"
         return f"signal {-code}, perhaps out of memory" if code < 0 else f"exit code {code}"
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait()
-        if self._process.stdin is not None:
-            try:
-                self._process.stdin.close()
-            except BrokenPipeError:
-                return
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            return

@@ -1,8 +1,9 @@
 """One worker process: reads a job a line, does it with one thread, answers a line.
 
-Run as ``python -m modelwright.search.worker MODULE...``; the modules are imported while it waits. A plain subprocess rather
-than a multiprocessing pool: it can be killed at any moment without harm, needs no ``__main__`` guard in the user's script, and
-nothing is pickled. It ends itself when its standard input closes, so that a killed parent leaves no orphan behind.
+Forked from a process that has the libraries (`search.forks`), or run as ``python -m modelwright.search.worker MODULE...``,
+which imports the modules while it waits. A plain process rather than a multiprocessing pool: it can be killed at any moment
+without harm, needs no ``__main__`` guard in the user's script, and nothing is pickled. It ends itself when its standard input
+closes, so that a killed parent leaves no orphan behind.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ from modelwright.search.journal import digests
 _SOME_SPACE = 1 << 16
 
 
-def main() -> None:
+def main(libraries: Sequence[str]) -> None:
     """Serve jobs until standard input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the parent, which decides
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -45,7 +47,7 @@ def main() -> None:
     inbox: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
     warnings.simplefilter("ignore")
-    _warm_up(inbox, sys.argv[1:])
+    _warm_up(inbox, libraries)
     decoder = msgspec.json.Decoder(Job)
     while True:
         job = decoder.decode(inbox.get())
@@ -93,7 +95,7 @@ def _listen(inbox: queue.Queue[bytes]) -> None:
     os._exit(0)
 
 
-def _warm_up(inbox: queue.Queue[bytes], libraries: list[str]) -> None:
+def _warm_up(inbox: queue.Queue[bytes], libraries: Sequence[str]) -> None:
     """Import what every job needs, and then, while the parent still reads the table, what fits will need."""
     import modelwright.features.encoder
     import modelwright.learners.registry
@@ -259,4 +261,4 @@ def _peak_memory_mb() -> float:
 
 if __name__ == "__main__":
     own_process()
-    main()
+    main(sys.argv[1:])

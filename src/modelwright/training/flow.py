@@ -44,7 +44,7 @@ from modelwright.provenance.labels import Labels
 from modelwright.provenance.machine import available_cpus
 from modelwright.provenance.secrets import redacted
 from modelwright.provenance.source_version import source_version
-from modelwright.search.budget import Budget
+from modelwright.search.budget import HURRIED_S, Budget
 from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
 from modelwright.search.grids import check_grids
@@ -416,9 +416,11 @@ def _check_names(spec: Spec) -> None:
 
 
 def _libraries(spec: Spec) -> list[str]:
-    """What the workers will need."""
+    """What the workers will need; where seconds count not torch, which takes longer than all others."""
     named = list(spec.algorithms) or list(spec.hyperparams)
-    return registry.libraries(named or (registry.names("clustering", baseline=False) if spec.target is None else ()))
+    found = registry.libraries(named or (registry.names("clustering", baseline=False) if spec.target is None else ()))
+    hurried = not named and spec.budget_s is not None and spec.budget_s <= HURRIED_S
+    return [name for name in found if name != "torch" or not hurried]
 
 
 def _name_of(spec: Spec) -> str:

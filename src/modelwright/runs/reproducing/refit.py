@@ -72,9 +72,10 @@ def refit(record: RunRecord, again: Again, stored: Model, folder: Path) -> Refit
     DataError
         If rows cannot be encoded.
     """
+    libraries = registry.libraries([member.algorithm for member in record.plan.members])
     with (
         TemporaryDirectory(prefix="modelwright-") as name,
-        Executor(available_cpus(), Path(name) / "workers.log", threading.Event()) as executor,
+        Executor(available_cpus(), Path(name) / "workers.log", threading.Event(), libraries=libraries) as executor,
     ):
         work = Path(name)
         found = Refitted()
