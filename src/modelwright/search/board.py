@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from modelwright.search.costs import Costs, spread
 from modelwright.search.grids import Grids
 from modelwright.search.racing import BEHIND, behind
 from modelwright.search.tuning import Sampler
+from modelwright.splits.folds import fewer
 from modelwright.splits.partition import Fold
 from modelwright.tables.schema import Task
 
@@ -57,9 +58,13 @@ class Problem:
     probe_is_fold: bool
     y: np.ndarray | None = None
     weight: np.ndarray | None = None
+    #: Times of the rows as numbers.
+    when: np.ndarray | None = None
     limits: Limits = field(default_factory=Limits)
     sampler: Sampler = "tpe"
     grids: Grids = field(default_factory=dict)
+    #: Training rows of each fold where they were cut down because there was no time for all; 0 where they were not.
+    n_fewer: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -83,7 +88,7 @@ class Board:
         self.work = work
         self.n_workers = n_workers
         self.candidates: list[Candidate] = []
-        self.costs = Costs(len(problem.probe.training), [len(fold.training) for fold in problem.folds])
+        self.costs = self._costs()
         #: Folds that the race has reached.
         self.n_folds = 1
         #: Members of the best ensemble when it was last looked for.
@@ -102,6 +107,16 @@ class Board:
         )
         self.candidates.append(candidate)
         return candidate
+
+    def take_fewer(self, n_rows: int) -> None:
+        """Cut the training rows of every fold down, before anything was fitted on them."""
+        problem = self.problem
+        folds = [fewer(fold, n_rows, problem.y, problem.task, problem.seed, problem.when) for fold in problem.folds]
+        self.problem = replace(problem, folds=folds, n_fewer=n_rows)
+        self.costs = self._costs()
+
+    def _costs(self) -> Costs:
+        return Costs(len(self.problem.probe.training), [len(fold.training) for fold in self.problem.folds])
 
     # -- rankings ------------------------------------------------------------------------------------------
 
@@ -223,6 +238,8 @@ class Board:
     def view_of(self, fold: int | None, *, generated: bool = False) -> str:
         """Name of the view of a fold, or of the probe for None."""
         name = "probe" if fold is None or (fold == 0 and self.problem.probe_is_fold) else f"fold{fold}"
+        if self.problem.n_fewer and name != "probe":
+            name += f".{self.problem.n_fewer}"
         return name + ("-generated" if generated else "")
 
     def part(self, fold: int | None) -> Fold:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from modelwright.learners import registry
 from modelwright.search.candidate import Candidate
 
@@ -18,6 +20,8 @@ _DEAR = 0.25
 _FACTORS, _LARGEST_STEP = (2, 4), 0.21
 #: Fits that may end at any round are begun with a third of the time that they would take.
 _CUT_SHORT = 3.0
+#: Where none of the best can be fitted on all rows: share of the time left that each of their fits may take.
+_ONE_OF_FEWER = 0.3
 
 
 def diverse(probed: Sequence[Candidate]) -> list[Candidate]:
@@ -77,6 +81,25 @@ def next_climber(
         if _iterations(candidate) and seconds(candidate) < _CUT_SHORT * left:
             return Climber(candidate)
     return Climber(min(order, key=seconds)) if must and order else None
+
+
+def rows_in_time(best: Sequence[Candidate], seconds: Callable[[Candidate], float], left: float, n_rows: int) -> int:
+    """Training rows on which the best can be fitted in time: all, if one of them can be on all.
+
+    Parameters
+    ----------
+    best : sequence of Candidate
+        Of the algorithms that are best in the probe.
+    seconds : callable
+        What the fit of a candidate on all ``n_rows`` is expected to take.
+    left : float
+        Seconds.
+    n_rows : int
+    """
+    needed = [seconds(candidate) for candidate in best]
+    if not best or next_climber(best, best, seconds, left, must=False) is not None or not np.isfinite(needed).all():
+        return n_rows
+    return int(n_rows * min(1.0, _ONE_OF_FEWER * left / float(np.median(needed))))
 
 
 def with_larger_steps(params: dict[str, Any], factor: int) -> dict[str, Any]:

@@ -231,6 +231,21 @@ def subset(
     return np.sort(order[:size]).astype(np.int64)
 
 
+def fewer(fold: Fold, n_rows: int, y: np.ndarray | None, task: Task, seed: int, time_rank: np.ndarray | None = None) -> Fold:
+    """The fold with at most ``n_rows`` training rows, its `subset`; validation rows stay.
+
+    Parameters
+    ----------
+    fold : Fold
+    n_rows : int
+    y, time_rank : ndarray of shape (n,), optional
+    task : {"binary", "multiclass", "regression", "clustering"}
+    seed : int
+        As for `subset`.
+    """
+    return Fold(fold.training[subset(fold.training, y, task, n_rows, seed, time_rank)], fold.validation)
+
+
 def _classes_first(order: np.ndarray, codes: np.ndarray, *, spread: bool) -> np.ndarray:
     """Reorder so that each class begins early and, if ``spread``, keeps its share in every prefix."""
     ordered = codes[order]

@@ -103,6 +103,7 @@ def search_models(
         whole,
         y=training.y,
         weight=training.weight,
+        when=when,
         limits=Limits(spec.trials, spec.max_failures, spec.max_trial_time),
         sampler=spec.sampler,
         grids=spec.hyperparams,

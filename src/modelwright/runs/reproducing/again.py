@@ -13,6 +13,7 @@ import polars as pl
 from modelwright.errors import BundleError, DataError, InvalidInputError, ModelwrightError
 from modelwright.runs.reproducing.values import Step
 from modelwright.spec import Spec
+from modelwright.splits.folds import fewer
 from modelwright.splits.inside import training_folds
 from modelwright.splits.order import time_values
 from modelwright.splits.partition import Fold, Split
@@ -95,6 +96,12 @@ class Again:
     training: Training
     folds: list[Fold]
     probe: Fold
+    when: np.ndarray | None
+    seed: int
+
+    def fold(self, number: int, n_rows: int) -> Fold:
+        """A fold, with so many training rows where a run had no time for all."""
+        return fewer(self.folds[number], n_rows, self.training.y, self.source.task, self.seed, self.when)
 
 
 def prepare_again(record: RunRecord, spec: Spec, parts: pl.DataFrame, table: Table) -> tuple[list[Step], Again | None]:
@@ -126,7 +133,7 @@ def prepare_again(record: RunRecord, spec: Spec, parts: pl.DataFrame, table: Tab
     )
     probe, _ = probe_of(spec, source.facts(), training, folds[0], dependence["when"])
     steps[0] = _compare_folds(steps[0], parts, folds, len(training.split.training))
-    return steps, Again(source, training, folds, probe)
+    return steps, Again(source, training, folds, probe, dependence["when"], spec.seed)
 
 
 def _divided(record: RunRecord, spec: Spec, parts: pl.DataFrame, source: Source) -> tuple[Division, Step]:

@@ -139,7 +139,7 @@ def _part(member: MemberRecord, again: Again) -> Fold | None:
     """Rows of a member that was delivered as fitted for validation."""
     if member.refit or member.fold is None:
         return None
-    return again.probe if member.fold < 0 else again.folds[member.fold]
+    return again.probe if member.fold < 0 else again.fold(member.fold, member.n_rows)
 
 
 def _view(member: MemberRecord) -> str:
