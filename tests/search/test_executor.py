@@ -96,7 +96,7 @@ def test_deadline_ends_running_and_waiting_jobs(executor: Executor, views: Views
 
 
 def test_stop_ends_the_generation(executor: Executor, views: Views, tmp_path: Path, stop: threading.Event) -> None:
-    threading.Timer(0.5, stop.set).start()
+    threading.Timer(0.1, stop.set).start()
     answers = dict(executor.run([slow(views, tmp_path / str(k)) for k in range(2)]))
     assert {done.ended for done in answers.values()} == {"stop"}
 

@@ -73,8 +73,13 @@ class Executor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; a second time does nothing."""
         for worker in self._workers:
             worker.kill()
+        self._workers = []
         self._server.close()
         self._log.close()
 

@@ -296,6 +296,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             weight=training.weight,
             metric=metric,
         )
+        executor.close()  # nothing is fitted any more, and what follows takes memory too
         selection, final = settled.selection, settled.final
         ledger.note(*settled.notes)
         model = _model(table, training, selection, final, metric.name, folder.run)
