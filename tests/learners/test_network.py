@@ -184,6 +184,41 @@ def test_threads_and_determinism_of_torch_are_left_as_they_were():
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
 
 
+def test_steps_are_those_of_torchs_own_optimizer():
+    def trained(optimizer):
+        generator = torch.Generator().manual_seed(0)
+        weights = [torch.randn(6, 3, generator=generator), torch.randn(3, generator=generator)]
+        weights = [weight.requires_grad_() for weight in weights]
+        x, y = torch.randn(20, 6, generator=generator), torch.arange(20) % 3
+        groups = [{"params": [weight]} for weight in weights]
+        stepper = optimizer(groups)
+        for k in range(12):
+            for group in getattr(stepper, "param_groups", groups):
+                group |= {"lr": 0.1 / (k + 1), "weight_decay": 0.01 * k}
+            stepper.zero_grad()
+            torch.nn.functional.cross_entropy(x @ weights[0] + weights[1], y).backward()
+            stepper.step()
+        return weights
+
+    betas = (0.9, 0.95)
+    ours = trained(lambda groups: training.AdamW(groups, betas))
+    torchs = trained(lambda groups: torch.optim.AdamW(groups, betas=betas, fused=True))
+    assert all(torch.equal(a, b) for a, b in zip(ours, torchs, strict=True))
+
+
+def test_a_fit_does_not_import_what_torch_compiles_with():
+    code = (
+        "import sys\n"
+        "from modelwright.learners.network import Network\n"
+        "from modelwright.testing.learners import example\n"
+        "X, y = example('binary', 60)\n"
+        "Network({'n_epochs': 1}, task='binary', n_classes=2).fit(X, y)\n"
+        "assert 'torch' in sys.modules\n"
+        "assert not {'sympy', 'torch._dynamo', 'torch._inductor'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_loading_and_predicting_do_not_import_torch(tmp_path):
     X, y = example("binary", 60)
     learner = Network({"n_epochs": 1}, task="binary", n_classes=2)

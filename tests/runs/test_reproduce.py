@@ -20,10 +20,11 @@ from modelwright.runs.reproducing.flow import reproduce
 from modelwright.runs.reproducing.suspects import UNKNOWN, suspects
 from modelwright.runs.reproducing.values import Reproduction
 from modelwright.runs.run import Run
+from modelwright.search import search
 from modelwright.splits.vault import Vault
 from modelwright.store.database import Database
 from modelwright.store.ledger import Ledger
-from modelwright.training import final
+from modelwright.training import final, searching
 from modelwright.training.record import RunRecord
 
 TABLE = Path(__file__).parents[2] / "examples" / "data" / "telco_churn.csv"
@@ -263,3 +264,23 @@ def test_members_delivered_as_the_clock_left_them_are_equal_to_the_byte(
     unknown = reproduce(copy_of(run, tmp_path / "old", msgspec.structs.replace(run.record, plan=plan)), rows)
     assert not unknown.equal
     assert states(unknown)["member 0 lightgbm"] == "not compared"
+
+
+def test_members_of_fewer_rows_than_there_were_are_equal_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a table so large that no good algorithm could have all its rows in time.
+    monkeypatch.setattr(final, "_SURE", 0.0)
+    monkeypatch.setattr(searching, "probe_rows", lambda *about: 300)
+    monkeypatch.setattr(search, "rows_in_time", lambda *about: 900)
+    rows = pl.read_csv(TABLE).head(3000)
+    run = modelwright.train(
+        rows,
+        target="Churn",
+        budget="20s",
+        algorithms=["lightgbm"],
+        hyperparams={"lightgbm": {"n_estimators": 20}},
+        home=tmp_path,
+    )
+    members = run.record.plan.members
+    assert {(member.refit, member.fold, member.n_rows) for member in members} == {(False, 0, 900)}
+    assert any("no time to fit the best algorithms on" in note for note in run.record.notes)
+    assert reproduce(run.folder, rows).equal

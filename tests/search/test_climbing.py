@@ -1,7 +1,11 @@
 """Who is fitted on all rows next, when a clock runs."""
 
+import math
+
+import pytest
+
 from modelwright.search.candidate import Candidate
-from modelwright.search.climbing import diverse, next_climber, with_larger_steps
+from modelwright.search.climbing import diverse, next_climber, rows_in_time, with_larger_steps
 
 BOOSTING = {"learning_rate": 0.05, "n_estimators": 8000}
 
@@ -54,3 +58,18 @@ def test_algorithms_take_turns_two_at_a_time():
 
 def test_larger_steps_leave_one_round_at_least():
     assert with_larger_steps({"learning_rate": 0.05, "n_estimators": 1}, 4)["n_estimators"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n_rows"),
+    [
+        ([("svm", 100.0), ("linear", 8.0), ("catboost", 100.0)], 90_000),  # the second can have all rows
+        ([("lightgbm", 30.0)], 90_000),  # with larger steps
+        ([("svm", 100.0), ("linear", 60.0), ("network", 300.0)], 2_700),  # the middle one may take 3 of its 100 s
+        ([("svm", math.inf), ("linear", 60.0)], 90_000),  # nothing is known of one of them
+        ([], 90_000),
+    ],
+)
+def test_rows_are_spared_only_where_none_of_the_best_ends_in_time(seconds, n_rows):
+    best = [Candidate(k, name, dict(BOOSTING) if name == "lightgbm" else {}, "probe") for k, (name, _) in enumerate(seconds)]
+    assert rows_in_time(best, lambda c: seconds[c.number][1], 10.0, 90_000) == n_rows

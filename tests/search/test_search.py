@@ -33,6 +33,7 @@ ENTRIES = [
 
 
 def make(folder: Path, n_workers: int, *, budget_s: float | None = None, rungs: bool = False, admits=None, **limits) -> Search:
+    folder.mkdir(exist_ok=True)
     data = load_breast_cancer()
     order = np.random.default_rng(0).permutation(len(data.target))
     table = pl.DataFrame({f"x{j}": data.data[order, j] for j in range(10)})
@@ -206,3 +207,37 @@ def test_search_ends_in_time_and_keeps_room_for_the_final_fit(tmp_path: Path) ->
     assert search.validated()
     # The tail (evaluation, report) and at least the share of the final fit are still there.
     assert left >= search.budget.tail_s
+
+
+def test_where_no_good_one_ends_in_time_all_learn_from_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = make(tmp_path, 2, rungs=True, budget_s=60)
+    n_all, n_probe = len(search.problem.folds[0].training), len(search.problem.probe.training)
+    with search.executor:
+        search.probe(["constant"], ENTRIES)
+        monkeypatch.setattr(search.costs, "whole_seconds", lambda candidate, candidates, fold: 500.0)
+        search.climb()
+    fold = search.problem.folds[0]
+    assert len(fold.training) == search.problem.n_fewer == 2 * n_probe < n_all
+    assert len(fold.validation) == n_all // 4 + 1, "validation rows stay"
+    assert search.encoding.has(f"fold0.{2 * n_probe}")
+    assert any(f"on {n_all:,} rows" in note for note in search.notes)
+    best = search.validated()[0]
+    assert search.prediction(best, 0).shape == (len(fold.validation), 2)
+    # Once something was fitted on them, the rows of a fold stay what they are.
+    search._spare_rows(0.1)
+    assert search.problem.folds[0] is fold
+
+
+def test_a_resumed_search_spares_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = make(tmp_path / "first", 1, rungs=True), make(tmp_path / "second", 1, rungs=True, budget_s=60)
+    first.take_fewer(250)
+    fits = [first._fit(first.add("linear", {}, "probe"), fold, None) for fold in (None, 0)]
+    first.executor.close()
+    monkeypatch.setattr(second.executor, "unused", lambda: fits)
+    with second.executor:
+        second.recall()
+    assert second.problem.n_fewer == 250
+    np.testing.assert_array_equal(second.problem.folds[0].training, first.problem.folds[0].training)
+    [linear] = second.candidates
+    assert linear.probe is not None
+    assert linear.complete(1)
