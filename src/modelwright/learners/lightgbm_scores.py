@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -89,13 +90,7 @@ class Scores:
         order = self._order(table) if n >= _ORDERED_ROWS else None
         if order is not None:
             table = table[order]
-        found = self._found(table)
-        if self._kind == "leaf":
-            total = np.concatenate([part.reshape(n, -1) for part in found], axis=1)
-        else:
-            total = found[0]
-            for part in found[1:]:
-                total += part
+        total = self._found(table)
         if order is None:
             return total
         in_place = np.empty_like(total)
@@ -111,16 +106,25 @@ class Scores:
             calls = self._threads.calls = _Calls(self.prepare(), self._n_columns, self._kind, self._widths())
         return calls.sum(row) if self._kind == "raw" else calls.all(row)
 
-    def _found(self, table: np.ndarray) -> list[np.ndarray]:
-        """What each block answers."""
-        numbers = range(len(self._blocks))
+    def _found(self, table: np.ndarray) -> np.ndarray:
+        """What the blocks answer, taken together."""
+        # One by one: with 20 classes all answers at once would be a gigabyte for 20,000 rows.
+        answers = (self._block(number, table) for number in range(len(self._blocks)))
         if not self._parts and self._lock.acquire(blocking=False):
             try:
-                return [self._block(number, table) for number in numbers]
+                return self._together(answers)
             finally:
                 self._lock.release()
         self.prepare()
-        return [self._block(number, table) for number in numbers]
+        return self._together(answers)
+
+    def _together(self, answers: Iterator[np.ndarray]) -> np.ndarray:
+        if self._kind == "leaf":
+            return np.concatenate([answer.reshape(len(answer), -1) for answer in answers], axis=1)
+        total = next(answers)
+        for answer in answers:
+            total += answer
+        return total
 
     def _block(self, number: int, table: np.ndarray) -> np.ndarray:
         booster, (start, count) = (self._parts[number], (0, -1)) if self._parts else (self._booster, self._blocks[number])
