@@ -284,6 +284,8 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
                 reference=training_reference(model, training, selection, drawn=large is not None),
             )
 
+        if not meter.limits.given:
+            executor.close()  # nothing will be fitted any more, and what follows takes memory too
         settled = settle(
             selection,
             final,
@@ -296,7 +298,6 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             weight=training.weight,
             metric=metric,
         )
-        executor.close()  # nothing is fitted any more, and what follows takes memory too
         selection, final = settled.selection, settled.final
         ledger.note(*settled.notes)
         model = _model(table, training, selection, final, metric.name, folder.run)
