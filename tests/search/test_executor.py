@@ -137,8 +137,10 @@ def _runs(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
-def test_workers_share_the_libraries_that_fits_need(tmp_path: Path) -> None:
-    names = ["no_such_module", "lightgbm", "sklearn.ensemble"]
+def test_workers_share_the_libraries_that_fits_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.py").write_text("raise OSError('a library of the system is missing')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    names = ["no_such_module", "broken", "lightgbm", "sklearn.ensemble"]
     with Executor(2, tmp_path / "workers.log", threading.Event(), libraries=names) as executor:
         for worker in children(executor):
             assert "lib_lightgbm" in Path(f"/proc/{worker}/maps").read_text()

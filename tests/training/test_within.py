@@ -17,7 +17,8 @@ from modelwright.ensembles.limits import Cost, ModelLimits
 from modelwright.learners import registry
 from modelwright.metrics import registry as metrics
 from modelwright.search.candidate import Candidate
-from modelwright.training.final import FinalFit, on_newest_rows
+from modelwright.training.final import FinalFit
+from modelwright.training.newest import on_newest_rows
 from modelwright.training.record import MemberRecord
 from modelwright.training.selection import OutOfFold, Selection
 from modelwright.training.within import Settled, settle

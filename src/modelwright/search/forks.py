@@ -49,8 +49,8 @@ class Forked:
     def kill(self) -> None:
         """End it at once, and wait until it has ended; one that is not forked yet will end when its pipe is closed."""
         pid = self._server.pid(self, wait=False)
-        if pid is not None:
-            # Until it was waited for, nobody else can have its number.
+        # Until its parent waits for it nobody else can have its number; without that parent its closed pipe must do.
+        if pid is not None and self._server.lives:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             self.wait()
@@ -86,6 +86,8 @@ class ForkServer:
                 start_new_session=True,  # Ctrl-C at the terminal reaches the parent only
                 pass_fds=(theirs.fileno(),),
             )
+        self._answered = select.poll()  # `select.select` knows no descriptor above 1,023
+        self._answered.register(self._socket, select.POLLIN)
         self._unnumbered: deque[Forked] = deque()
         self._pids: dict[Forked, int] = {}
 
@@ -118,7 +120,7 @@ class ForkServer:
     def pid(self, worker: Forked, *, wait: bool = True) -> int | None:
         """Number of a worker; None if it was never forked, or is not yet and nobody wants to ``wait``."""
         while worker not in self._pids and worker in self._unnumbered:
-            if not wait and not select.select([self._socket], [], [], 0)[0]:
+            if not wait and not self._answered.poll(0):
                 return None
             number = self._answer()
             if number is None:
@@ -193,7 +195,7 @@ def _load(libraries: Sequence[str]) -> None:
     import modelwright.metrics.registry  # noqa: F401
 
     for name in (name for name in libraries if name not in _NOT_SHARED):
-        with suppress(ImportError):  # the fit that needs it will say so
+        with suppress(Exception):  # whatever is wrong with one of them, the fit that needs it will say so
             library(name)
     gc.collect()
     gc.freeze()  # a collection in a worker would write to pages that are shared

@@ -104,7 +104,7 @@ def _warm_up(inbox: queue.Queue[bytes], libraries: Sequence[str]) -> None:
     for name in libraries:
         if not inbox.empty():
             return
-        with suppress(ImportError):  # the fit that needs it will say so
+        with suppress(Exception):  # whatever is wrong with one of them, the fit that needs it will say so
             library(name)
 
 

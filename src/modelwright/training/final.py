@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +29,6 @@ BASELINE_SHARE = 0.25
 _SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
 #: Fits that a model may consist of: each adds to the time of a prediction.
 MOST_FITS = 8
-#: Weight from which members stand for all.
-_MOST_OF_THE_WEIGHT = 0.5
 
 
 NO_TIME = "there was no time for it"
@@ -76,7 +74,7 @@ def fit_on_all_rows(
     """
     deadline = search.budget.fit_deadline
     # A baseline that is itself delivered is fitted once.
-    members = _in_time(search, selection, n_rows, deadline)
+    members = members_in_time(search, selection, n_rows, deadline)
     wanted = list({c.number: c for c in [*members, *baselines]}.values())
     answers = _answers(search, wanted, n_rows, deadline)
     final = FinalFit()
@@ -119,36 +117,6 @@ def fit_on_all_rows(
     elif seeds > 1 and deadline is not None:
         _share_weights(search, selection, final, seeds, deadline)
     return final
-
-
-def on_newest_rows(
-    selection: Selection, final: FinalFit, choose: Callable[[Sequence[Candidate]], Selection]
-) -> tuple[Selection, FinalFit, list[str]]:
-    """In time: without the members that were not fitted on the newest rows, where the others have most of the weight.
-
-    The models of validation know nothing of the latest window. On hotel_bookings they had 1 - AUC of 0.114, fitted on all
-    rows 0.102.
-
-    Parameters
-    ----------
-    selection : Selection
-    final : FinalFit
-    choose : callable
-        Selection among the given candidates alone.
-
-    Returns
-    -------
-    tuple of Selection, FinalFit and list of str
-        What is delivered, and what is to be said of it.
-    """
-    fitted = {record.trial for record in final.records if record.refit}
-    stay = [(candidate, share) for candidate, share in selection.members if candidate.number in fitted]
-    if len(stay) == len(selection.members) or sum(share for _, share in stay) < _MOST_OF_THE_WEIGHT:
-        return selection, final, []
-    chosen = choose([candidate for candidate, _ in stay])
-    left = ", ".join(c.algorithm for c, _ in selection.members if c.number not in fitted)
-    note = f"{left} left out: there was no time for a fit on the newest rows, which matter most in time."
-    return chosen, with_members(final, chosen), [note]
 
 
 def with_members(final: FinalFit, selection: Selection) -> FinalFit:
@@ -250,7 +218,7 @@ def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int,
         final.notes.append(f"Time sufficed for {len(final.repeats) + 1} of {repeats} repeats with other seeds.")
 
 
-def _in_time(search: Search, selection: Selection, n_rows: int, deadline: float | None) -> list[Candidate]:
+def members_in_time(search: Search, selection: Selection, n_rows: int, deadline: float | None) -> list[Candidate]:
     """The members for whose fits on all rows there is time, the heaviest first; all of them where they were only probed."""
     members = [candidate for candidate, _ in selection.members]
     if deadline is None or selection.fallback_fold is None:

@@ -16,7 +16,7 @@ The clock, the worker processes and the run folder live here; the steps are func
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -60,13 +60,14 @@ from modelwright.training import naive
 from modelwright.training.auditing import Inspection
 from modelwright.training.environment import environment, libraries
 from modelwright.training.evaluate import evaluate, standings, with_validation_plots
-from modelwright.training.final import FinalFit, fit_on_all_rows, on_newest_rows
+from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.importance import validation_importance
 from modelwright.training.judge import typed
 from modelwright.training.large.flow import LargeRun
 from modelwright.training.large.source import large_scan
 from modelwright.training.measured import Meter, figures_of, only, package
 from modelwright.training.narrow import narrowed
+from modelwright.training.newest import choose_in_time, on_newest_rows
 from modelwright.training.opening import Scored, evaluate_sealed
 from modelwright.training.prepare import Facts, Training, copies_among, divide, read_source, seal_and_type
 from modelwright.training.publish import Ledger, build_record, write_partition, write_run
@@ -248,6 +249,14 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
         meter = Meter(search, training, table.classes, ModelLimits(spec.max_latency, spec.max_size))
         candidates = search.validated() or search.probed()
         selection = choose(allowed=meter.allowed)
+
+        def choose_among(wanted: Sequence[Candidate]) -> Selection:
+            return choose(allowed=only(wanted))
+
+        in_time = when is not None and large is None
+        if in_time:
+            selection, said = choose_in_time(search, selection, training.frame.height, choose_among)
+            ledger.note(*said)
         ledger.note(*selection.notes, *filter(None, [meter.sentence(candidates)]))
     with ledger.step("fit", "fitting the members on all training rows"):
         baselines = search.ranked_baselines()
@@ -262,8 +271,8 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             return final
 
         final = fit(selection, fitted, spec.repeats, seeds)
-        if when is not None and large is None:
-            selection, final, said = on_newest_rows(selection, final, lambda wanted: choose(allowed=only(wanted)))
+        if in_time:
+            selection, final, said = on_newest_rows(selection, final, choose_among)
             ledger.note(*said)
 
         lineage = {"run": folder.run, "data": table.fingerprint, "code": commit_of(Path.cwd())}
@@ -292,7 +301,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
             meter=meter,
             candidates=candidates or [candidate for candidate, _ in selection.members],
             packaged=packaged,
-            choose=lambda wanted: choose(allowed=only(wanted)),
+            choose=choose_among,
             fit=lambda chosen: fit(chosen, []),
             y=training.y,
             weight=training.weight,
