@@ -238,7 +238,7 @@ def test_members_delivered_as_the_clock_left_them_are_equal_to_the_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No fit on all rows is predicted to end in time, so all members are those of validation.
-    monkeypatch.setattr(final, "_SURE", 0.0)
+    monkeypatch.setattr(final, "SURE", 0.0)
     rows = pl.read_csv(TABLE).head(3000)
     run = modelwright.train(
         rows,
@@ -268,7 +268,7 @@ def test_members_delivered_as_the_clock_left_them_are_equal_to_the_byte(
 
 def test_members_of_fewer_rows_than_there_were_are_equal_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As on a table so large that no good algorithm could have all its rows in time.
-    monkeypatch.setattr(final, "_SURE", 0.0)
+    monkeypatch.setattr(final, "SURE", 0.0)
     monkeypatch.setattr(searching, "probe_rows", lambda *about: 300)
     monkeypatch.setattr(search, "rows_in_time", lambda *about: 900)
     rows = pl.read_csv(TABLE).head(3000)

@@ -26,7 +26,7 @@ FEW_ROWS = 5_000
 #: Share of the time for the final fit that a baseline may take.
 BASELINE_SHARE = 0.25
 #: Share of the time left up to which predicted fits are begun, and share of the iterations that makes a fit worth having.
-_SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
+SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
 #: Fits that a model may consist of: each adds to the time of a prediction.
 MOST_FITS = 8
 
@@ -74,7 +74,7 @@ def fit_on_all_rows(
     """
     deadline = search.budget.fit_deadline
     # A baseline that is itself delivered is fitted once.
-    members = members_in_time(search, selection, n_rows, deadline)
+    members = _in_time(search, selection, n_rows, deadline)
     wanted = list({c.number: c for c in [*members, *baselines]}.values())
     answers = _answers(search, wanted, n_rows, deadline)
     final = FinalFit()
@@ -218,7 +218,7 @@ def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int,
         final.notes.append(f"Time sufficed for {len(final.repeats) + 1} of {repeats} repeats with other seeds.")
 
 
-def members_in_time(search: Search, selection: Selection, n_rows: int, deadline: float | None) -> list[Candidate]:
+def _in_time(search: Search, selection: Selection, n_rows: int, deadline: float | None) -> list[Candidate]:
     """The members for whose fits on all rows there is time, the heaviest first; all of them where they were only probed."""
     members = [candidate for candidate, _ in selection.members]
     if deadline is None or selection.fallback_fold is None:
@@ -226,7 +226,7 @@ def members_in_time(search: Search, selection: Selection, n_rows: int, deadline:
     chosen: list[Candidate] = []
     for candidate in members:
         seconds = [search.costs.refit_seconds(c, n_rows) for c in [*chosen, candidate]]
-        if spread(seconds, search.n_workers) <= _SURE * until(deadline):
+        if spread(seconds, search.n_workers) <= SURE * until(deadline):
             chosen.append(candidate)
     return chosen
 

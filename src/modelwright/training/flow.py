@@ -248,15 +248,15 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
         )
         meter = Meter(search, training, table.classes, ModelLimits(spec.max_latency, spec.max_size))
         candidates = search.validated() or search.probed()
-        selection = choose(allowed=meter.allowed)
 
         def choose_among(wanted: Sequence[Candidate]) -> Selection:
             return choose(allowed=only(wanted))
 
         in_time = when is not None and large is None
         if in_time:
-            selection, said = choose_in_time(search, selection, training.frame.height, choose_among)
-            ledger.note(*said)
+            selection = choose_in_time(search, training.frame.height, lambda allowed: choose(allowed=allowed), meter.allowed)
+        else:
+            selection = choose(allowed=meter.allowed)
         ledger.note(*selection.notes, *filter(None, [meter.sentence(candidates)]))
     with ledger.step("fit", "fitting the members on all training rows"):
         baselines = search.ranked_baselines()

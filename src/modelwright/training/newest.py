@@ -1,83 +1,81 @@
 """Where rows come in time, the delivered model knows the newest of them.
 
 The models of validation know nothing of the latest window. On hotel_bookings they had 1 - AUC of 0.114, fitted on all rows
-0.102; on us_births_daily, where the best member had no time for a fit on all rows, an RMSE of 42.9 instead of NEW_BIRTHS.
+0.102; on us_births_daily, where the best member had no time for a fit on all rows, an RMSE of 42.9 where others that had it
+have 33.7.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from modelwright.search.budget import until
 from modelwright.search.candidate import Candidate
+from modelwright.search.costs import spread
 from modelwright.search.search import Search
-from modelwright.training.final import FinalFit, members_in_time, with_members
-from modelwright.training.selection import Selection
+from modelwright.training.final import SURE, FinalFit, with_members
+from modelwright.training.selection import Allowed, Selection
 
 #: Weight from which members stand for all.
 _MOST_OF_THE_WEIGHT = 0.5
-#: Choices that are made, each without those that the one before had no time for.
-_CHOICES = 5
-#: Share of what the best choice gains over the best baseline that another one must gain to be preferred for its newer rows.
+#: Seconds that the choice itself takes.
+_CHOICE_S = 0.5
+#: Share of what the best candidate gains over the best baseline that a choice must gain to be preferred for its newer rows.
 _NEARLY_AS_GOOD = 0.9
 
-#: A choice among the given candidates alone.
-Choose = Callable[[Sequence[Candidate]], Selection]
 
-
-def choose_in_time(search: Search, selection: Selection, n_rows: int, choose: Choose) -> tuple[Selection, list[str]]:
+def choose_in_time(search: Search, n_rows: int, choose: Callable[[Allowed], Selection], allowed: Allowed) -> Selection:
     """The best choice of members that can all be fitted on the newest rows too, in the time that is left.
 
     Parameters
     ----------
     search : Search
-    selection : Selection
-        The best choice, if time did not matter.
     n_rows : int
         All training rows.
     choose : callable
-        Selection among the given candidates alone.
+        Selection among those that may be members together.
+    allowed : callable
+        What else says who may.
 
     Returns
     -------
-    tuple of Selection and list of str
-        ``selection`` itself where its members are in time, or where others are clearly worse; and what is to be said.
+    Selection
+        The best choice of any members where no other, or a clearly worse one, is in time.
     """
-    deadline = search.budget.fit_deadline
-    if deadline is None or selection.fallback_fold is None or selection.validation_score is None:
-        return selection, []
-    chosen, late = selection, set[int]()
-    for _ in range(_CHOICES):
-        ready = {candidate.number for candidate in members_in_time(search, chosen, n_rows, deadline)}
-        missing = {candidate.number for candidate, _ in chosen.members} - ready
-        if not missing:
-            break
-        late |= missing
-        others = [candidate for candidate in search.validated() if candidate.number not in late]
-        if not others:
-            return selection, []
-        chosen = choose(others)
-    else:
-        return selection, []
-    if chosen is selection or not _nearly_as_good(search, chosen, selection):
-        return selection, []
-    kept = {candidate.number for candidate, _ in chosen.members}
-    left = ", ".join(candidate.algorithm for candidate, _ in selection.members if candidate.number not in kept)
-    if not left:
-        return selection, []
-    return chosen, [f"{left} not chosen: there is no time for a fit on the newest rows, which matter most in time."]
+    deadline, validated = search.budget.fit_deadline, search.validated()
+    if deadline is None or not validated:
+        return choose(allowed)
+    seconds = {candidate.number: search.costs.refit_seconds(candidate, n_rows) for candidate in validated}
+    left = SURE * (until(deadline) - _CHOICE_S)
+    if min(seconds.values()) > left:
+        return choose(allowed)
+
+    def ends_in_time(candidates: Sequence[Candidate]) -> Callable[[Collection[int]], bool]:
+        others = allowed(candidates)
+
+        def both(chosen: Collection[int]) -> bool:
+            needed = [seconds[candidates[i].number] for i in chosen]
+            return spread(needed, search.n_workers) <= left and (others is None or others(chosen))
+
+        return both
+
+    chosen = choose(ends_in_time)
+    return chosen if _nearly_as_good(search, chosen, validated[0]) else choose(allowed)
 
 
-def _nearly_as_good(search: Search, chosen: Selection, best: Selection) -> bool:
-    """Whether a choice has most of what the best one has over the best baseline, on the rows of validation."""
-    baselines = search.validated(baseline=True)
-    if chosen.validation_score is None or best.validation_score is None or not baselines:
-        return False
+def _nearly_as_good(search: Search, chosen: Selection, best: Candidate) -> bool:
+    """Whether a choice has most of what the best candidate has over the best baseline, on the rows of validation."""
+    baselines, n_folds = search.validated(baseline=True), len(search.problem.folds)
+    if chosen.validation_score is None or not baselines:
+        return True
     utility = search.problem.metric.utility
-    floor = utility(baselines[0].mean_score(len(search.problem.folds)))
-    return utility(chosen.validation_score) - floor >= _NEARLY_AS_GOOD * (utility(best.validation_score) - floor)
+    floor = utility(baselines[0].mean_score(n_folds))
+    return utility(chosen.validation_score) - floor >= _NEARLY_AS_GOOD * (utility(best.mean_score(n_folds)) - floor)
 
 
-def on_newest_rows(selection: Selection, final: FinalFit, choose: Choose) -> tuple[Selection, FinalFit, list[str]]:
+def on_newest_rows(
+    selection: Selection, final: FinalFit, choose: Callable[[Sequence[Candidate]], Selection]
+) -> tuple[Selection, FinalFit, list[str]]:
     """Without the members that were not fitted on the newest rows after all, where the others have most of the weight.
 
     Parameters
