@@ -72,7 +72,8 @@ def refit(record: RunRecord, again: Again, stored: Model, folder: Path) -> Refit
     DataError
         If rows cannot be encoded.
     """
-    libraries = registry.libraries([member.algorithm for member in record.plan.members])
+    named = {member.algorithm for member in record.plan.members}
+    libraries = registry.libraries([name for name in registry.names() if name in named])
     with (
         TemporaryDirectory(prefix="modelwright-") as name,
         Executor(available_cpus(), Path(name) / "workers.log", threading.Event(), libraries=libraries) as executor,
