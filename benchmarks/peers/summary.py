@@ -146,7 +146,7 @@ def _costs(games: Board, systems: Sequence[str], budget_s: float, ours: str) -> 
     for name in systems:
         mine = [by[name] for by in games.values() if name in by]
         late = [row for row in mine if row.get("killed") == "training" or row.get("ready_s", 0) > budget_s * 1.05 + 2]
-        heavy = [row for row in mine if row.get("peak_rss_mb") and row["peak_rss_mb"] > 4 * row.get("table_mb", np.inf) + 600]
+        heavy = [row for row in mine if row.get("peak_pss_mb") and row["peak_pss_mb"] > 4 * row.get("table_mb", np.inf) + 600]
         lines.append(
             [
                 name,
@@ -157,12 +157,12 @@ def _costs(games: Board, systems: Sequence[str], budget_s: float, ours: str) -> 
                 _with_ratio(games, name, ours, "single_ms_median", "{:.3g}"),
                 _pair([row["dict_ms_median"] for row in mine if "dict_ms_median" in row], "{:.3g}", median),
                 _with_ratio(games, name, ours, "batch_us_per_row", "{:.3g}"),
-                _pair([row["peak_rss_mb"] for row in mine if row.get("peak_rss_mb")], "{:.0f}"),
+                _pair([row["peak_pss_mb"] for row in mine if row.get("peak_pss_mb")], "{:.0f}"),
                 _pair([row["peak_process_mb"] for row in mine if row.get("peak_process_mb")], "{:.0f}", median),
-                str(len(heavy)) if any(row.get("peak_rss_mb") for row in mine) else "",
+                str(len(heavy)) if any(row.get("peak_pss_mb") for row in mine) else "",
             ]
         )
-    note = "Late: ready after budget × 1.05 + 2 s, or killed. Over memory: all processes above 4 × table + 600 MB."
+    note = "Late: ready after budget × 1.05 + 2 s, or killed. Memory: shared pages count once. Over memory: all processes above 4 × table + 600 MB."
     return _table(head, lines) + "\n\n" + note
 
 

@@ -15,6 +15,7 @@ that gets a line for each.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import errno
 import io
 import os
@@ -26,7 +27,7 @@ from typing import Any
 
 _ASKED = os.environ.get("MODELWRIGHT_FAULT", "")
 _LOG = os.environ.get("MODELWRIGHT_FAULT_LOG", "")
-_IS_WORKER = "modelwright.search.worker" in getattr(sys, "orig_argv", ())
+_IS_WORKER = {"modelwright.search.worker", "modelwright.search.forks"} & set(getattr(sys, "orig_argv", ()))
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 _write, _open, _kill = os.write, os.open, os.kill
@@ -35,13 +36,15 @@ _counts: Counter[str] = Counter()
 
 def _die(*, tree: bool = False) -> None:
     if tree:
-        for pid in _children():
-            _kill(pid, signal.SIGKILL)
+        for pid in _descendants():
+            with contextlib.suppress(ProcessLookupError):
+                _kill(pid, signal.SIGKILL)
     _kill(os.getpid(), signal.SIGKILL)
 
 
-def _children() -> list[int]:
-    found = []
+def _descendants() -> list[int]:
+    """The process that forks workers, and they."""
+    parents = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit():
             try:
@@ -49,9 +52,11 @@ def _children() -> list[int]:
                     parent = int(stat.read().rpartition(")")[2].split()[1])
             except (OSError, ValueError, IndexError):
                 continue
-            if parent == os.getpid():
-                found.append(int(name))
-    return found
+            parents[int(name)] = parent
+    found = [os.getpid()]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
 
 
 _plain_open = builtins.open
