@@ -49,14 +49,23 @@ def write_piece(folder: Path, number: int, n_rows: int) -> None:
     pl.DataFrame(columns).write_parquet(folder / f"part-{number:04d}.parquet")
 
 
-def train(data: str, home: str, task: str, algorithms: tuple[str, ...], trials: int, budget: float | None) -> None:
+def train(data: str, home: str, task: str, algorithms: tuple[str, ...], trials: int, budget: float | None, rounds: int) -> None:
     """In a process of its own: train, and print the record's figures as one line of JSON."""
     started = time.monotonic()
     from modelwright.reports.report import render
     from modelwright.spec import resolve_spec
     from modelwright.training import flow
 
-    asked = {"data": data, "home": home, "algorithms": algorithms or None, "trials": trials, "budget": budget}
+    # The sample may ask for thousands of rounds, which say no more of the cost of a row than some hundred.
+    fixed = {"lightgbm": {"n_estimators": rounds}} if algorithms == ("lightgbm",) and rounds else {}
+    asked = {
+        "data": data,
+        "home": home,
+        "algorithms": algorithms or None,
+        "trials": trials,
+        "budget": budget,
+        "hyperparams": fixed,
+    }
     spec = resolve_spec(None, asked | ({"target": "target"} if task == "binary" else {"exclude": ("target",)}))
     record, _ = flow.train(
         spec,
@@ -113,13 +122,14 @@ def main() -> None:
     parser.add_argument("--task", choices=("binary", "clustering"), default="binary")
     parser.add_argument("--algorithms", default="lightgbm")
     parser.add_argument("--trials", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=200, help="Rounds of LightGBM; 0 leaves them to the search.")
     parser.add_argument("--budget", type=float, help="Seconds, instead of trials alone.")
     parser.add_argument("--folder", help="Where tables and runs are written; by default a temporary folder.")
     parser.add_argument("--train", help=argparse.SUPPRESS)
     given = parser.parse_args()
     algorithms = tuple(name for name in given.algorithms.split(",") if name)
     if given.train:
-        train(given.train, given.folder, given.task, algorithms, given.trials, given.budget)
+        train(given.train, given.folder, given.task, algorithms, given.trials, given.budget, given.rounds)
         return
     print(
         f"{'rows':>11} {'scan s/M':>9} {'fit s/M':>9} {'wall s':>8} {'peak MB':>8} {'score':>8}  members: rows, rounds, seconds"
@@ -138,6 +148,7 @@ def main() -> None:
                     break
             options = ["--train", str(table), "--folder", str(Path(temporary) / "home"), "--task", given.task]
             options += ["--algorithms", given.algorithms, "--trials", str(given.trials)]
+            options += ["--rounds", str(given.rounds)]
             options += [] if given.budget is None else ["--budget", str(given.budget)]
             found = measured(options, Path(temporary))
             timings, millions = found["timings"], n_rows / 1e6

@@ -162,7 +162,10 @@ def _costs(games: Board, systems: Sequence[str], budget_s: float, ours: str) -> 
                 str(len(heavy)) if any(row.get("peak_pss_mb") for row in mine) else "",
             ]
         )
-    note = "Late: ready after budget × 1.05 + 2 s, or killed. Memory: shared pages count once. Over memory: all processes above 4 × table + 600 MB."
+    note = (
+        "Late: ready after budget × 1.05 + 2 s, or killed. Memory: shared pages count once. Over memory: all processes above "
+        "4 × table + 600 MB."
+    )
     return _table(head, lines) + "\n\n" + note
 
 
