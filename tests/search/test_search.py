@@ -157,16 +157,18 @@ def test_once_further_folds_of_the_best_fill_the_time_only_what_is_cheap_is_prob
     search = make(tmp_path, 2, budget_s=600)
     with search.executor:
         search.probe(["constant"], ENTRIES)
-        known, dear, cheap = (search.add(name, {}, "probe") for name in ("lightgbm", "catboost", "svm"))
+        names = ("lightgbm", "catboost", "svm", "network")
+        known, dear, cheap, untried = (search.add(name, {}, "probe") for name in names)
         floor = search.candidates[0]
-        work = [(c, None) for c in (known, dear, cheap, floor)]
-        expected = {known.number: 0.1, dear.number: 100.0, cheap.number: 0.1}
+        work = [(c, None) for c in (known, dear, cheap, untried, floor)]
+        expected = {known.number: 0.1, dear.number: 400.0, cheap.number: 0.1, untried.number: 100.0}
         assert list(search._worth_probing(work, expected)) == work, "there is time for all"
         for candidate in search.probed():
             assert candidate.probe is not None
             candidate.probe = candidate.folds[0] = msgspec.structs.replace(candidate.probe, seconds=2000.0)
-        # What was measured of an algorithm counts before what was expected; baselines are always tried.
-        assert [c for c, _ in search._worth_probing(work, expected)] == [cheap, floor]
+        # What was measured of an algorithm counts before what was expected; the first of an algorithm may take longer;
+        # baselines are always tried.
+        assert [c for c, _ in search._worth_probing(work, expected)] == [cheap, untried, floor]
         assert known.unavailable == dear.unavailable == NO_TIME
 
 
@@ -219,6 +221,7 @@ def test_where_no_good_one_ends_in_time_all_learn_from_fewer_rows(tmp_path: Path
     fold = search.problem.folds[0]
     assert len(fold.training) == search.problem.n_fewer == 2 * n_probe < n_all
     assert len(fold.validation) == n_all // 4 + 1, "validation rows stay"
+    assert search.problem.n_rows == n_all + len(fold.validation), "what a fit on all rows takes is not forgotten"
     assert search.encoding.has(f"fold0.{2 * n_probe}")
     assert any(f"on {n_all:,} rows" in note for note in search.notes)
     best = search.validated()[0]

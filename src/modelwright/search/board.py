@@ -63,13 +63,15 @@ class Problem:
     limits: Limits = field(default_factory=Limits)
     sampler: Sampler = "tpe"
     grids: Grids = field(default_factory=dict)
-    #: Training rows of each fold where they were cut down because there was no time for all; 0 where they were not.
+    #: Training rows of each fold where they were cut down because there was no time for all, and the rows of the first fold
+    #: before that; 0 where they were not.
     n_fewer: int = 0
+    n_before: int = 0
 
     @property
     def n_rows(self) -> int:
-        """Rows that train or validate in the first fold."""
-        return len(self.folds[0].training) + len(self.folds[0].validation)
+        """Rows that train or validate in the first fold, or did before it was cut down."""
+        return self.n_before or len(self.folds[0].training) + len(self.folds[0].validation)
 
 
 class Board:
@@ -112,7 +114,7 @@ class Board:
         """Cut the training rows of every fold down, before anything was fitted on them."""
         problem = self.problem
         folds = [fewer(fold, n_rows, problem.y, problem.task, problem.seed, problem.when) for fold in problem.folds]
-        self.problem = replace(problem, folds=folds, n_fewer=n_rows)
+        self.problem = replace(problem, folds=folds, n_fewer=n_rows, n_before=problem.n_rows)
         self.costs = self._costs()
 
     def _costs(self) -> Costs:
