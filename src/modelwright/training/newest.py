@@ -2,7 +2,7 @@
 
 The models of validation know nothing of the latest window. On hotel_bookings they had 1 - AUC of 0.114, fitted on all rows
 0.102; on us_births_daily, where the best member had no time for a fit on all rows, an RMSE of 42.9 where others that had it
-have 33.7.
+have 33.7 and 33.9 in two runs.
 """
 
 from __future__ import annotations
