@@ -9,7 +9,7 @@ the system ten times a second (proportional set size, so that pages shared betwe
     python benchmarks/scale.py --task clustering --algorithms minibatch_kmeans
 
 Printed are seconds for a million rows of the scan (two passes: types and fingerprint; sides, sample and sealed rows) and
-of the fit on all rows (of trees: for 100 rounds, reading and binning included). A budget that is too short takes fewer rows,
+of the fit on all rows, reading and binning included (a million of the rows fitted; those of the sealed fifth are not). A budget that is too short takes fewer rows,
 so none is set: the search stops after ``--trials``.
 """
 
@@ -153,10 +153,9 @@ def main() -> None:
             found = measured(options, Path(temporary))
             timings, millions = found["timings"], n_rows / 1e6
             assert isinstance(timings, dict)
-            # Rounds differ from size to size, so a fit of trees is told for 100 of them.
-            per_hundred = sum(100 * s / (i or 1) if i and i > 1 else s for _, _, i, s in found["members"])  # type: ignore[attr-defined]
+            fitted = sum(1e6 * seconds / rows for _, rows, _, seconds in found["members"])  # type: ignore[attr-defined]
             print(
-                f"{n_rows:>11,} {timings['read'] / millions:>9.2f} {per_hundred / millions:>9.2f} {found['wall']:>8.0f} "
+                f"{n_rows:>11,} {timings['read'] / millions:>9.2f} {fitted:>9.2f} {found['wall']:>8.0f} "
                 f"{found['peak'] / 1e6:>8.0f} {found['score'] or 0:>8.4f}  {found['members']}",  # type: ignore[operator]
                 flush=True,
             )
