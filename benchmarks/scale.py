@@ -8,9 +8,9 @@ the system ten times a second (proportional set size, so that pages shared betwe
     python benchmarks/scale.py --rows 300000           # that size only, for a quick look
     python benchmarks/scale.py --task clustering --algorithms minibatch_kmeans
 
-Printed are seconds for a million rows of the scan (two passes: types and fingerprint; sides, sample and sealed rows) and
-of the fit on all rows, reading and binning included (a million of the rows fitted; those of the sealed fifth are not). A budget that is too short takes fewer rows,
-so none is set: the search stops after ``--trials``.
+Printed are seconds for a million rows of the scan (two passes: types and fingerprint; sides, sample and sealed rows) and of
+the fit, reading and binning included (for a million of the rows fitted; those of the sealed fifth are not). A budget that is
+too short takes fewer rows, so none is set: the search stops after ``--trials``.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ class Problem:
     """What is searched for.
 
     ``folds`` are as many as could be used; `Board.n_folds` says how many the search has reached. Where
-    ``probe_is_fold``, the probe is fold 0 itself.
+    ``probe_is_fold``, the probe is fold 0 itself. ``further`` are the folds of other divisions of the same rows, numbered on
+    from ``folds``; `Board.n_further` says how many were reached.
     """
 
     task: Task
@@ -63,6 +64,7 @@ class Problem:
     limits: Limits = field(default_factory=Limits)
     sampler: Sampler = "tpe"
     grids: Grids = field(default_factory=dict)
+    further: Sequence[Fold] = ()
     #: Training rows of each fold where they were cut down because there was no time for all, and the rows of the first fold
     #: before that; 0 where they were not.
     n_fewer: int = 0
@@ -93,6 +95,8 @@ class Board:
         self.costs = self._costs()
         #: Folds that the race has reached.
         self.n_folds = 1
+        #: Folds of further divisions that the members were compared on.
+        self.n_further = 0
         #: Members of the best ensemble when it was last looked for.
         self.likely: list[Candidate] = []
 
@@ -114,11 +118,12 @@ class Board:
         """Cut the training rows of every fold down, before anything was fitted on them."""
         problem = self.problem
         folds = [fewer(fold, n_rows, problem.y, problem.task, problem.seed, problem.when) for fold in problem.folds]
-        self.problem = replace(problem, folds=folds, n_fewer=n_rows, n_before=problem.n_rows)
+        self.problem = replace(problem, folds=folds, further=(), n_fewer=n_rows, n_before=problem.n_rows)
         self.costs = self._costs()
 
     def _costs(self) -> Costs:
-        return Costs(len(self.problem.probe.training), [len(fold.training) for fold in self.problem.folds])
+        folds = [*self.problem.folds, *self.problem.further]
+        return Costs(len(self.problem.probe.training), [len(fold.training) for fold in folds])
 
     # -- rankings ------------------------------------------------------------------------------------------
 
@@ -246,4 +251,7 @@ class Board:
 
     def part(self, fold: int | None) -> Fold:
         """Rows of a fold, or of the probe for None."""
-        return self.problem.probe if fold is None else self.problem.folds[fold]
+        if fold is None:
+            return self.problem.probe
+        n = len(self.problem.folds)
+        return self.problem.folds[fold] if fold < n else self.problem.further[fold - n]

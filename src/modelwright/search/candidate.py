@@ -30,18 +30,27 @@ class Candidate:
     generated: bool = False
     probe: Done | None = None
     folds: dict[int, Done] = field(default_factory=dict)
+    #: Its fits on folds of further divisions of the rows, under their numbers.
+    further: dict[int, Done] = field(default_factory=dict)
 
     def answers(self) -> list[Done]:
         """Every fit, each once."""
-        return [*([self.probe] if self.probe and 0 not in self.folds else []), *self.folds.values()]
+        return [*([self.probe] if self.probe and 0 not in self.folds else []), *self._whole()]
 
     @property
     def fold_scores(self) -> list[float]:
         return [done.score for _, done in sorted(self.folds.items()) if done.score is not None]
 
+    def compared_again(self, n_further: int) -> bool:
+        """Whether so many folds of further divisions have a score."""
+        return sum(done.score is not None for done in self.further.values()) >= n_further
+
     def complete(self, n_folds: int) -> bool:
         """Whether the first ``n_folds`` folds have a score."""
         return all(fold in self.folds and self.folds[fold].score is not None for fold in range(n_folds))
+
+    def _whole(self) -> list[Done]:
+        return [*self.folds.values(), *self.further.values()]
 
     def mean_score(self, n_folds: int) -> float:
         """Mean score of the first ``n_folds`` folds."""
@@ -63,7 +72,7 @@ class Candidate:
     @property
     def n_iterations(self) -> int | None:
         """Mean best iteration count of the folds, else of the probe."""
-        counts = [d.n_iterations for d in self.folds.values() if d.n_iterations] or [
+        counts = [d.n_iterations for d in self._whole() if d.n_iterations] or [
             d.n_iterations for d in self.answers() if d.n_iterations
         ]
         return max(1, round(float(np.mean(counts)))) if counts else None
@@ -71,7 +80,7 @@ class Candidate:
     @property
     def final_params(self) -> dict[str, Any]:
         """Hyperparameters of the fit on all rows: iterations and what else validation rows settled, as found there."""
-        answers = list(self.folds.values()) or self.answers()
+        answers = self._whole() or self.answers()
         learned = {name for done in answers for name in done.learned}
         settled = {name: float(np.mean([d.learned[name] for d in answers if name in d.learned])) for name in sorted(learned)}
         iterations = registry.get(self.algorithm).algorithm.iterations

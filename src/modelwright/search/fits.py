@@ -113,7 +113,11 @@ class Fits(Board):
     def _keep(self, candidate: Candidate, fold: int | None, done: Done) -> None:
         if fold is None:
             candidate.probe = done
-        if fold is not None or self.problem.probe_is_fold:
+        n_folds = len(self.problem.folds)
+        if fold is not None and fold >= n_folds:
+            candidate.further[fold] = done
+            n_folds += len(self.problem.further)
+        elif fold is not None or self.problem.probe_is_fold:
             candidate.folds[fold or 0] = done
         self.emit(
             TrialFinished(
@@ -125,7 +129,7 @@ class Fits(Board):
                 best=self.best_score(),
                 metric=self.problem.metric.name,
                 fit_s=done.seconds,
-                stage=candidate.stage + (f" fold {fold + 1}/{len(self.problem.folds)}" if fold is not None else ""),
+                stage=candidate.stage + (f" fold {fold + 1}/{n_folds}" if fold is not None else ""),
                 error=done.error,
                 time_left_s=None if self.budget.total_s is None else max(0.0, self.budget.left()),
             )

@@ -153,7 +153,7 @@ class Search(Fits):
             generated, view = name.endswith("-generated"), name.removesuffix("-generated")
             number, _, n_fewer = view.removeprefix("fold").partition(".")
             fold = None if view == "probe" else int(number)
-            if fold is not None and fold >= len(self.problem.folds):
+            if fold is not None and fold >= len(self.problem.folds) + len(self.problem.further):
                 continue
             if n_fewer and not self.problem.n_fewer:
                 self.take_fewer(int(n_fewer))
@@ -208,7 +208,7 @@ class Search(Fits):
         for fold in range(1, len(self.problem.folds) if all_folds else min(wanted, len(self.problem.folds))):
             deadline = self.search_deadline()
             racing = self.racing(fold)
-            if not racing or self._ended():
+            if not racing or self.ended():
                 return
             missing = [c for c in racing if fold not in c.folds]
             while missing and deadline is not None and self.fold_s(missing, fold) > 0.9 * until(deadline):
@@ -246,7 +246,7 @@ class Search(Fits):
         tuners = {family: self._tuner(candidate) for family, candidate in best.items()}
         # Where the subset misleads, proposals are compared on fold 0 of the complete rows.
         fold = None if self._subset_trusted else 0
-        while room > 0 and since < TUNE_PATIENCE and not self._ended():
+        while room > 0 and since < TUNE_PATIENCE and not self.ended():
             # An algorithm whose fits are dear would use up the time of the others.
             open_to = [
                 family
@@ -293,6 +293,12 @@ class Search(Fits):
         encode_s = self.encoding.full_s(c.generated for c in kept)
         return self.budget.search_deadline(shares.REFIT_MARGIN * (self.refit_s(kept) + encode_s) + shares.REFIT_AROUND_S)
 
+    def ended(self) -> bool:
+        """Whether the search must stop: told to, too many failures, or no time left."""
+        failures = self.problem.limits.failures
+        too_many = failures is not None and sum(c.failed for c in self.candidates) >= failures
+        return self.executor.stop.is_set() or too_many or until(self.search_deadline()) <= 0
+
     def _spare_rows(self, left: float) -> None:
         """Train on fewer rows where none of the algorithms that are best in the probe can be fitted on all rows in time.
 
@@ -318,11 +324,6 @@ class Search(Fits):
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _ended(self) -> bool:
-        failures = self.problem.limits.failures
-        too_many = failures is not None and sum(c.failed for c in self.candidates) >= failures
-        return self.executor.stop.is_set() or too_many or until(self.search_deadline()) <= 0
-
     def _climbing(self, asked: set[int], deadline: float | None) -> Iterator[Work | View]:
         """Candidates in the order in which they climb, asked for whenever a worker is free, and entered in ``asked``.
 
@@ -330,7 +331,7 @@ class Search(Fits):
         when the second half has begun, or before they would keep the final fit waiting.
         """
         encode_at = shares.after(_ENCODE_FROM, deadline)
-        while deadline is None or (not self._ended() and until(deadline) > 0):
+        while deadline is None or (not self.ended() and until(deadline) > 0):
             self.costs.learn(self.candidates)
             order = [c for c in diverse(self.probed()) if c.number not in self._replaced | asked and 0 not in c.folds]
             found = None
@@ -408,7 +409,7 @@ class Search(Fits):
         problem = self.problem
         if self.budget.total_s is None or not problem.probe_is_fold or problem.sampler == "grid" or problem.grids:
             return
-        while awaited and room_for(problem.n_rows, problem.limits.trials, self.candidates) > 0 and not self._ended():
+        while awaited and room_for(problem.n_rows, problem.limits.trials, self.candidates) > 0 and not self.ended():
             brief = _BRIEF * until(self.search_deadline())
             open_to = [
                 best

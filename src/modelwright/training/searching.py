@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from modelwright.search.board import Limits, Problem
 from modelwright.search.budget import Budget, probe_rows
 from modelwright.search.candidate import Candidate
 from modelwright.search.executor import Executor
+from modelwright.search.further import use_time_left
 from modelwright.search.grids import with_grids
 from modelwright.search.portfolio import Entry, is_skewed, portfolio
 from modelwright.search.search import Search
@@ -34,6 +36,9 @@ MAX_PROBE_VALIDATION = 10_000
 MEMORY_MARGIN = 1.25
 #: Rounds of tuning, climbing and racing while time is left.
 MAX_ROUNDS = 4
+#: Divisions of few rows into folds on which members are compared, and what their seeds lie apart.
+MAX_DIVISIONS = 5
+SEED_STEP = 1_009
 
 
 def search_models(
@@ -69,7 +74,8 @@ def search_models(
         Settled: its folds are those that were reached.
     """
     n = training.frame.height
-    folds = training_folds(
+    divided = partial(
+        training_folds,
         training.raw,
         training.split,
         features=[column.name for column in training.schema.features],
@@ -78,9 +84,13 @@ def search_models(
         time=spec.time,
         group=spec.group,
         gap=spec.gap,
-        seed=spec.seed,
         units=copies,
     )
+    folds = divided(seed=spec.seed)
+    further: list[Fold] = []
+    if budget.total_s is not None and spec.time is None and len(folds) > 1:
+        for number in range(1, MAX_DIVISIONS):
+            further += divided(seed=spec.seed + number * SEED_STEP)
     probe, whole = probe_of(spec, table, training, folds[0], when)
     K = len(table.classes)
     views = Views(
@@ -107,6 +117,7 @@ def search_models(
         limits=Limits(spec.trials, spec.max_failures, spec.max_trial_time),
         sampler=spec.sampler,
         grids=spec.hyperparams,
+        further=further,
     )
     search = Search(problem, executor, views, work, budget, ledger.emit, _admission(spec, training, K))
     if whole:
@@ -127,6 +138,7 @@ def search_models(
     if budget.total_s is not None:
         search.climb()
         search.race(all_folds=True)
+        use_time_left(search)
         search.rescue()
     search.settle()
     if spec.time and table.task == "regression":

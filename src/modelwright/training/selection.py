@@ -127,14 +127,20 @@ def choose_members(
         return Selection([(first, 1.0)], NONE, None, None, first.score, fallback, notes)
     rows, fold, predictions = _out_of_fold(search, candidates, folds)
     y_true, w = y[rows], None if weight is None else weight[rows]
-    weights = select(
-        predictions,
-        y_true,
+    # Weighed on every division of the rows, judged on the first one.
+    weighed, on, seen = candidates, rows, predictions
+    if again := _compared_again(search, candidates, allowed):
+        weighed, (on, _, seen) = again, _out_of_fold(search, again, [*folds, *range(len(folds), len(folds) + search.n_further)])
+    shares = select(
+        seen,
+        y[on],
         problem.metric,
-        w,
+        None if weight is None else weight[on],
         max_members=max_members,
-        allowed=None if allowed is None else allowed(candidates),
+        allowed=None if allowed is None else allowed(weighed),
     )
+    share_of = {c.number: share for c, share in zip(weighed, shares, strict=True)}
+    weights = [share_of.get(c.number, 0.0) for c in candidates]
     blend = sum(p * share for p, share in zip(predictions, weights, strict=True) if share > 0)
     assert isinstance(blend, np.ndarray)
     decided = decide(
@@ -170,6 +176,15 @@ def choose_members(
     )
 
 
+def _compared_again(search: Search, candidates: list[Candidate], allowed: Allowed | None) -> list[Candidate]:
+    """Those that were compared on further divisions of the rows; none where the limits allow none of them."""
+    if not search.n_further:
+        return []
+    again = [c for c in candidates if c.compared_again(search.n_further)]
+    fits = None if allowed is None else allowed(again)
+    return again if fits is None or any(fits((i,)) for i in range(len(again))) else []
+
+
 def _out_of_fold(
     search: Search, candidates: list[Candidate], folds: list[int]
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -177,6 +192,6 @@ def _out_of_fold(
     if folds == [-1]:
         rows = search.problem.probe.validation
         return rows, np.zeros(len(rows), dtype=np.int64), [search.prediction(c, None) for c in candidates]
-    number = np.repeat(folds, [len(search.problem.folds[fold].validation) for fold in folds])
-    rows = np.concatenate([search.problem.folds[fold].validation for fold in folds])
+    number = np.repeat(folds, [len(search.part(fold).validation) for fold in folds])
+    rows = np.concatenate([search.part(fold).validation for fold in folds])
     return rows, number, [np.concatenate([search.prediction(c, fold) for fold in folds]) for c in candidates]
