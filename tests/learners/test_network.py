@@ -16,6 +16,7 @@ from modelwright.learners import network_training as training
 from modelwright.learners.base import Validation
 from modelwright.learners.network import Network
 from modelwright.learners.network_body import forward, learn_scaling, read_rows
+from modelwright.learners.network_torch import AdamW
 from modelwright.testing.learners import example
 
 torch = pytest.importorskip("torch")
@@ -201,7 +202,7 @@ def test_steps_are_those_of_torchs_own_optimizer():
         return weights
 
     betas = (0.9, 0.95)
-    ours = trained(lambda groups: training.AdamW(groups, betas))
+    ours = trained(lambda groups: AdamW(groups, betas))
     torchs = trained(lambda groups: torch.optim.AdamW(groups, betas=betas, fused=True))
     assert all(torch.equal(a, b) for a, b in zip(ours, torchs, strict=True))
 

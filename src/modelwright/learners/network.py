@@ -15,6 +15,7 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners import network_training as training
 from modelwright.learners.base import Algorithm, Curve, FitResult, Hyperparameter, Learner, Validation
 from modelwright.learners.network_body import Weights, Wiring, forward, learn_scaling, read_rows
+from modelwright.learners.network_torch import one_deterministic_thread, torch_library
 from modelwright.learners.target import (
     CONSTANT_NOTE,
     LOG_TARGET,
@@ -132,14 +133,14 @@ class Network(Learner):
             return FitResult(n_iterations=1, notes=[CONSTANT_NOTE])
         watched = None if validation is None else code_validation(self._coding, validation)
         deadline = math.inf if time_limit_s is None else started + time_limit_s
-        with training.one_deterministic_thread():
+        with one_deterministic_thread():
             result = self._train(rows, watched, deadline)
         if self._coding.log_factor and validation is not None:
             self._coding, result = with_smearing(self._coding, result, validation, self.predict(validation.X))
         return result
 
     def _train(self, rows: Rows, watched: Rows | None, deadline: float) -> FitResult:
-        torch = training.torch_library()
+        torch = torch_library()
         scaling = learn_scaling(rows.X)
         classification = self.task != "regression"
         inputs = read_rows(rows.X, scaling, self._wiring.cardinalities)

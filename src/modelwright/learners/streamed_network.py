@@ -18,6 +18,7 @@ from modelwright.learners import network_training as training
 from modelwright.learners.base import Validation
 from modelwright.learners.network import Network
 from modelwright.learners.network_body import learn_scaling, read_rows
+from modelwright.learners.network_torch import one_deterministic_thread, torch_library
 from modelwright.learners.streamed import Batch, Limits, Stream, StreamedFit
 from modelwright.learners.target import Rows, code_validation
 
@@ -38,7 +39,7 @@ def fit_network(learner: Network, stream: Stream, sample: Batch, limits: Limits)
         return StreamedFit(None, 0, notes=["The network stays as fitted on the sample: no row of it has a known class."])
     seen_before = int(learner.params["n_epochs"]) * sample.X.n_rows
     passes = passes_over(stream.n_rows, seen_before)
-    with training.one_deterministic_thread():
+    with one_deterministic_thread():
         return _train(learner, stream, known, limits, passes, seen_before)
 
 
@@ -48,7 +49,7 @@ def passes_over(n_rows: int, seen_before: int) -> int:
 
 
 def _train(learner: Network, stream: Stream, known: Rows, limits: Limits, passes: int, seen_before: int) -> StreamedFit:
-    torch = training.torch_library()
+    torch = torch_library()
     scaling = learn_scaling(known.X)
     classification = learner.task != "regression"
     cardinalities = learner._wiring.cardinalities
@@ -99,7 +100,7 @@ def _train(learner: Network, stream: Stream, known: Rows, limits: Limits, passes
 
 def _steps(run: training.Trainer, part: training.Part, seen: int, planned: int, limits: Limits) -> bool:
     """Steps over the rows of a batch in random order; False where the loss overflowed."""
-    torch = training.torch_library()
+    torch = torch_library()
     order = torch.randperm(part.n_rows, generator=run.generator)
     loss, done = 0.0, 0
     for rows in torch.split(order, training.batch_size(run.recipe.batch_size, planned)):
