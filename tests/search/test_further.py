@@ -67,7 +67,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Search:
 
 
 def test_the_best_are_compared_on_other_divisions(compared: Search) -> None:
-    again = [c for c in compared.candidates if c.compared_again(6)]
+    again = [c for c in compared.candidates if c.compared_on(range(3, 9))]
     assert compared.n_folds == 3
     assert compared.n_further == 6
     assert len(again) >= 2
@@ -82,7 +82,7 @@ def test_the_best_are_compared_on_other_divisions(compared: Search) -> None:
 
 
 def test_rounds_are_those_of_every_division(compared: Search) -> None:
-    boosted = next(c for c in compared.candidates if c.algorithm == "lightgbm" and c.compared_again(6))
+    boosted = next(c for c in compared.candidates if c.algorithm == "lightgbm" and c.compared_on(range(3, 9)))
     counts = [done.n_iterations for done in [*boosted.folds.values(), *boosted.further.values()]]
     assert len(counts) == 9
     assert len(set(counts)) > 1
@@ -98,7 +98,7 @@ def test_who_left_the_race_has_a_second_chance(compared: Search) -> None:
 def test_members_are_weighed_on_every_division_and_judged_on_the_first(compared: Search) -> None:
     problem, y = compared.problem, compared.problem.y
     selection = choose_members(compared, y, None)
-    again = [c for c in compared.validated() if c.compared_again(6)]
+    again = [c for c in compared.validated() if c.compared_on(range(3, 9))]
     parts = [*problem.folds, *problem.further]
     rows = np.concatenate([part.validation for part in parts])
     predictions = [np.concatenate([compared.prediction(c, k) for k in range(9)]) for c in again]
@@ -153,3 +153,28 @@ def test_a_resumed_search_finds_what_was_fitted_on_other_divisions(tmp_path: Pat
     linear = second.candidates[0]
     assert linear.complete(3)
     assert sorted(linear.further) == [3, 7]
+
+
+def test_what_a_killed_search_had_fitted_there_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = make(tmp_path, n_divisions=2)
+    with search.executor:
+        search.probe(["constant"], ENTRIES[:3])
+        search.climb()
+        search.race(all_folds=True)
+        # The latest fold of one candidate came back from the journal; nobody has the others.
+        first = search.racing(3)[0]
+        search.run([(first, 5)], None)
+        asked: list[tuple[int, int | None]] = []
+        real = search.run
+
+        def run(work, *rest):
+            work = list(work)
+            asked.extend((c.number, fold) for c, fold in work)
+            real(work, *rest)
+
+        monkeypatch.setattr(search, "run", run)
+        use_time_left(search)
+    assert search.n_further == 3
+    assert (first.number, 3) in asked
+    assert (first.number, 4) in asked
+    assert (first.number, 5) not in asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,9 +42,9 @@ class Candidate:
     def fold_scores(self) -> list[float]:
         return [done.score for _, done in sorted(self.folds.items()) if done.score is not None]
 
-    def compared_again(self, n_further: int) -> bool:
-        """Whether so many folds of further divisions have a score."""
-        return sum(done.score is not None for done in self.further.values()) >= n_further
+    def compared_on(self, folds: Iterable[int]) -> bool:
+        """Whether each of these folds of further divisions has a score."""
+        return all(fold in self.further and self.further[fold].score is not None for fold in folds)
 
     def complete(self, n_folds: int) -> bool:
         """Whether the first ``n_folds`` folds have a score."""

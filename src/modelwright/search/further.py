@@ -30,10 +30,12 @@ def use_time_left(search: Search) -> None:
     racing = search.racing(n_folds)
     for fold in range(n_folds, n_folds + len(search.problem.further)):
         deadline = search.search_deadline()
-        if len(racing) < 2 or search.ended() or search.fold_s(racing, fold) > _SURE * until(deadline):
+        # What a killed run had fitted is there already.
+        missing = sorted((c for c in racing if fold not in c.further), key=lambda c: -search.costs.seconds(c, fold))
+        if len(racing) < 2 or search.ended() or search.fold_s(missing, fold) > _SURE * until(deadline):
             break
-        search.run([(c, fold) for c in sorted(racing, key=lambda c: -search.costs.seconds(c, fold))], deadline)
-        if not all(c.compared_again(search.n_further + 1) for c in racing):
+        search.run([(c, fold) for c in missing], deadline)
+        if not all(c.compared_on([fold]) for c in racing):
             break
         search.n_further += 1
     if search.n_further:

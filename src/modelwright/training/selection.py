@@ -129,8 +129,9 @@ def choose_members(
     y_true, w = y[rows], None if weight is None else weight[rows]
     # Weighed on every division of the rows, judged on the first one.
     weighed, on, seen = candidates, rows, predictions
-    if again := _compared_again(search, candidates, allowed):
-        weighed, (on, _, seen) = again, _out_of_fold(search, again, [*folds, *range(len(folds), len(folds) + search.n_further)])
+    further = list(range(len(folds), len(folds) + search.n_further))
+    if again := _compared_again(candidates, further, allowed):
+        weighed, (on, _, seen) = again, _out_of_fold(search, again, [*folds, *further])
     shares = select(
         seen,
         y[on],
@@ -176,11 +177,11 @@ def choose_members(
     )
 
 
-def _compared_again(search: Search, candidates: list[Candidate], allowed: Allowed | None) -> list[Candidate]:
-    """Those that were compared on further divisions of the rows; none where the limits allow none of them."""
-    if not search.n_further:
+def _compared_again(candidates: list[Candidate], further: list[int], allowed: Allowed | None) -> list[Candidate]:
+    """Those that were compared on folds of further divisions; none where there are no such folds, or the limits allow none."""
+    if not further:
         return []
-    again = [c for c in candidates if c.compared_again(search.n_further)]
+    again = [c for c in candidates if c.compared_on(further)]
     fits = None if allowed is None else allowed(again)
     return again if fits is None or any(fits((i,)) for i in range(len(again))) else []
 
