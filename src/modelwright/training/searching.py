@@ -88,7 +88,7 @@ def search_models(
     )
     folds = divided(seed=spec.seed)
     further: list[Fold] = []
-    if budget.total_s is not None and spec.time is None and len(folds) > 1:
+    if budget.total_s is not None and spec.time is None and len(folds) > 1 and table.task != "clustering":
         for number in range(1, MAX_DIVISIONS):
             further += divided(seed=spec.seed + number * SEED_STEP)
     probe, whole = probe_of(spec, table, training, folds[0], when)
