@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -137,6 +138,29 @@ def test_a_worker_that_outlives_its_run_keeps_the_lock_until_it_ends(tmp_path: P
     begun = time.monotonic()
     RunFolder.resumed(tmp_path, "a").discard()
     assert time.monotonic() - begun > 0.3, "the child was waited for"
+
+
+@pytest.mark.parametrize("kind", [errno.ENOTEMPTY, errno.EEXIST])
+def test_a_name_whose_owner_publishes_at_this_very_moment_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    real = os.rename
+    tried = []
+
+    def rename(source: Path, target: Path) -> None:
+        if target.name.startswith("same"):  # and not aside, to be removed
+            tried.append(target.name)
+        if tried == ["same-20261129-071014"] and target.name == tried[0]:
+            # The other's folder stood here when this one was renamed, and is gone when somebody looks.
+            (tmp_path / "runs" / target.name).mkdir()
+            raise OSError(kind, os.strerror(kind))
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    folder = RunFolder.new(tmp_path, "same", "20261129-071014", lambda run: b"{}")
+    assert tried == ["same-20261129-071014", "same-20261129-071014-2"]
+    assert folder.run == tried[1]
+    assert sorted(path.name for path in (tmp_path / "tmp").iterdir()) == [folder.run], "nothing is left of the first try"
 
 
 def test_four_processes_that_begin_runs_at_the_same_moment_get_a_folder_each(tmp_path: Path) -> None:

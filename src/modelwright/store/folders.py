@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -172,8 +173,9 @@ def _made(home: Path, run: str, asked: bytes) -> FolderLock | None:
         try:
             # A folder that is not empty is never replaced: of two processes one gets the name.
             os.rename(new, tmp / run)
-        except OSError:
-            if not (tmp / run).exists():
+        except OSError as error:
+            # Whoever has the name may have published by now.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) and not (tmp / run).exists():
                 raise
             remove(new, lock)
             return None
