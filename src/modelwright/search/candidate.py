@@ -36,7 +36,7 @@ class Candidate:
 
     def answers(self) -> list[Done]:
         """Every fit, each once."""
-        return [*([self.probe] if self.probe and 0 not in self.folds else []), *self._whole()]
+        return [*([self.probe] if self.probe and 0 not in self.folds else []), *self._on_all_rows()]
 
     @property
     def fold_scores(self) -> list[float]:
@@ -50,7 +50,8 @@ class Candidate:
         """Whether the first ``n_folds`` folds have a score."""
         return all(fold in self.folds and self.folds[fold].score is not None for fold in range(n_folds))
 
-    def _whole(self) -> list[Done]:
+    def _on_all_rows(self) -> list[Done]:
+        """Fits on folds of the complete rows, of every division."""
         return [*self.folds.values(), *self.further.values()]
 
     def mean_score(self, n_folds: int) -> float:
@@ -73,7 +74,7 @@ class Candidate:
     @property
     def n_iterations(self) -> int | None:
         """Mean best iteration count of the folds, else of the probe."""
-        counts = [d.n_iterations for d in self._whole() if d.n_iterations] or [
+        counts = [d.n_iterations for d in self._on_all_rows() if d.n_iterations] or [
             d.n_iterations for d in self.answers() if d.n_iterations
         ]
         return max(1, round(float(np.mean(counts)))) if counts else None
@@ -81,7 +82,7 @@ class Candidate:
     @property
     def final_params(self) -> dict[str, Any]:
         """Hyperparameters of the fit on all rows: iterations and what else validation rows settled, as found there."""
-        answers = self._whole() or self.answers()
+        answers = self._on_all_rows() or self.answers()
         learned = {name for done in answers for name in done.learned}
         settled = {name: float(np.mean([d.learned[name] for d in answers if name in d.learned])) for name in sorted(learned)}
         iterations = registry.get(self.algorithm).algorithm.iterations

@@ -173,8 +173,9 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
     wanted = [k for k in refitted if few or final.records[k].algorithm == "network"]
     wanted.sort(key=lambda k: -final.records[k].weight)
     networks = [k for k in wanted if final.records[k].algorithm == "network"]
+    others = [k for k in wanted if final.records[k].algorithm not in ("network", *_STEADY)]
     turns = [(k, turn) for turn in range(1, NETWORK_SEEDS) for k in networks]
-    turns += [(k, turn) for turn in range(1, seeds) for k in wanted if final.records[k].algorithm not in ("network", *_STEADY)]
+    turns += [(k, turn) for turn in range(1, seeds) for k in others]
     turns = turns[: max(0, MOST_FITS - len(final.members))]
     begun: list[tuple[int, int, Fit]] = []
 
@@ -190,11 +191,11 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
         k, seed, job = begun[position]
         if not done.error and done.stopped != "time":
             fits.setdefault(k, []).append((seed, done, job))
-    for k, others in sorted(fits.items()):
-        share = final.records[k].weight / (1 + len(others))
+    for k, again in sorted(fits.items()):
+        share = final.records[k].weight / (1 + len(again))
         final.members[k] = replace(final.members[k], weight=share)
         final.records[k] = msgspec.structs.replace(final.records[k], weight=share)
-        for seed, done, job in sorted(others, key=lambda other: other[0]):
+        for seed, done, job in sorted(again, key=lambda fit: fit[0]):
             learner = registry.load(final.records[k].algorithm, Path(job.out) / "model")
             final.members.append(replace(final.members[k], learner=learner))
             final.records.append(msgspec.structs.replace(final.records[k], seed=seed, fit_s=done.seconds, clock=done.clock))
