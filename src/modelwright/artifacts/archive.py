@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from modelwright.artifacts.drafted import drafted
 from modelwright.artifacts.manifest import MANIFEST_FILE, SIGNATURE_FILES, Manifest, verify_bundle
 from modelwright.artifacts.probe import probe_bundle
 from modelwright.artifacts.signing import verify_signature
@@ -61,19 +62,10 @@ def export_bundle(folder: Path, output: Path) -> Manifest:
     manifest = verify_bundle(folder)
     signed = [name for name in SIGNATURE_FILES if (folder / name).is_file()]
     names = [MANIFEST_FILE, *signed, *sorted(entry.path for entry in manifest.files)]
-    draft = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with draft.open("wb") as file:
-            _write(file, folder, names)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, output)
-    except OSError as error:
-        raise StorageError(
-            f"The archive cannot be written: {error.strerror}.", where=str(output), mend="Give a file on a disk with space."
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
+    with drafted(output, "archive") as draft, draft.open("wb") as file:
+        _write(file, folder, names)
+        file.flush()
+        os.fsync(file.fileno())
     return manifest
 
 

@@ -7,7 +7,6 @@ stands inside a bundle, so nothing a bundle holds can become a command.
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,9 +14,10 @@ from importlib import metadata
 from pathlib import Path
 
 from modelwright.artifacts.bundle import read_description
+from modelwright.artifacts.drafted import drafted
 from modelwright.artifacts.manifest import SIGNATURE_FILES, Manifest, verify_bundle
 from modelwright.artifacts.versions import check_versions
-from modelwright.errors import InvalidInputError, StorageError
+from modelwright.errors import InvalidInputError
 from modelwright.learners import registry
 
 #: As the registry names models, and in lower case what Kubernetes, systemd and images take.
@@ -91,21 +91,13 @@ def write_container(
         texts["kubernetes.yaml"] = kubernetes(name, kubernetes_image)
     if unit:
         texts[f"modelwright-{name}.service"] = systemd(name)
-    draft = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with drafted(output, "folder") as draft:
         draft.mkdir()
         for file, text in texts.items():
             (draft / file).write_text(text, encoding="utf-8")
         if wheel is not None:
             shutil.copyfile(wheel, draft / wheel.name)
         copy_bundle(folder, draft / "bundle", manifest)
-        draft.rename(output)
-    except OSError as error:
-        raise StorageError(
-            f"The folder cannot be written: {error.strerror}.", where=str(output), mend="Give one on a disk with space."
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return [*texts, *([] if wheel is None else [wheel.name]), "bundle"]
 
 

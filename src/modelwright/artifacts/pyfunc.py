@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import secrets
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +15,11 @@ import numpy as np
 
 from modelwright.artifacts.bundle import load_bundle, read_description, read_schema
 from modelwright.artifacts.container import copy_bundle, extras_of, locked_requirements
+from modelwright.artifacts.drafted import drafted
 from modelwright.artifacts.golden import check_golden, read_golden
 from modelwright.artifacts.manifest import verify_bundle
 from modelwright.artifacts.model import Model
-from modelwright.errors import BundleError, InvalidInputError, StorageError
+from modelwright.errors import BundleError, InvalidInputError
 from modelwright.tables.schema import Column
 
 if TYPE_CHECKING:
@@ -111,8 +110,7 @@ def write_pyfunc(folder: Path, output: Path, *, rows: Any = None) -> int:
     if golden is None or not golden.rows:
         raise BundleError("There are no golden rows to compare with.", where=str(folder), mend="Train again.")
     extras = extras_of(member.algorithm for member in described.members)[1:]
-    draft = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with drafted(output, "folder") as draft:
         draft.mkdir()
         copy_bundle(folder, draft / "bundle", manifest)
         loaded = _load_pyfunc(str(draft / "bundle"))
@@ -132,13 +130,6 @@ def write_pyfunc(folder: Path, output: Path, *, rows: Any = None) -> int:
             f"python: {platform.python_version()}\nbuild_dependencies: [pip]\ndependencies:\n- -r requirements.txt\n",
             encoding="utf-8",
         )
-        draft.rename(output)
-    except OSError as error:
-        raise StorageError(
-            f"The folder cannot be written: {error.strerror}.", where=str(output), mend="Give one on a disk with space."
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return len(golden.rows) + (0 if rows is None else len(rows))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from modelwright.artifacts.bundle import load_bundle, read_json
+from modelwright.artifacts.drafted import drafted
 from modelwright.artifacts.golden import check_golden, read_golden
 from modelwright.artifacts.manifest import manifest_digest
 from modelwright.artifacts.model import Model
@@ -19,7 +18,7 @@ from modelwright.artifacts.onnx.graph import IR, ML, ML_OPSET, OPSET, Graph, lib
 from modelwright.artifacts.onnx.inputs import table_of
 from modelwright.artifacts.onnx.outputs import calibrated, labelled, whole
 from modelwright.artifacts.onnx.trees import member
-from modelwright.errors import BundleError, InvalidInputError, StorageError
+from modelwright.errors import BundleError, InvalidInputError
 from modelwright.features.encoder import EncoderState
 from modelwright.tables.conform import conform
 
@@ -74,16 +73,8 @@ def export_onnx(folder: Path, output: Path, *, rows: pl.DataFrame | None = None)
     made = convert(model, folder)
     compared = [_compared(model, made, frame) for frame in asked]
     found = Parity(sum(each.n_rows for each in compared), max(each.largest for each in compared))
-    draft = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with drafted(output, "file") as draft:
         draft.write_bytes(made)
-        os.replace(draft, output)
-    except OSError as error:
-        raise StorageError(
-            f"The file cannot be written: {error.strerror}.", where=str(output), mend="Give one on a disk with space."
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return found
 
 
