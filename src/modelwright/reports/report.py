@@ -69,6 +69,7 @@ def render(record: RunRecord) -> str:
         .get_template("report.html")
         .render(
             style=style(),
+            version=record.modelwright,
             record=record,
             headline=_with_picture(headline(record, [] if bars is None else bars["reasons"])),
             barred=bars,

@@ -181,7 +181,7 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
 
     def jobs() -> Iterator[Fit]:
         for k, turn in turns:
-            seed = search.problem.seed + 1000 * turn
+            seed = _seed(search, turn)
             if 1.3 * final.records[k].fit_s + 0.3 < until(deadline):
                 begun.append((k, seed, _job(search, selection.members[k][0], deadline, seed=seed)))
                 yield begun[-1][2]
@@ -203,7 +203,7 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
 
 def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int, deadline: float | None) -> None:
     """The same members with other seeds; a repeat counts only if all its members were fitted."""
-    seeds = [search.problem.seed + 1000 * k for k in range(1, repeats)]
+    seeds = [_seed(search, turn) for turn in range(1, repeats)]
     members = [candidate for candidate, _ in selection.members]
     jobs = [_job(search, candidate, deadline, seed=seed) for seed in seeds for candidate in members]
     answers = dict(search.executor.run(jobs, deadline=deadline))
@@ -223,6 +223,11 @@ def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int,
         )
     if len(final.repeats) < len(seeds):
         final.notes.append(f"Time sufficed for {len(final.repeats) + 1} of {repeats} repeats with other seeds.")
+
+
+def _seed(search: Search, turn: int) -> int:
+    """Seed of the fits that repeat others for the ``turn``-th time, far from those that the parts of a fit count on from it."""
+    return search.problem.seed + 1000 * turn
 
 
 def _in_time(search: Search, selection: Selection, n_rows: int, deadline: float | None) -> list[Candidate]:
