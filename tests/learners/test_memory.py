@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelwright.learners import registry
-from modelwright.learners.memory import fit_memory_bytes, free_memory_bytes
+from modelwright.learners.memory import fit_memory_bytes, free_memory_bytes, most_rounds
 
 #: Fits on generated rows; prints the bytes by which the resident memory rose at its peak.
 _SCRIPT = """
@@ -61,6 +61,18 @@ def test_larger_models_take_more() -> None:
     assert fit_memory_bytes("lightgbm", {"num_leaves": 500}, 20_000, 200, 0, 2) > fit_memory_bytes(
         "lightgbm", {"num_leaves": 8}, 20_000, 200, 0, 2
     )
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
+def test_rounds_have_room_in_proportion_to_leaves_and_classes(name: str) -> None:
+    room = {k: most_rounds(name, {"num_leaves": 40, "max_leaves": 40, "depth": 5}, k, 100e6) for k in (0, 2, 10)}
+    assert room[0] == room[2]
+    assert room[2] == pytest.approx(10 * (room[10] or 0), rel=0.01)
+    rounds = {"n_estimators": room[10]}
+    table = fit_memory_bytes(name, rounds | {"num_leaves": 40, "max_leaves": 40, "depth": 5}, 1, 1, 0, 10)
+    bare = fit_memory_bytes(name, {"n_estimators": 0, "num_leaves": 40, "max_leaves": 40, "depth": 5}, 1, 1, 0, 10)
+    assert table - bare == pytest.approx(100e6, rel=0.01)
+    assert most_rounds("extra_trees", {}, 10, 100e6) is None
 
 
 def test_an_unknown_algorithm_gets_a_generous_guess() -> None:

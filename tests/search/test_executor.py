@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from modelwright.search import executor as executors
 from modelwright.search.executor import Executor
 from modelwright.search.jobs import Fit
 from modelwright.search.views import Views
@@ -84,6 +85,22 @@ def test_killed_worker_costs_its_job_only(executor: Executor, views: Views, tmp_
     assert answers[0].ended == "died"  # type: ignore[attr-defined]
     [(_, done)] = executor.run([fit(views, tmp_path / "after", "constant")])
     assert done.score == 0.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process keeps")
+def test_a_worker_that_keeps_memory_is_replaced(
+    executor: Executor, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [fit(views, tmp_path / str(k), "lightgbm", n_estimators=5) for k in range(4)]
+    answers = dict(executor.run(jobs[:2]))
+    before = set(children(executor))
+    assert all(0 < done.kept_memory_mb < executors.MOST_KEPT_MB for done in answers.values())
+    monkeypatch.setattr(executors, "MOST_KEPT_MB", 0.0)
+    answers |= {position + 2: done for position, done in executor.run(jobs[2:])}
+    assert [answers[k].error for k in range(4)] == [""] * 4
+    assert before != set(children(executor))
+    assert all(_runs(pid) for pid in children(executor))
+    assert len(children(executor)) == 2
 
 
 def test_deadline_ends_running_and_waiting_jobs(executor: Executor, views: Views, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def fit_memory_bytes(
     >>> small < 300e6 < large < 1.5e9
     True
     """
-    outputs = n_classes if n_classes > 2 else 1
+    outputs = _outputs(n_classes)
     columns = n_numeric + n_codes
     rules: dict[str, Callable[..., float]] = {
         "constant": _nothing,
@@ -111,10 +111,52 @@ def fit_memory_bytes(
     return base + 2.0 * _dense(n_rows, width) + 16.0 * n_rows * outputs
 
 
+def most_rounds(algorithm: str, params: Mapping[str, Any], n_classes: int, most_bytes: float) -> int | None:
+    """Rounds of boosting that the trees of a fit have room for; None where there are no rounds.
+
+    Parameters
+    ----------
+    algorithm : str
+    params : mapping
+        Hyperparameters that differ from the defaults.
+    n_classes : int
+        0 for regression.
+    most_bytes : float
+
+    Examples
+    --------
+    >>> most_rounds("lightgbm", {"num_leaves": 25}, 20, 100e6)
+    2000
+    """
+    per_round = _ROUNDS.get(algorithm)
+    return None if per_round is None else max(1, int(most_bytes / per_round(params, _outputs(n_classes))))
+
+
 def free_memory_bytes() -> float:
     """Bytes that can be taken without swapping, a control group's limit heeded; 2 GB where the system does not tell."""
     free = free_bytes()
     return _UNKNOWN_FREE if free is None else float(free)
+
+
+def _outputs(n_classes: int) -> int:
+    """Numbers that a model of trees answers for a row."""
+    return n_classes if n_classes > 2 else 1
+
+
+def _lightgbm_round(params: Mapping[str, Any], outputs: int) -> float:
+    return 100.0 * params.get("num_leaves", 50) * outputs  # room for so many leaves is taken whether they are grown or not
+
+
+def _xgboost_round(params: Mapping[str, Any], outputs: int) -> float:
+    return 100.0 * (params.get("max_leaves") or 2 ** min(10, int(params.get("max_depth", 6)))) * outputs
+
+
+def _catboost_round(params: Mapping[str, Any], outputs: int) -> float:
+    return 40.0 * 2 ** int(params.get("depth", 6)) * outputs
+
+
+#: Bytes that a round of boosting adds.
+_ROUNDS = {"lightgbm": _lightgbm_round, "xgboost": _xgboost_round, "catboost": _catboost_round}
 
 
 def _nothing(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
@@ -126,20 +168,19 @@ def _tree(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> floa
 
 
 def _lightgbm(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
-    leaves, trees = params.get("num_leaves", 50), params.get("n_estimators", 1000)
-    histograms = 16.0 * 256 * columns * leaves
-    return n * (22.0 * columns + 24.0 * outputs) + histograms + 100.0 * leaves * trees * outputs
+    histograms = 16.0 * 256 * columns * params.get("num_leaves", 50)
+    trees = params.get("n_estimators", 1000) * _lightgbm_round(params, outputs)
+    return n * (22.0 * columns + 24.0 * outputs) + histograms + trees
 
 
 def _xgboost(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
-    leaves = params.get("max_leaves") or 2 ** min(10, int(params.get("max_depth", 6)))
-    return n * (28.0 * columns + 24.0 * outputs) + 100.0 * leaves * params.get("n_estimators", 1000) * outputs
+    trees = params.get("n_estimators", 1000) * _xgboost_round(params, outputs)
+    return n * (28.0 * columns + 24.0 * outputs) + trees
 
 
 def _catboost(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
-    leaves = 2 ** int(params.get("depth", 6))
-    model = 40.0 * leaves * params.get("n_estimators", 1000) * outputs
-    return n * (22.0 * columns + 700.0 + 600.0 * outputs) + model
+    trees = params.get("n_estimators", 1000) * _catboost_round(params, outputs)
+    return n * (22.0 * columns + 700.0 + 600.0 * outputs) + trees
 
 
 def _forest(params: Mapping[str, Any], n: int, columns: int, outputs: int, *, filled: float) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwright.ensembles.greedy import select
 from modelwright.learners import registry
+from modelwright.learners.memory import most_rounds
 from modelwright.metrics.metric import Metric
 from modelwright.search.candidate import Candidate
 from modelwright.search.climbing import diverse
@@ -27,6 +28,8 @@ from modelwright.tables.schema import Task
 MAX_RACING = 10
 #: Standard errors behind the best from which an algorithm is worth neither tuning nor another fold.
 FAR_BEHIND = 3.0
+#: Bytes that the trees of one boosted fit may take: 19 classes had 8,000 rounds on 680 rows, and 450 MB of trees.
+TREES_BYTES = 250e6
 #: The interim choice of an ensemble: members it may have, and rows it reads.
 _INTERIM_MEMBERS = 8
 _INTERIM_ROWS = 5_000
@@ -105,7 +108,7 @@ class Board:
         candidate = Candidate(
             number=len(self.candidates),
             algorithm=algorithm,
-            params=dict(params),
+            params=self._with_room(algorithm, params),
             stage=stage,
             baseline=registry.get(algorithm).algorithm.baseline,
             unavailable=registry.available(algorithm),
@@ -113,6 +116,13 @@ class Board:
         )
         self.candidates.append(candidate)
         return candidate
+
+    def _with_room(self, algorithm: str, params: dict[str, Any]) -> dict[str, Any]:
+        """The hyperparameters, with as many rounds at most as there is room for; those that the user gave stay."""
+        rounds = most_rounds(algorithm, params, self.problem.n_classes, TREES_BYTES)
+        if rounds is None or "n_estimators" not in params or "n_estimators" in self.problem.grids.get(algorithm, {}):
+            return dict(params)
+        return params | {"n_estimators": min(params["n_estimators"], rounds)}
 
     def take_fewer(self, n_rows: int) -> None:
         """Cut the training rows of every fold down, before anything was fitted on them."""

@@ -24,6 +24,9 @@ from modelwright.search.journal import Journal
 #: A fit that honours its time limit needs some more seconds to save and predict before it counts as stuck.
 GRACE_S = 5.0
 _POLL_S = 0.1
+#: A worker that keeps more after a job is replaced: libraries with allocators of their own give nothing back (CatBoost kept
+#: 260 MB after 10,000 rounds on 110 rows), and all of them together are 80 MB once each has been used.
+MOST_KEPT_MB = 150.0
 
 ONE_THREAD = {
     name: "1"
@@ -130,7 +133,10 @@ class Executor:
                         self._replace(worker)
                     continue
                 if line:
-                    yield self._answer(running.pop(worker), msgspec.json.decode(line, type=Done))
+                    done = msgspec.json.decode(line, type=Done)
+                    if done.kept_memory_mb > MOST_KEPT_MB:
+                        self._replace(worker)
+                    yield self._answer(running.pop(worker), done)
                 else:
                     reason = worker.how_it_ended()
                     self._replace(worker)

@@ -68,6 +68,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     predict_us_per_row: float = 0.0
     size_bytes: int = 0
     peak_memory_mb: float = 0.0
+    #: What the worker holds after the job beyond what it held before its first.
+    kept_memory_mb: float = 0.0
     curve_loss: str = ""
     curve_iterations: list[int] = []
     curve_training: list[float] = []

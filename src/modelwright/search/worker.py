@@ -49,12 +49,14 @@ def main(libraries: Sequence[str]) -> None:
     warnings.simplefilter("ignore")
     _warm_up(inbox, libraries)
     decoder = msgspec.json.Decoder(Job)
+    held_mb = _memory_mb("RssAnon")
     while True:
         job = decoder.decode(inbox.get())
         _reset_peak_memory()
-        done = _whole(job)
-        answers.write(msgspec.json.encode(msgspec.structs.replace(done, peak_memory_mb=_peak_memory_mb())) + b"\n")
+        done = msgspec.structs.replace(_whole(job), peak_memory_mb=_peak_memory_mb())
         _give_memory_back()
+        done = msgspec.structs.replace(done, kept_memory_mb=max(0.0, _memory_mb("RssAnon") - held_mb))
+        answers.write(msgspec.json.encode(done) + b"\n")
 
 
 def _whole(job: Job) -> Done:
@@ -249,12 +251,20 @@ def _reset_peak_memory() -> None:
         return
 
 
-def _peak_memory_mb() -> float:
+def _memory_mb(name: str) -> float:
+    """A figure of this process that Linux keeps; 0 elsewhere."""
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def _peak_memory_mb() -> float:
+    peak_mb = _memory_mb("VmHWM")
+    if peak_mb:
+        return peak_mb
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
