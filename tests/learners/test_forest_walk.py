@@ -61,4 +61,4 @@ def test_a_tree_without_a_split_and_blocks_of_one_tree(monkeypatch: pytest.Monke
         walker = TreeWalker(some)
         walker.prepare(1)
         np.testing.assert_array_equal(walker.mean(X), some.mean(X))
-    assert len(lightgbm_texts(trees, 1, 2)[0]) == 3
+    assert len(list(lightgbm_texts(trees, 1, 2)[0])) == 3
