@@ -25,7 +25,7 @@ from modelwright.search.journal import Journal
 GRACE_S = 5.0
 _POLL_S = 0.1
 #: A worker that keeps more after a job is replaced: libraries with allocators of their own give nothing back (CatBoost kept
-#: 260 MB after 10,000 rounds on 110 rows), and all of them together are 80 MB once each has been used.
+#: 260 MB after 10,000 rounds on 120 rows), and all of them together are 80 MB once each has been used.
 MOST_KEPT_MB = 150.0
 
 ONE_THREAD = {
