@@ -128,7 +128,7 @@ def most_rounds(algorithm: str, params: Mapping[str, Any], n_classes: int, most_
     >>> most_rounds("lightgbm", {"num_leaves": 25}, 20, 100e6)
     2000
     """
-    per_round = _ROUNDS.get(algorithm)
+    per_round = _ROUND_BYTES.get(algorithm)
     return None if per_round is None else max(1, int(most_bytes / per_round(params, _outputs(n_classes))))
 
 
@@ -143,20 +143,20 @@ def _outputs(n_classes: int) -> int:
     return n_classes if n_classes > 2 else 1
 
 
-def _lightgbm_round(params: Mapping[str, Any], outputs: int) -> float:
+def _lightgbm_round_bytes(params: Mapping[str, Any], outputs: int) -> float:
     return 100.0 * params.get("num_leaves", 50) * outputs  # room for so many leaves is taken whether they are grown or not
 
 
-def _xgboost_round(params: Mapping[str, Any], outputs: int) -> float:
+def _xgboost_round_bytes(params: Mapping[str, Any], outputs: int) -> float:
     return 100.0 * (params.get("max_leaves") or 2 ** min(10, int(params.get("max_depth", 6)))) * outputs
 
 
-def _catboost_round(params: Mapping[str, Any], outputs: int) -> float:
+def _catboost_round_bytes(params: Mapping[str, Any], outputs: int) -> float:
     return 40.0 * 2 ** int(params.get("depth", 6)) * outputs
 
 
 #: Bytes that a round of boosting adds.
-_ROUNDS = {"lightgbm": _lightgbm_round, "xgboost": _xgboost_round, "catboost": _catboost_round}
+_ROUND_BYTES = {"lightgbm": _lightgbm_round_bytes, "xgboost": _xgboost_round_bytes, "catboost": _catboost_round_bytes}
 
 
 def _nothing(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
@@ -169,17 +169,17 @@ def _tree(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> floa
 
 def _lightgbm(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
     histograms = 16.0 * 256 * columns * params.get("num_leaves", 50)
-    trees = params.get("n_estimators", 1000) * _lightgbm_round(params, outputs)
+    trees = params.get("n_estimators", 1000) * _lightgbm_round_bytes(params, outputs)
     return n * (22.0 * columns + 24.0 * outputs) + histograms + trees
 
 
 def _xgboost(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
-    trees = params.get("n_estimators", 1000) * _xgboost_round(params, outputs)
+    trees = params.get("n_estimators", 1000) * _xgboost_round_bytes(params, outputs)
     return n * (28.0 * columns + 24.0 * outputs) + trees
 
 
 def _catboost(params: Mapping[str, Any], n: int, columns: int, outputs: int) -> float:
-    trees = params.get("n_estimators", 1000) * _catboost_round(params, outputs)
+    trees = params.get("n_estimators", 1000) * _catboost_round_bytes(params, outputs)
     return n * (22.0 * columns + 700.0 + 600.0 * outputs) + trees
 
 
