@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import importlib.util
 import ipaddress
 import socketserver
 import ssl
@@ -20,13 +19,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-_SPEC = importlib.util.spec_from_file_location("stores", Path(__file__).parents[1] / "store" / "conftest.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_stores = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_stores)
-postgres_url, fresh_postgres, store_url = _stores.postgres_url, _stores.fresh_postgres, _stores.store_url
 
 
 @pytest.fixture(scope="session")

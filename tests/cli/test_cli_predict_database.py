@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +13,6 @@ import modelwright
 from modelwright.artifacts.batch import open_rows
 from modelwright.cli.main import main
 from modelwright.tables import databases, spooled
-
-_SPEC = importlib.util.spec_from_file_location("postgres_server", Path(__file__).parents[1] / "tables" / "conftest.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_server = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_server)
-postgres_url = _server.postgres_url
 
 TELCO = Path(__file__).parents[2] / "examples" / "data" / "telco_churn.csv"
 N_ROWS = 1200

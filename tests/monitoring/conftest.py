@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,6 @@ from modelwright.monitoring.labels import Label
 from modelwright.monitoring.prediction_log import write_predictions
 from modelwright.registry.source import source_of
 from modelwright.store.database import Database
-
-_SPEC = importlib.util.spec_from_file_location("stores", Path(__file__).parents[1] / "store" / "conftest.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_stores = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_stores)
-postgres_url, fresh_postgres, store_url = _stores.postgres_url, _stores.fresh_postgres, _stores.store_url
 
 TELCO = Path(__file__).parents[2] / "examples" / "data" / "telco_churn.csv"
 BEGUN = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -11,14 +10,6 @@ import polars as pl
 import pytest
 
 import modelwright
-
-_SPEC = importlib.util.spec_from_file_location("stores", Path(__file__).parents[1] / "store" / "conftest.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_stores = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_stores)
-#: A real server, and a fresh database for each test.
-postgres_url, fresh_postgres = _stores.postgres_url, _stores.fresh_postgres
 
 
 def table(n: int, seed: int) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -20,17 +19,6 @@ COLUMNS = (
     "tenure", "Contract", "MonthlyCharges", "TotalCharges", "InternetService", "PaymentMethod", "OnlineSecurity", "TechSupport",
 )  # fmt: skip
 FORMATS = Path(__file__).parent / "formats"
-
-_SPEC = importlib.util.spec_from_file_location("stores", Path(__file__).parents[1] / "store" / "conftest.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_stores = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_stores)
-postgres_url = _stores.postgres_url
-fresh_postgres = _stores.fresh_postgres
-store_url = _stores.store_url
-ftp_server = _stores.ftp_server
-ftp_url = _stores.ftp_url
 
 
 @pytest.fixture(scope="session")

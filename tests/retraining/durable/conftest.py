@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -13,13 +12,6 @@ import pytest
 import modelwright
 from modelwright.registry.registry import Registry
 from modelwright.registry.source import source_of
-
-_SPEC = importlib.util.spec_from_file_location("stores", Path(__file__).parents[2] / "store" / "conftest.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_stores = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_stores)
-postgres_url, fresh_postgres, store_url = _stores.postgres_url, _stores.fresh_postgres, _stores.store_url
 
 
 def rows(n: int, seed: int) -> pl.DataFrame:
