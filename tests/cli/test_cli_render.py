@@ -110,8 +110,16 @@ def test_leaderboard_ranks_whole_scores_and_tells_failures_once(tmp_path: Path) 
     lines = [line.split() for line in text.splitlines() if line.strip()]
     ranks = {words[1]: words[0] for words in lines if len(words) > 2 and words[0] in ("1", "2", "–")}
     assert ranks == {"lightgbm": "1", "constant": "2", "linear": "–"}
-    assert text.count("svm failed: ValueError: no convergence") == 1
-    assert "network unavailable: torch is not installed: pip install 'modelwright[network]'" in text
+    assert text.count("svm (2 configurations) failed: ValueError: no convergence") == 1
+    assert "network not tried: torch is not installed: pip install 'modelwright[network]'" in text
+
+
+def test_what_there_was_no_time_for_is_said_in_one_sentence(tmp_path: Path) -> None:
+    late = "there was no time left"
+    names = ("catboost", "lightgbm", "lightgbm", "extra_trees")
+    more = [Trial(6 + k, name, {}, "unavailable", "probe", error=late) for k, name in enumerate(names)]
+    text = " ".join(printed(msgspec.structs.replace(RECORD, trials=TRIALS + more), tmp_path).split())
+    assert f"catboost, lightgbm (2 configurations), extra_trees not tried: {late}" in text
 
 
 def test_leaderboard_shows_the_best_of_each_algorithm_and_every_member(tmp_path: Path) -> None:

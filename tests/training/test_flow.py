@@ -200,6 +200,7 @@ def test_budget_ends_the_search_and_leaves_a_whole_run(churn: pl.DataFrame, tmp_
     assert run.record.budget_s == 12
     assert run.record.evaluation is not None
     assert run.report.is_file()
+    assert all(trial.error for trial in run.record.trials if trial.score is None), "what has no score says why"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +82,19 @@ def leaderboard_remarks(record: RunRecord) -> list[str]:
         remarks.insert(0, "front: no other model is better, faster and smaller at once.")
     if said := front_sentence(record):
         remarks.insert(0, said)
-    # One algorithm often fails many times for one reason.
-    remarks += dict.fromkeys(f"{line.algorithm} {line.state}: {line.error.splitlines()[0]}" for line in board.failures)
-    return remarks
+    return remarks + _failures(board.failures)
+
+
+def _failures(lines: list[Line]) -> list[str]:
+    """One sentence a reason: it often holds for many configurations of several algorithms."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for line in lines:
+        state = "not tried" if line.state == "unavailable" else line.state
+        found.setdefault((state, line.error.splitlines()[0]), Counter())[line.algorithm] += 1
+    return [
+        f"{', '.join(name if n == 1 else f'{name} ({n} configurations)' for name, n in names.items())} {state}: {reason}"
+        for (state, reason), names in found.items()
+    ]
 
 
 def interval_text(interval: Interval) -> str:

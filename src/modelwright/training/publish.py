@@ -259,7 +259,9 @@ def _trial(candidate: Candidate, search: Search) -> Trial:
         candidate.stage in ("probe", "tune") and candidate.score is not None
     )
     state: TrialState = "complete"
-    if candidate.unavailable:
+    # Nothing was begun of it: the search ended before its turn came.
+    why = candidate.unavailable or ("" if answers else "the search ended before its turn")
+    if why:
         state = "unavailable"
     elif not complete:
         cut = any(d.ended in ("deadline", "stop") for d in errors) or not errors
@@ -281,7 +283,7 @@ def _trial(candidate: Candidate, search: Search) -> Trial:
         size_bytes=max((d.size_bytes for d in good), default=0),
         peak_memory_mb=round(max((d.peak_memory_mb for d in good), default=0.0), 1),
         baseline=candidate.baseline,
-        error=candidate.unavailable or (errors[0].error if errors else ""),
+        error=why or (errors[0].error if errors else ""),
     )
 
 
