@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -171,7 +172,10 @@ def _missing_values(value: object) -> tuple[str | float, ...] | dict[str, tuple[
             isinstance(cell, (str, int, float)) and not isinstance(cell, bool) for cell in listed
         ):
             raise SpecError(f"{listed!r}{where} is not a list of texts and numbers.", mend='Write it as ["?", -999].')
-        return tuple(cell if isinstance(cell, str) else float(cell) for cell in listed)
+        # Infinities as text: the schema of a model is JSON, which has no number for them.
+        return tuple(
+            cell if isinstance(cell, str) else float(cell) if math.isfinite(cell) else str(float(cell)) for cell in listed
+        )
 
     if isinstance(value, Mapping):
         return {str(column): cells(listed, f" for column {column!r}") for column, listed in value.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -302,3 +303,15 @@ def test_stations_that_go_on_are_learned_from_and_patients_who_do_not_are_not(tm
     assert run.record.evaluation.score.value < 0.6
     apart = modelwright.train(panel.drop("day"), group="station", **asked)
     assert "station" not in apart.model.feature_names_in_
+
+
+@pytest.mark.parametrize("mark", ["inf", math.inf])
+def test_infinities_may_mean_missing(mark: str | float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    rows = pl.DataFrame({"x": np.where(rng.random(300) < 0.1, math.inf, x), "y": x + rng.normal(size=300)})
+    with pytest.raises(DataError, match="infinite values in 'x'"):
+        modelwright.train(rows, target="y", trials=1, algorithms=["linear"], home=tmp_path)
+    run = modelwright.train(rows, target="y", trials=1, algorithms=["linear"], home=tmp_path, missing_values={"x": [mark]})
+    told = run.model.predict(pl.DataFrame({"x": [math.inf, None, 0.5]}))
+    assert told[0] == told[1] != told[2]
