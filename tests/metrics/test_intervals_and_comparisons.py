@@ -271,3 +271,10 @@ def test_labels_of_one_class_keep_an_interval_to_both_sides():
     # Other rows have a little more or less of class 2.
     assert found.low < found.value < found.high
     assert found.value - found.low < 0.02
+
+
+def test_the_interval_of_a_huge_error_is_that_of_a_small_one_enlarged() -> None:
+    rng = np.random.default_rng(0)
+    y, metric = rng.exponential(size=200), METRICS["rmse"]
+    small, huge = (interval(metric, y * size, np.zeros(200)) for size in (1.0, 1e70))
+    np.testing.assert_allclose(np.array([huge.low, huge.high]) / 1e70, [small.low, small.high], rtol=1e-9)

@@ -60,6 +60,24 @@ def test_a_class_with_one_row_always_trains():
         assert all(7 in fold.training for fold in _folds(50, y, n_folds=n_folds))
 
 
+@pytest.mark.parametrize("rarest", [2, 3, 4, 5])
+def test_each_fold_validates_both_of_two_classes(rarest):
+    y = np.zeros(60, dtype=np.int64)
+    y[np.arange(rarest) * 11] = 1
+    for seed in range(20):
+        found = _folds(60, y, n_folds=5, seed=seed)
+        assert len(found) == rarest, "as many as the rarest class has rows"
+        for fold in found:
+            assert set(y[fold.validation]) == set(y[fold.training]) == {0, 1}
+
+
+def test_in_time_windows_of_one_class_are_not_validated():
+    y = np.zeros(100, dtype=np.int64)
+    y[[5, 60, 99]] = 1
+    found = _folds(100, y, time_rank=np.arange(100), n_folds=3)
+    assert [set(y[fold.validation]) for fold in found] == [{0, 1}, {0, 1}]
+
+
 def test_one_fold_holds_out_a_fifth():
     (fold,) = _folds(500, np.arange(500) % 2, n_folds=1)
     assert len(fold.validation) == 100

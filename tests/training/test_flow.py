@@ -315,3 +315,11 @@ def test_infinities_may_mean_missing(mark: str | float, tmp_path: Path) -> None:
     run = modelwright.train(rows, target="y", trials=1, algorithms=["linear"], home=tmp_path, missing_values={"x": [mark]})
     told = run.model.predict(pl.DataFrame({"x": [math.inf, None, 0.5]}))
     assert told[0] == told[1] != told[2]
+
+
+def test_a_class_of_three_training_rows_is_validated(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = np.array(["b"] * 4 + ["a"] * 56)
+    rows = pl.DataFrame({"x": rng.normal(size=60), "z": rng.normal(size=60), "y": y}).sample(fraction=1.0, shuffle=True, seed=1)
+    run = modelwright.train(rows, target="y", trials=1, algorithms=["linear"], home=tmp_path)
+    assert run.record.validation_score is not None

@@ -54,8 +54,12 @@ class Units:
     def skew(self) -> float:
         """Skewness of the value, sum(u ** 3) / sum(u ** 2) ** 1.5; 0 where it cannot be told."""
         drawn = self.u if self.one_by_one else self.runs
-        power = 0.0 if drawn is None else float((drawn**2).sum())
-        return float((drawn**3).sum()) / power**1.5 if drawn is not None and power > 0 else 0.0
+        most = 0.0 if drawn is None else float(np.abs(drawn).max(initial=0.0))
+        if drawn is None or most == 0:
+            return 0.0
+        # Divided first: the cube of a squared error of 1e120 is no number any more.
+        scaled = drawn / most
+        return float((scaled**3).sum() / (scaled**2).sum() ** 1.5)
 
     @property
     def variance(self) -> float:

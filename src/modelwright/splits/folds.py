@@ -73,8 +73,28 @@ def folds(
     -------
     list of Fold
         At most ``n_folds``, at least one; positions ascend. Without time each row is validated at most once, and rows of
-        a class that would be lost to training always train. With time each window is validated by what came before.
+        a class that would be lost to training always train. With time each window is validated by what came before. Of two
+        classes each fold validates both, where any division can.
     """
+    found = _divided(n, y, task, units, time_rank, n_folds, seed, validation_share, gap, groups)
+    if task != "binary" or y is None:
+        return found
+    # Where one class alone is validated, nothing can be ranked.
+    return [fold for fold in found if len(np.unique(y[fold.validation])) == 2] or found
+
+
+def _divided(
+    n: int,
+    y: np.ndarray | None,
+    task: Task,
+    units: np.ndarray | None,
+    time_rank: np.ndarray | None,
+    n_folds: int,
+    seed: int,
+    validation_share: float,
+    gap: float,
+    groups: np.ndarray | None,
+) -> list[Fold]:
     codes = y if task in ("binary", "multiclass") else None
     if time_rank is not None:
         moment = np.asarray(time_rank, dtype=np.float64)
@@ -86,6 +106,8 @@ def folds(
         numbered = np.arange(n)
     if n_folds == 1:
         return [_holdout(n, codes, numbered, validation_share, seed)]
+    if codes is not None and task == "binary":
+        n_folds = min(n_folds, max(2, min(len(np.unique(numbered[codes == k])) for k in np.unique(codes))))
     fold_of = _deal(codes, numbered, n_folds, seed)
     result = [Fold(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(n_folds)]
     result = [fold for fold in result if len(fold.validation) and len(fold.training)]
