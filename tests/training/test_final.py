@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.datasets import load_breast_cancer
 
 from modelwright.ensembles.calibration import NONE
 from modelwright.metrics import registry as metrics
-from modelwright.search.board import Problem
+from modelwright.search.board import MOST_FITS, NETWORK_SEEDS, Problem
 from modelwright.search.budget import Budget
 from modelwright.search.executor import Executor
 from modelwright.search.portfolio import Entry
@@ -22,7 +23,7 @@ from modelwright.search.search import Search
 from modelwright.search.views import Views
 from modelwright.splits.partition import Fold
 from modelwright.tables.schema import Column, Schema
-from modelwright.training.final import MOST_FITS, NETWORK_SEEDS, FinalFit, fit_on_all_rows
+from modelwright.training.final import FinalFit, fit_on_all_rows
 from modelwright.training.selection import Selection
 
 ENTRIES = [
@@ -77,6 +78,32 @@ def test_a_network_is_fitted_with_more_seeds_than_others_and_first(searched: Sea
     ]
     assert len({record.seed for record in final.records if record.algorithm == "network"}) == NETWORK_SEEDS
     assert len({learner._weights["out.weight"].tobytes() for learner in networks}) == NETWORK_SEEDS, "each is another network"
+
+
+@pytest.mark.parametrize(
+    ("fit_s", "likely", "reserve_s"),
+    [
+        (10.0, ("lightgbm", "linear"), 16.0),  # the least share of 200 s; both at a time take 10 s
+        (10.0, ("lightgbm", "network"), 34.0),  # six fits, two at a time, 1.1 of what they take and a second
+        (20.0, ("lightgbm", "network"), 50.0),  # no more than a quarter of the budget
+    ],
+)
+def test_the_search_ends_in_time_for_further_seeds_of_networks(
+    searched: Search, monkeypatch: pytest.MonkeyPatch, fit_s: float, likely: tuple[str, ...], reserve_s: float
+) -> None:
+    monkeypatch.setattr(searched.costs, "refit_seconds", lambda candidate, rows: fit_s)
+    monkeypatch.setattr(searched.encoding, "full_s", lambda generated: 0.0)
+    searched.likely = [c for c in searched.candidates[: len(ENTRIES)] if c.algorithm in likely]
+
+    def reserved() -> float:
+        fit_deadline, search_deadline = searched.budget.fit_deadline, searched.search_deadline()
+        assert fit_deadline is not None
+        assert search_deadline is not None
+        return fit_deadline - search_deadline
+
+    assert reserved() == pytest.approx(reserve_s)
+    searched.problem = replace(searched.problem, several_seeds=False)
+    assert reserved() == pytest.approx(max(16.0, 1.1 * fit_s + 1.0)), "one fit a member, both at a time"
 
 
 def test_one_seed_is_one_fit_a_member(searched: Search) -> None:

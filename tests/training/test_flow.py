@@ -323,3 +323,14 @@ def test_a_class_of_three_training_rows_is_validated(tmp_path: Path) -> None:
     rows = pl.DataFrame({"x": rng.normal(size=60), "z": rng.normal(size=60), "y": y}).sample(fraction=1.0, shuffle=True, seed=1)
     run = modelwright.train(rows, target="y", trials=1, algorithms=["linear"], home=tmp_path)
     assert run.record.validation_score is not None
+
+
+def test_a_class_that_cannot_be_validated_is_refused_before_anything_is_fitted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = pl.DataFrame({"x": rng.normal(size=60), "z": rng.normal(size=60), "y": ["b"] * 3 + ["a"] * 57})
+    rows = pl.concat([rows[1:2], rows[1:]])  # two of the three are one row twice, which is kept on one side
+    with pytest.raises(DataError, match=r"class 'b' that train \(\d\) cannot be divided .* ROC AUC") as refused:
+        modelwright.train(rows, target="y", trials=1, algorithms=["linear"], home=tmp_path)
+    assert "log_loss" in str(refused.value)
+    run = modelwright.train(rows, target="y", metric="log_loss", trials=1, algorithms=["linear"], home=tmp_path)
+    assert run.record.validation_score is not None

@@ -30,6 +30,10 @@ MAX_RACING = 10
 FAR_BEHIND = 3.0
 #: Bytes that the trees of one boosted fit may take: 19 classes had 8,000 rounds on 680 rows, and 450 MB of trees.
 TREES_BYTES = 250e6
+#: Fits that a model may consist of: each adds to the time of a prediction.
+MOST_FITS = 8
+#: Seeds of a network, which come before those of others: on 2,000 rows five of them were 26,900 to 32,200 RMSE apart.
+NETWORK_SEEDS = 5
 #: The interim choice of an ensemble: members it may have, and rows it reads.
 _INTERIM_MEMBERS = 8
 _INTERIM_ROWS = 5_000
@@ -72,6 +76,8 @@ class Problem:
     #: before that; 0 where they were not.
     n_fewer: int = 0
     n_before: int = 0
+    #: Whether members may be fitted with several seeds.
+    several_seeds: bool = True
 
     @property
     def n_rows(self) -> int:

@@ -18,6 +18,9 @@ ONE_BASELINE = 0.10
 #: The final fit is reserved at least and at most these shares of the budget; what it is predicted to take is
 #: reserved with a margin, and time for encoding all rows.
 REFIT_SHARES = (0.08, 0.25)
+#: Share of a long budget that may be reserved besides for fits of networks with other seeds. With 60 s it brought nothing on
+#: six tables.
+_SEEDS_SHARE = 0.15
 REFIT_MARGIN = 1.1
 REFIT_AROUND_S = 1.0
 #: Tables of so many times the subset are used whole: a subset would save little, but where hardly anything can be fitted.
@@ -72,6 +75,11 @@ class Budget:
         if self.total_s is None:
             return None
         return max(self.started + _RESCUE_SHARE * self.total_s, time.monotonic() + _RESCUE_S)
+
+    @property
+    def seeds_s(self) -> float:
+        """The most that is kept for fits of networks with other seeds."""
+        return 0.0 if self.total_s is None or self.total_s <= _SHORT_S else _SEEDS_SHARE * self.total_s
 
     def search_deadline(self, refit_s: float) -> float | None:
         """When the search must end so that the final fit, predicted to take ``refit_s``, still fits in."""

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from modelwright.search import budget as shares
+from modelwright.search.board import MOST_FITS, NETWORK_SEEDS
 from modelwright.search.budget import until
 from modelwright.search.candidate import Candidate
 from modelwright.search.climbing import diverse, next_climber, rows_in_time
@@ -287,11 +288,21 @@ class Search(Fits):
         if self.budget.total_s is not None:
             # What there is no time to fit on all rows is delivered as fitted for validation: on most of them.
             most = shares.REFIT_SHARES[1] * self.budget.total_s
-            for candidate in self._likely():
-                if self.refit_s([*kept, candidate]) <= most:
-                    kept.append(candidate)
+            kept = self._within(most, kept, self._likely())
+            if self.problem.several_seeds:
+                # A network is as good as its first weights; the mean of several is better than most of them.
+                networks = [c for c in kept if c.algorithm == "network"] * (NETWORK_SEEDS - 1)
+                most = min(most, self.refit_s(kept) + self.budget.seeds_s)
+                kept = self._within(most, kept, networks[: max(0, MOST_FITS - len(kept))])
         encode_s = self.encoding.full_s(c.generated for c in kept)
         return self.budget.search_deadline(shares.REFIT_MARGIN * (self.refit_s(kept) + encode_s) + shares.REFIT_AROUND_S)
+
+    def _within(self, seconds: float, kept: list[Candidate], further: Sequence[Candidate]) -> list[Candidate]:
+        """The ones kept, and of the further ones those that can be fitted beside them on all rows in so many seconds."""
+        for candidate in further:
+            if self.refit_s([*kept, candidate]) <= seconds:
+                kept = [*kept, candidate]
+        return kept
 
     def ended(self) -> bool:
         """Whether the search must stop: told to, too many failures, or no time left."""

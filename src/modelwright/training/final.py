@@ -13,6 +13,7 @@ from modelwright.artifacts.model import Member
 from modelwright.features.encoder import Encoder
 from modelwright.learners import registry
 from modelwright.learners.base import Learner
+from modelwright.search.board import MOST_FITS, NETWORK_SEEDS
 from modelwright.search.budget import until
 from modelwright.search.candidate import Candidate
 from modelwright.search.costs import spread
@@ -27,10 +28,6 @@ FEW_ROWS = 5_000
 BASELINE_SHARE = 0.25
 #: Share of the time left up to which predicted fits are begun, and share of the iterations that makes a fit worth having.
 SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
-#: Fits that a model may consist of: each adds to the time of a prediction.
-MOST_FITS = 8
-#: Seeds of a network, which come before those of others: on 2,000 rows five of them were 26,900 to 32,200 RMSE apart.
-NETWORK_SEEDS = 5
 #: Algorithms that draw nothing, or nothing that matters: another seed gives the same member once more.
 _STEADY = ("linear", "svm")
 

@@ -261,7 +261,7 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
     with ledger.step("fit", "fitting the members on all training rows"):
         baselines = search.ranked_baselines()
         fitted = [candidate for candidate in baselines if candidate.algorithm != naive.NAME]
-        seeds = 1 if meter.limits.given or spec.interpretable else SEEDS
+        seeds = SEEDS if search.problem.several_seeds else 1
 
         def fit(selection: Selection, baselines: list[Candidate], repeats: int = 1, seeds: int = 1) -> FinalFit:
             final = fit_on_all_rows(search, selection, baselines, training.frame.height, repeats=repeats, seeds=seeds)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from modelwright.errors import DataError
 from modelwright.learners import registry
 from modelwright.learners.memory import fit_memory_bytes, free_memory_bytes
 from modelwright.metrics.metric import Metric
@@ -87,6 +89,7 @@ def search_models(
         units=copies,
     )
     folds = divided(seed=spec.seed)
+    _require_scores(table, training, metric, folds[0])
     further: list[Fold] = []
     if budget.total_s is not None and spec.time is None and len(folds) > 1 and table.task != "clustering":
         for number in range(1, MAX_DIVISIONS):
@@ -118,6 +121,8 @@ def search_models(
         sampler=spec.sampler,
         grids=spec.hyperparams,
         further=further,
+        # More fits would take more time and more room than a limit on either allows for.
+        several_seeds=spec.max_latency is None and spec.max_size is None and not spec.interpretable,
     )
     search = Search(problem, executor, views, work, budget, ledger.emit, _admission(spec, training, K))
     if whole:
@@ -145,6 +150,22 @@ def search_models(
         naive.NaiveForecast(training, spec.time, spec.group).add_to(search)
     ledger.note(*search.notes)
     return search
+
+
+def _require_scores(table: Facts, training: Training, metric: Metric, fold: Fold) -> None:
+    """Refuse rows of two classes of which only one can be validated, where the metric compares the two."""
+    if table.task != "binary" or training.y is None or metric.reads != "proba":
+        return
+    y = training.y[fold.validation]
+    if len(np.unique(y)) < 2 and math.isnan(metric.score(y, np.full((len(y), 2), 0.5), None)):
+        counts = np.bincount(training.y, minlength=2)
+        rarer = int(counts.argmin())
+        raise DataError(
+            f"The rows of class {table.classes[rarer]!r} that train ({counts[rarer]:,}) cannot be divided into some to learn "
+            f"from and some to validate on, and {metric.title} compares both classes.",
+            where="the target",
+            mend='Bring more rows of that class that do not repeat each other, or set metric = "log_loss".',
+        )
 
 
 def _entries(spec: Spec, task: Task, training: Training, n_classes: int, n_probe: int) -> list[Entry]:
