@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -123,6 +125,10 @@ def test_every_learner_answers_a_row_alone_with_the_bits_of_the_batch(name: str,
     np.testing.assert_array_equal(np.array([score.raw(row) for row in rows.iter_rows(named=True)]), expected)
     np.testing.assert_array_equal(np.concatenate([made.raw(rows[k : k + 1]) for k in range(20)]), expected[:20])
     np.testing.assert_array_equal(np.concatenate([made.raw(rows[k : k + 7]) for k in range(0, 21, 7)]), expected[:21])
+    # Whoever sends the model to a pool of processes, or copies it, gets the same one: with all that was made for single rows.
+    for again in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
+        np.testing.assert_array_equal(again.raw(rows), expected)
+        np.testing.assert_array_equal(again.compile().raw(rows.row(0, named=True)), expected[0])
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -88,6 +88,9 @@ class Model:
         self.derived = derived
         self._compiled: CompiledModel | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_compiled": None}
+
     @property
     def feature_names_in_(self) -> np.ndarray:
         names = [column.name for column in self.schema.features]

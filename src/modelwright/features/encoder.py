@@ -9,12 +9,14 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 import numpy as np
 import polars as pl
 from scipy import sparse
 
+from modelwright.carried import reduced
 from modelwright.errors import BundleError, DataError
 from modelwright.features.categories import code_cells, index_levels
 from modelwright.features.columns import (
@@ -272,8 +274,11 @@ class Encoder:
         else:
             self.generator.save(folder)
 
+    def __reduce__(self) -> Any:
+        return reduced(self)
+
     @classmethod
-    def load(cls, folder: Path) -> Encoder:
+    def load(cls, folder: Path) -> Self:
         """Read back what `save` wrote; matrices are equal bit for bit.
 
         Raises

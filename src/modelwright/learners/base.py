@@ -13,11 +13,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 import numpy as np
 
+from modelwright.carried import reduced
 from modelwright.features.matrix import Matrix
 from modelwright.tables.schema import Task
 
@@ -196,8 +197,11 @@ class Learner(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, folder: Path) -> Learner:
+    def load(cls, folder: Path) -> Self:
         """Read back what `save` wrote; predictions are equal bit for bit."""
+
+    def __reduce__(self) -> Any:
+        return reduced(self)
 
     def importance(self) -> np.ndarray | None:
         """Share of each input column (numeric, then codes) in the model, summing to 1, or None if unknown."""
