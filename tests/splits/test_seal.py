@@ -301,12 +301,21 @@ def test_all_rows_equal_is_refused():
         _seal(pl.DataFrame({"a": [1.0] * 50, "b": ["x"] * 50}), np.arange(50) % 2)
 
 
-def test_a_class_with_one_row_is_named():
+def test_of_two_classes_one_with_a_single_row_is_named():
+    frame, _ = _table(50)
+    y = np.zeros(50, dtype=np.int64)
+    y[3] = 1
+    with pytest.raises(DataError, match=r"class 'lemur' has a single row.*Merge"):
+        _seal(frame, y, "binary", classes=["cat", "lemur"])
+
+
+def test_of_many_classes_one_with_a_single_row_trains():
     frame, _ = _table(50)
     y = np.zeros(50, dtype=np.int64)
     y[3], y[10:30] = 2, 1
-    with pytest.raises(DataError, match=r"class 'lemur' has a single row.*Merge"):
-        _seal(frame, y, "multiclass", classes=["cat", "dog", "lemur"])
+    for seed in range(20):
+        split = _seal(frame, y, "multiclass", classes=["cat", "dog", "lemur"], seed=seed)
+        assert 3 in split.training
 
 
 def test_an_evaluation_without_positives_is_refused():

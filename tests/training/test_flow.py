@@ -334,3 +334,14 @@ def test_a_class_that_cannot_be_validated_is_refused_before_anything_is_fitted(t
     assert "log_loss" in str(refused.value)
     run = modelwright.train(rows, target="y", metric="log_loss", trials=1, algorithms=["linear"], home=tmp_path)
     assert run.record.validation_score is not None
+
+
+def test_a_class_of_one_row_among_many_is_learned_and_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=120)
+    y = np.digitize(x, [-0.5, 0.5]).astype(str)
+    y[7] = "once"
+    run = modelwright.train(pl.DataFrame({"x": x, "y": y}), target="y", trials=1, algorithms=["linear"], home=tmp_path)
+    assert "once" in run.model.classes_
+    assert run.record.evaluation is not None
+    assert any("'once' (1)" in finding.message for finding in run.record.findings)

@@ -113,7 +113,7 @@ def seal(
     Raises
     ------
     DataError
-        If all rows are equal, a class has a single row, there is one group or one moment, the gap leaves nothing to
+        If all rows are equal, one of two classes has a single row, there is one group or one moment, the gap leaves nothing to
         train on, or one side would lack a class that it needs.
     SpecError
         If the rule needs a column that is not given.
@@ -122,7 +122,7 @@ def seal(
     require_rows(n, share)
     _require_roles(rule, time, group)
     codes = y if task in ("binary", "multiclass") else None
-    if codes is not None:
+    if codes is not None and task == "binary":
         _require_two_of_each(codes, classes)
     if group is not None and rule not in ("random", "time"):
         _require_groups(group)
