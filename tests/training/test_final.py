@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -105,15 +104,6 @@ def test_the_search_ends_in_time_for_further_seeds_of_networks(
     assert reserved() == pytest.approx(reserve_s)
     searched.problem = replace(searched.problem, several_seeds=False)
     assert reserved() == pytest.approx(max(16.0, 1.1 * fit_s + 1.0)), "one fit a member, both at a time"
-
-
-def test_what_takes_long_for_a_row_gets_no_further_seeds(searched: Search) -> None:
-    for candidate in searched.candidates[: len(ENTRIES)]:
-        assert candidate.probe is not None
-        row_us = {"lightgbm": 600.0, "extra_trees": 1200.0}.get(candidate.algorithm, 10.0)
-        candidate.probe = candidate.folds[0] = msgspec.structs.replace(candidate.probe, predict_us_per_row=row_us)
-    final = fitted(searched, {"lightgbm": 0.5, "extra_trees": 0.5})
-    assert Counter(record.algorithm for record in final.records) == {"lightgbm": 2, "extra_trees": 1}, "a millisecond together"
 
 
 def test_one_seed_is_one_fit_a_member(searched: Search) -> None:

@@ -28,8 +28,6 @@ FEW_ROWS = 5_000
 BASELINE_SHARE = 0.25
 #: Share of the time left up to which predicted fits are begun, and share of the iterations that makes a fit worth having.
 SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
-#: What fits with other seeds may add to the time of one row, in microseconds; a network takes 50 to 200, boosting 50 to 3,000.
-_MOST_SEEDS_US = 1_000.0
 #: Algorithms that draw nothing, or nothing that matters: another seed gives the same member once more.
 _STEADY = ("linear", "svm")
 
@@ -175,7 +173,7 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
     others = [k for k in wanted if final.records[k].algorithm not in ("network", *_STEADY)]
     turns = [(k, turn) for turn in range(1, NETWORK_SEEDS) for k in networks]
     turns += [(k, turn) for turn in range(1, seeds) for k in others]
-    turns = _quick_enough(turns, selection)[: max(0, MOST_FITS - len(final.members))]
+    turns = turns[: max(0, MOST_FITS - len(final.members))]
     begun: list[tuple[int, int, Fit]] = []
 
     def jobs() -> Iterator[Fit]:
@@ -198,18 +196,6 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
             learner = registry.load(final.records[k].algorithm, Path(job.out) / "model")
             final.members.append(replace(final.members[k], learner=learner))
             final.records.append(msgspec.structs.replace(final.records[k], seed=seed, fit_s=done.seconds, clock=done.clock))
-
-
-def _quick_enough(turns: list[tuple[int, int]], selection: Selection) -> list[tuple[int, int]]:
-    """Those of the further fits, in their order, that together predict a row in the time that they may add."""
-    kept, added_us = [], 0.0
-    for k, turn in turns:
-        answers = [done.predict_us_per_row for done in selection.members[k][0].answers() if not done.error]
-        row_us = min(answers, default=0.0)
-        if added_us + row_us <= _MOST_SEEDS_US:
-            kept.append((k, turn))
-            added_us += row_us
-    return kept
 
 
 def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int, deadline: float | None) -> None:
