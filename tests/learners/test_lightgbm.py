@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -166,3 +167,22 @@ def test_class_can_be_described_without_importing_its_library():
     code = "import sys; from modelwright.learners import lightgbm, catboost, xgboost, network; "
     code += "assert not {'lightgbm', 'catboost', 'xgboost', 'torch', 'safetensors'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_model_keeps_the_blocks_that_it_was_saved_with(tmp_path):
+    """What it answers to the last bit depends on them, and golden rows are held against that."""
+    X, y = example("regression")
+    learner = LightGBM({"n_estimators": 400, "num_leaves": 4}, task="regression", n_classes=0)
+    learner.fit(X, y)
+    assert learner._block_trees > 100
+    learner.save(tmp_path)
+    loaded = LightGBM.load(tmp_path)
+    assert loaded._block_trees == learner._block_trees
+    assert np.array_equal(loaded.predict(X), learner.predict(X))
+
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    assert meta.pop("block_trees") == learner._block_trees
+    (tmp_path / "meta.json").write_text(json.dumps(meta))  # as it was written before there was a choice
+    older = LightGBM.load(tmp_path)
+    assert older._block_trees == 25
+    assert len(older._scores._blocks) == 16

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from modelwright.learners import lightgbm_scores
-from modelwright.learners.lightgbm_scores import Scores
+from modelwright.learners.lightgbm_scores import Scores, block_trees
 
 
 def booster(n_classes: int, n_trees: int = 60) -> tuple[lightgbm.Booster, np.ndarray]:
@@ -37,6 +37,20 @@ def test_rows_alone_equal_the_batch_and_the_library(n_classes: int) -> None:
     np.testing.assert_array_equal(scores.table(X[:7]), whole[:7])
     np.testing.assert_array_equal(np.array([scores.row(row) for row in X[:200]]).reshape(whole[:200].shape), whole[:200])
     np.testing.assert_allclose(whole, model.predict(X, raw_score=True), rtol=0, atol=1e-13)
+
+
+def test_small_trees_are_summed_in_larger_blocks_and_give_the_same_bits_alone() -> None:
+    model, X = booster(0, n_trees=300)
+    stumps = lightgbm.train(
+        {"verbose": -1, "num_threads": 1, "num_leaves": 3}, lightgbm.Dataset(X[:, :5], np.nan_to_num(X[:, 0])), 900
+    )
+    assert block_trees(model.model_to_string()) < 60
+    many = block_trees(stumps.model_to_string())
+    assert 150 < many < 400
+    scores = Scores(stumps, 5, block_trees=many)
+    whole = scores.table(X[:500, :5])
+    np.testing.assert_array_equal([scores.row(row)[0] for row in X[:500, :5]], whole)
+    np.testing.assert_allclose(whole, stumps.predict(X[:500, :5], raw_score=True), rtol=0, atol=1e-12)
 
 
 def test_leaves_are_those_of_the_library() -> None:

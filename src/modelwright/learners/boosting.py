@@ -118,6 +118,8 @@ class Meta(msgspec.Struct, frozen=True):
     coding: Coding
     n_numeric: int
     n_codes: int
+    #: Trees that LightGBM's scores are summed by: what a model answers, to the last bit, depends on it.
+    block_trees: int = 25
 
 
 class BoostedTrees(Learner):
@@ -129,6 +131,7 @@ class BoostedTrees(Learner):
 
     #: Name of the library's own file.
     model_file: str
+    _block_trees = 25
 
     def fit(
         self,
@@ -171,7 +174,7 @@ class BoostedTrees(Learner):
         return self._coding
 
     def save(self, folder: Path) -> None:
-        meta = Meta(self.task, self.n_classes, self.seed, self.params, self._coding, *self._shape)
+        meta = Meta(self.task, self.n_classes, self.seed, self.params, self._coding, *self._shape, self._block_trees)
         (folder / "meta.json").write_bytes(msgspec.json.encode(meta))
         if self._coding.constant is None:
             (folder / self.model_file).write_bytes(self._dump())
@@ -183,6 +186,7 @@ class BoostedTrees(Learner):
             learner = cls(meta.params, task=meta.task, n_classes=meta.n_classes, seed=meta.seed)
             learner._coding = meta.coding
             learner._shape = (meta.n_numeric, meta.n_codes)
+            learner._block_trees = meta.block_trees
             if meta.coding.constant is None:
                 learner._restore((folder / cls.model_file).read_bytes())
         except MissingExtraError:

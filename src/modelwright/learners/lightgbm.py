@@ -10,7 +10,7 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.lean_import import library
-from modelwright.learners.lightgbm_scores import Scores
+from modelwright.learners.lightgbm_scores import Scores, block_trees
 from modelwright.learners.rowwise import sigmoid, softmax
 from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
 
@@ -119,13 +119,15 @@ class LightGBM(BoostedTrees):
             loss = booster.eval_train()[0][2] if watch.records(n_done) else None
             if watch.stop(n_done, loss, validation):
                 break
-        self._use(booster.model_to_string(num_iteration=max(1, watch.best)))
+        text = booster.model_to_string(num_iteration=max(1, watch.best))
+        self._block_trees = block_trees(text)
+        self._use(text)
 
     def _use(self, text: str) -> None:
         """Predict from the written form, so that a loaded model and a fresh one are the same thing."""
         self._text = text
         self._booster = library("lightgbm").Booster(model_str=text)
-        self._scores = Scores(self._booster, self._booster.num_feature())
+        self._scores = Scores(self._booster, self._booster.num_feature(), block_trees=self._block_trees)
 
     def _predict_raw(self, X: Matrix) -> np.ndarray:
         return chances(self._scores.table(joined(X)), self._coding.n_present)
