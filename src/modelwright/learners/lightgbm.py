@@ -119,12 +119,14 @@ class LightGBM(BoostedTrees):
             loss = booster.eval_train()[0][2] if watch.records(n_done) else None
             if watch.stop(n_done, loss, validation):
                 break
-        text = booster.model_to_string(num_iteration=max(1, watch.best))
-        self._block_trees = block_trees(text)
-        self._use(text)
+        self._use(booster.model_to_string(num_iteration=max(1, watch.best)))
 
     def _use(self, text: str) -> None:
         """Predict from the written form, so that a loaded model and a fresh one are the same thing."""
+        self._block_trees = block_trees(text)
+        self._read(text)
+
+    def _read(self, text: str) -> None:
         self._text = text
         self._booster = library("lightgbm").Booster(model_str=text)
         self._scores = Scores(self._booster, self._booster.num_feature(), block_trees=self._block_trees)
@@ -148,7 +150,7 @@ class LightGBM(BoostedTrees):
         return self._text.encode()
 
     def _restore(self, content: bytes) -> None:
-        self._use(content.decode())
+        self._read(content.decode())  # in the blocks that it was saved with
 
     def _gain(self) -> np.ndarray:
         return self._booster.feature_importance("gain")
