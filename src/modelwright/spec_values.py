@@ -172,10 +172,11 @@ def _missing_values(value: object) -> tuple[str | float, ...] | dict[str, tuple[
             isinstance(cell, (str, int, float)) and not isinstance(cell, bool) for cell in listed
         ):
             raise SpecError(f"{listed!r}{where} is not a list of texts and numbers.", mend='Write it as ["?", -999].')
+        return tuple(cell if isinstance(cell, str) else number(float(cell)) for cell in listed)
+
+    def number(cell: float) -> str | float:
         # Infinities as text: the schema of a model is JSON, which has no number for them.
-        return tuple(
-            cell if isinstance(cell, str) else float(cell) if math.isfinite(cell) else str(float(cell)) for cell in listed
-        )
+        return cell if math.isfinite(cell) else str(cell)
 
     if isinstance(value, Mapping):
         return {str(column): cells(listed, f" for column {column!r}") for column, listed in value.items()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from modelwright.learners import lightgbm_scores
-from modelwright.learners.lightgbm_scores import Scores, block_trees
+from modelwright.learners.lightgbm_scores import Scores, trees_per_block
 
 
 def booster(n_classes: int, n_trees: int = 60) -> tuple[lightgbm.Booster, np.ndarray]:
@@ -44,8 +44,8 @@ def test_small_trees_are_summed_in_larger_blocks_and_give_the_same_bits_alone() 
     stumps = lightgbm.train(
         {"verbose": -1, "num_threads": 1, "num_leaves": 3}, lightgbm.Dataset(X[:, :5], np.nan_to_num(X[:, 0])), 900
     )
-    assert block_trees(model.model_to_string()) < 60
-    many = block_trees(stumps.model_to_string())
+    assert trees_per_block(model.model_to_string()) < 60
+    many = trees_per_block(stumps.model_to_string())
     assert 150 < many < 400
     scores = Scores(stumps, 5, block_trees=many)
     whole = scores.table(X[:500, :5])

@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from modelwright.carried import reduced
 from modelwright.errors import BundleError, DataError
 from modelwright.features.categories import code_cells, index_levels
 from modelwright.features.columns import (
@@ -39,6 +38,7 @@ from modelwright.features.matrix import Layout, Matrix
 from modelwright.features.rows import ColumnEncoder, RowEncoder, column_encoder, row_encoder
 from modelwright.features.text import TextVectors, text_sizes
 from modelwright.features.text_scores import learn_scores
+from modelwright.pickling import reduce_by_saving
 from modelwright.tables.schema import Schema, Task
 
 #: What `tables.conform` makes of a column by its type, and what the records of an encoder read.
@@ -275,7 +275,7 @@ class Encoder:
             self.generator.save(folder)
 
     def __reduce__(self) -> Any:
-        return reduced(self)
+        return reduce_by_saving(self)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

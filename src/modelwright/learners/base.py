@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Literal, Self
 import msgspec
 import numpy as np
 
-from modelwright.carried import reduced
 from modelwright.features.matrix import Matrix
+from modelwright.pickling import reduce_by_saving
 from modelwright.tables.schema import Task
 
 Params = Mapping[str, Any]
@@ -201,7 +201,7 @@ class Learner(ABC):
         """Read back what `save` wrote; predictions are equal bit for bit."""
 
     def __reduce__(self) -> Any:
-        return reduced(self)
+        return reduce_by_saving(self)
 
     def importance(self) -> np.ndarray | None:
         """Share of each input column (numeric, then codes) in the model, summing to 1, or None if unknown."""

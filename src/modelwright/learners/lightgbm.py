@@ -10,7 +10,7 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.lean_import import library
-from modelwright.learners.lightgbm_scores import Scores, block_trees
+from modelwright.learners.lightgbm_scores import Scores, trees_per_block
 from modelwright.learners.rowwise import sigmoid, softmax
 from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
 
@@ -123,7 +123,7 @@ class LightGBM(BoostedTrees):
 
     def _use(self, text: str) -> None:
         """Predict from the written form, so that a loaded model and a fresh one are the same thing."""
-        self._block_trees = block_trees(text)
+        self._block_trees = trees_per_block(text)
         self._read(text)
 
     def _read(self, text: str) -> None:

@@ -39,7 +39,7 @@ _KINDS = {"raw": 1, "leaf": 2}
 Kind = Literal["raw", "leaf"]
 
 
-def block_trees(text: str) -> int:
+def trees_per_block(text: str) -> int:
     """How many trees of a model a block is to have: more where they are small, since each block costs a call.
 
     Parameters

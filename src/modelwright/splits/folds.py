@@ -76,42 +76,30 @@ def folds(
         a class that would be lost to training always train. With time each window is validated by what came before. Of two
         classes each fold validates both, where any division can.
     """
-    found = _divided(n, y, task, units, time_rank, n_folds, seed, validation_share, gap, groups)
-    if task != "binary" or y is None:
-        return found
-    # Where one class alone is validated, nothing can be ranked.
-    return [fold for fold in found if len(np.unique(y[fold.validation])) == 2] or found
-
-
-def _divided(
-    n: int,
-    y: np.ndarray | None,
-    task: Task,
-    units: np.ndarray | None,
-    time_rank: np.ndarray | None,
-    n_folds: int,
-    seed: int,
-    validation_share: float,
-    gap: float,
-    groups: np.ndarray | None,
-) -> list[Fold]:
     codes = y if task in ("binary", "multiclass") else None
     if time_rank is not None:
         moment = np.asarray(time_rank, dtype=np.float64)
         windows = _windows(moment, codes, n_folds, validation_share, lambda *at: _window(moment, units, groups, gap, seed, *at))
         if windows:
-            return windows
+            return _of_both_classes(windows, y, task)
     numbered = np.arange(n) if units is None else np.unique(units, return_inverse=True)[1]
     if int(numbered.max()) == 0:
         numbered = np.arange(n)
     if n_folds == 1:
         return [_holdout(n, codes, numbered, validation_share, seed)]
-    if codes is not None and task == "binary":
+    if codes is not None and task == "binary":  # no more folds than the rarer class can have a unit in each
         n_folds = min(n_folds, max(2, min(len(np.unique(numbered[codes == k])) for k in np.unique(codes))))
     fold_of = _deal(codes, numbered, n_folds, seed)
     result = [Fold(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(n_folds)]
     result = [fold for fold in result if len(fold.validation) and len(fold.training)]
-    return result or [_holdout(n, codes, np.arange(n), validation_share, seed)]
+    return _of_both_classes(result, y, task) or [_holdout(n, codes, np.arange(n), validation_share, seed)]
+
+
+def _of_both_classes(found: list[Fold], y: np.ndarray | None, task: Task) -> list[Fold]:
+    """The folds that validate both of two classes, or all if none does: where one class is alone nothing can be ranked."""
+    if task != "binary" or y is None:
+        return found
+    return [fold for fold in found if len(np.unique(y[fold.validation])) == 2] or found
 
 
 def _holdout(n: int, codes: np.ndarray | None, units: np.ndarray, share: float, seed: int) -> Fold:

@@ -267,10 +267,8 @@ def _label(k: int, classes: Sequence[Any] | None) -> str:
 def _require_two_of_each(codes: np.ndarray, classes: Sequence[Any] | None) -> None:
     single = np.flatnonzero(np.bincount(codes) == 1)
     if len(single):
-        named = ", ".join(_label(int(k), classes) for k in single[:5]) + (", …" if len(single) > 5 else "")
-        noun, verb = ("class", "has") if len(single) == 1 else ("classes", "have")
         raise DataError(
-            f"The {noun} {named} {verb} a single row, which cannot both train and evaluate.",
+            f"The class {_label(int(single[0]), classes)} has a single row, which cannot both train and evaluate.",
             where="the target",
             mend='Merge rare classes, drop their rows, or use evaluation = "none".',
         )

@@ -21,9 +21,9 @@ class Saved(Protocol):
     def load(cls, folder: Path) -> Self: ...
 
 
-def reduced(thing: Saved) -> tuple[Callable[..., Any], tuple[type[Saved], dict[str, bytes]]]:
+def reduce_by_saving(thing: Saved) -> tuple[Callable[..., Any], tuple[type[Saved], dict[str, bytes]]]:
     """What ``__reduce__`` returns for a thing that saves itself; what it only derived from that is made again when needed."""
-    with tempfile.TemporaryDirectory(prefix="modelwright-carried-") as name:
+    with tempfile.TemporaryDirectory(prefix="modelwright-pickling-") as name:
         folder = Path(name)
         thing.save(folder)
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -31,7 +31,7 @@ def reduced(thing: Saved) -> tuple[Callable[..., Any], tuple[type[Saved], dict[s
 
 
 def _restored(kind: type[Saved], files: dict[str, bytes]) -> Saved:
-    with tempfile.TemporaryDirectory(prefix="modelwright-carried-") as name:
+    with tempfile.TemporaryDirectory(prefix="modelwright-pickling-") as name:
         for relative, content in files.items():
             path = Path(name, relative)
             path.parent.mkdir(parents=True, exist_ok=True)
