@@ -35,9 +35,9 @@ def test_numpy_forward_pass_equals_torch(activation, embedding, monkeypatch):
     trained = {}
     original = training.Network.weights
 
-    def remember(self, inputs):
+    def remember(self, inputs, temperature):
         trained["network"], trained["inputs"] = self, inputs
-        return original(self, inputs)
+        return original(self, inputs, temperature)
 
     monkeypatch.setattr(training.Network, "weights", remember)
     params = {"n_epochs": 4, "activation": activation, "number_embedding": embedding, "width": 64, "n_layers": 2}

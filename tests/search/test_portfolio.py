@@ -78,6 +78,22 @@ def test_entries_say_what_they_may_take_on_the_probe():
     assert all(0 < on_some[key] < on_all[key] for key in both)
 
 
+def networks(n_rows, n_features):
+    return [e for e in portfolio("multiclass", n_rows, n_features, 60.0, n_classes=10) if e.algorithm == "network"]
+
+
+def test_wide_tables_get_a_network_that_reads_numbers_as_they_are():
+    narrow, wide = networks(1_000, 60), networks(1_000, 800)
+
+    assert [e.params.get("number_embedding") for e in narrow] == [None]
+    assert [e.params.get("number_embedding") for e in wide] == ["none", None]
+    assert wide[0].seconds < wide[1].seconds
+    assert wide[0].params["n_epochs"] > wide[1].params["n_epochs"]
+    # Where there is no time for the other, it is still tried.
+    (only,) = networks(20_000, 800)
+    assert only.params["number_embedding"] == "none"
+
+
 def test_cost_grows_with_rows_and_columns():
     for algorithm in ("catboost", "network", "svm"):
         small = fit_seconds(algorithm, "binary", 1_000, 10)

@@ -28,8 +28,18 @@ from modelwright.learners.target import (
     loss_name,
     with_smearing,
 )
+from modelwright.learners.temperature import HIGH, LOW
 from modelwright.tables.schema import Task
 
+_TEMPERATURE = Hyperparameter(
+    "temperature",
+    "float",
+    1.0,
+    "outputs of a classifier are divided by it (validation rows settle it)",
+    LOW,
+    HIGH,
+    tuned=False,
+)
 _CURVE_POINTS = 200
 #: Share of the time left that the planned epochs may take; the rest is for noise and for writing the result.
 _TIME_SHARE = 0.85
@@ -94,6 +104,7 @@ class Network(Learner):
                 choices=("cross_entropy", "smoothed_cross_entropy", "focal"),
             ),
             Hyperparameter("regression_loss", "choice", "mse", "loss of a regression", choices=("mse", "huber", "mae")),
+            _TEMPERATURE,
             LOG_TARGET,
         ),
         iterations="n_epochs",
@@ -168,7 +179,12 @@ class Network(Learner):
                 planned = affordable
         run = trainer(planned)
         history = training.train(run, part, watched_part, deadline, self.stop_after.get("steps"))
-        self._weights = scaling | run.network.weights(inputs)
+        temperature, learned = self.params[_TEMPERATURE.name], {}
+        if classification and watched_part is not None:
+            # The final fit, without validation rows, takes it over.
+            temperature = history.temperature
+            learned = {_TEMPERATURE.name: temperature}
+        self._weights = scaling | run.network.weights(inputs, temperature if classification else 1.0)
         shortened = planned < self.params["n_epochs"]
         stopped = "time" if shortened and history.stopped == "complete" else history.stopped
         clock = {"epochs": planned} if shortened or history.stopped == "time" else {}
@@ -178,7 +194,7 @@ class Network(Learner):
             notes.append(f"The loss overflowed after {len(history.training)} epochs; a smaller learning_rate may help.")
             stopped = "early"
         curve = self._curve(history)
-        return FitResult(n_iterations=max(1, history.best), curve=curve, stopped=stopped, notes=notes, clock=clock)
+        return FitResult(n_iterations=max(1, history.best), curve=curve, stopped=stopped, notes=notes, clock=clock, learned=learned)
 
     def _recipe(self, n_epochs: int) -> training.Recipe:
         same = ("batch_size", "learning_rate", "width", "dropout", "weight_decay", "embedding_scale")

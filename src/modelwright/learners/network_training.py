@@ -14,6 +14,7 @@ import numpy as np
 
 from modelwright.learners.network_body import EMBEDDING_WIDTH, FREQUENCIES, Inputs, Weights, Wiring, embedded
 from modelwright.learners.network_torch import AdamW, torch_library
+from modelwright.learners.temperature import best_temperature
 
 #: The schedule has at most this many cycles, and none shorter than this many epochs.
 _MAX_CYCLES = 4
@@ -40,10 +41,11 @@ class Recipe:
 
 @dataclass
 class History:
-    """What happened epoch by epoch; ``best`` counts epochs from 1."""
+    """What happened epoch by epoch; ``best`` counts epochs from 1, ``temperature`` is that of the best."""
 
     best: int = 0
     best_loss: float = float("inf")
+    temperature: float = 1.0
     training: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     stopped: str = "complete"
@@ -147,8 +149,8 @@ class Network:
             factors.setdefault((factor, decay), []).append(value)
         return [{"params": values, "factor": factor, "decay": decay} for (factor, decay), values in factors.items()]
 
-    def weights(self, inputs: Inputs) -> Weights:
-        """Weights for `network_body.forward`: scale and widths folded into the matrices.
+    def weights(self, inputs: Inputs, temperature: float = 1.0) -> Weights:
+        """Weights for `network_body.forward`: scale, widths and temperature folded into the matrices.
 
         A column without variation in training (a level never seen) taught its weights nothing; they become 0, and
         the embedding of such a level the mean of the others.
@@ -164,6 +166,8 @@ class Network:
         w["layer.0.weight"] = w["layer.0.weight"] * scale[:, None]
         for name in (*(f"layer.{layer}.weight" for layer in range(self.wiring.n_layers)), "out.weight"):
             w[name] = (w[name] / math.sqrt(len(w[name]))).astype(np.float32)
+        for name in ("out.weight", "out.bias"):
+            w[name] = w[name] / np.float32(temperature)
         return w
 
 
@@ -227,6 +231,8 @@ class Trainer:
         self.network, self.recipe, self.generator = network, recipe, generator
         self.cycles = n_cycles(recipe.n_epochs)
         self.n_steps = 0
+        #: The best for the rows validated last.
+        self.temperature = 1.0
         self.optimizer = AdamW(network.groups(recipe), betas=(0.9, 0.95))
 
     def step(self, part: Part, t: float) -> float:
@@ -256,17 +262,18 @@ class Trainer:
         return total / part.n_rows
 
     def validate(self, part: Part) -> float:
-        """Log-loss or RMSE of the standardised target, whatever loss trains."""
+        """Log loss at the best temperature, or RMSE of the standardised target, whatever loss trains."""
         torch = torch_library()
-        losses = []
         with torch.no_grad():
-            for batch in torch.split(torch.arange(part.n_rows), 4096):
-                some = part.rows(batch)
-                output = self.network.forward(some.numbers, some.flags, some.levels)
-                plain = "mse" if self.recipe.loss in ("mse", "huber", "mae") else "cross_entropy"
-                losses.append(row_losses(plain, output, some.target))
-            value = float(_mean(torch.cat(losses), part.weight))
-        return math.sqrt(value) if part.target.is_floating_point() else value
+            batches = [part.rows(batch) for batch in torch.split(torch.arange(part.n_rows), 4096)]
+            output = torch.cat([self.network.forward(some.numbers, some.flags, some.levels) for some in batches])
+            if part.target.is_floating_point():
+                return math.sqrt(_mean(row_losses("mse", output, part.target), part.weight))
+        if not torch.isfinite(output).all():
+            return math.inf
+        weight = None if part.weight is None else part.weight.numpy()
+        self.temperature, loss = best_temperature(output.numpy(), part.target.numpy(), weight, start=self.temperature)
+        return loss
 
 
 def seconds_per_epoch(trainer: Trainer, part: Part, n_watched: int) -> float:
@@ -311,7 +318,7 @@ def train(trainer: Trainer, training: Part, validation: Part | None, deadline: f
             continue
         history.validation.append(watched)
         if watched < history.best_loss:
-            history.best, history.best_loss = epoch + 1, watched
+            history.best, history.best_loss, history.temperature = epoch + 1, watched, trainer.temperature
             kept = trainer.network.state()
         if epoch + 1 in cycle_ends[1:] and history.best <= max(e for e in (0, *cycle_ends) if e < epoch + 1):
             history.stopped = "early"

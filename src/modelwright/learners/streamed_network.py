@@ -91,7 +91,8 @@ def _train(learner: Network, stream: Stream, known: Rows, limits: Limits, passes
             if seen >= planned or limits.over:
                 break
     n_rows = min(seen, stream.n_rows)
-    params = learner.params | {"n_epochs": max(1, round(seen / max(1, n_rows)))}
+    # Few passes over many rows are not as sure of themselves as many over the sample's.
+    params = learner.params | {"n_epochs": max(1, round(seen / max(1, n_rows))), "temperature": 1.0}
     fitted = Network(params, task=learner.task, n_classes=learner.n_classes, seed=learner.seed)
     fitted._coding, fitted._wiring = msgspec.structs.replace(coding, n_rows=n_rows), learner._wiring
     fitted._weights = scaling | run.network.weights(inputs)

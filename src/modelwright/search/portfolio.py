@@ -46,6 +46,9 @@ _HOPELESS_IN_ROUNDS = 0.5
 #: step that undoes all others: on 10,000 rows of kddcup99_10pct (23 classes) a log-loss of 0.56, with it 0.007. A penalty of 1
 #: is as good or better, but takes up to five times the rounds (decision 0019).
 _PENALTY = 0.1
+#: Columns from which the network first reads numbers as they are: what accompanies each of them takes seven eighths of the
+#: time there and does not help (docs/benchmarks.md).
+_WIDE = 100
 #: Share of the budget from which an entry waits until the cheaper ones had their turn.
 _DEAR_SHARE = 0.05
 
@@ -111,7 +114,7 @@ def portfolio(
             extra_trees=True, num_leaves=39, min_data_in_leaf=3, feature_fraction=0.46,
             bagging_fraction=0.88, lambda_l1=0.24, lambda_l2=0.36, cat_smooth=15.0,
         ),
-        Entry("network", {"n_epochs": _epochs(n_rows, n_features, budget_s)}),
+        _network(n_rows, n_features, budget_s),
         lightgbm(
             extra_trees=True, num_leaves=180, min_data_in_leaf=12, feature_fraction=0.40,
             bagging_fraction=0.95, lambda_l1=0.77, lambda_l2=1.6,
@@ -124,6 +127,8 @@ def portfolio(
     if generated:
         # What gained most from generated features: near-additive trees, CatBoost and linear models (docs/benchmarks.md).
         entries[7:7] = [entry._replace(generated=True) for entry in (entries[4], entries[2], entries[0])]
+    if n_features > _WIDE:
+        entries.insert(6, _network(n_rows, n_features, budget_s, number_embedding="none"))
     if skewed:
         # On six such tables the loss of boosting fell by 2 % at the median, on two it rose (decision 0009).
         log = {LOG_TARGET.name: 1.0}
@@ -185,18 +190,20 @@ def fit_seconds(
     if algorithm == "catboost":
         return 0.15 * thousands * width * (0.8 + 0.2 * classes)
     if algorithm == "network":
-        return 0.018 * params.get("n_epochs", 32) * thousands * (0.8 + 0.2 * width)
+        per_column = 0.06 if params.get("number_embedding") == "none" else 0.2
+        return 0.018 * params.get("n_epochs", 32) * thousands * (0.8 + per_column * width)
     if algorithm == "svm":
         return 0.1 * thousands**2 * (0.8 + 0.2 * width)
     return 0.02 * thousands * width
 
 
-def _epochs(n_rows: int, n_features: int, budget_s: float | None) -> int:
-    """Epochs of the network that a budget can pay for; the schedule is laid over them."""
-    for epochs in (64, 32, 24):
-        if budget_s is None or fit_seconds("network", "binary", n_rows, n_features, 2, {"n_epochs": epochs}) < 0.15 * budget_s:
-            return epochs
-    return 16
+def _network(n_rows: int, n_features: int, budget_s: float | None, **params: Any) -> Entry:
+    """The network with as many epochs as a budget can pay for; the schedule is laid over them."""
+    for epochs in (64, 32, 24, 16):
+        params["n_epochs"] = epochs
+        if budget_s is None or fit_seconds("network", "binary", n_rows, n_features, 2, params) < 0.15 * budget_s:
+            break
+    return Entry("network", params)
 
 
 def _rounds(rate: float) -> int:
