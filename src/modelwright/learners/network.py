@@ -194,7 +194,9 @@ class Network(Learner):
             notes.append(f"The loss overflowed after {len(history.training)} epochs; a smaller learning_rate may help.")
             stopped = "early"
         curve = self._curve(history)
-        return FitResult(n_iterations=max(1, history.best), curve=curve, stopped=stopped, notes=notes, clock=clock, learned=learned)
+        return FitResult(
+            n_iterations=max(1, history.best), curve=curve, stopped=stopped, notes=notes, clock=clock, learned=learned
+        )
 
     def _recipe(self, n_epochs: int) -> training.Recipe:
         same = ("batch_size", "learning_rate", "width", "dropout", "weight_decay", "embedding_scale")
