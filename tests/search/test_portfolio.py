@@ -83,7 +83,7 @@ def networks(n_rows, n_features):
 
 
 def test_wide_tables_get_a_network_that_reads_numbers_as_they_are():
-    narrow, wide = networks(1_000, 60), networks(1_000, 800)
+    narrow, wide = networks(500, 60), networks(500, 800)
 
     assert [e.params.get("number_embedding") for e in narrow] == [None]
     assert [e.params.get("number_embedding") for e in wide] == ["none", None]

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from modelwright.errors import DataError, SpecError
-from modelwright.tables.roles import encode_target, infer_task, labelled_rows
+from modelwright.tables.roles import encode_target, infer_task, labelled_rows, renamed_class
 
 
 @pytest.mark.parametrize(
@@ -124,3 +124,19 @@ def test_regression_targets_are_finite_floats() -> None:
         encode_target(pl.Series("y", [1.0, float("inf")]), "regression")
     with pytest.raises(DataError, match="missing"):
         encode_target(pl.Series("y", [1.0, None]), "regression")
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["van", "bus ", "van", "bus "], ("bus ", "bus")),
+        (["10", "2", "10", "3"], ("10", 10)),
+        (["van", "bus", "van", "bus"], None),
+        ([10, 2, 10, 3], None),
+    ],
+)
+def test_a_class_that_is_spelled_otherwise_is_found(cells: list[object], expected: object) -> None:
+    series = pl.Series("kind", cells)
+    y, classes = encode_target(series, "multiclass" if len(set(cells)) > 2 else "binary")
+
+    assert renamed_class(series, y, classes) == expected

@@ -194,6 +194,23 @@ def encode_target(
     return _encode_known(values, found, where), found
 
 
+def renamed_class(series: pl.Series, y: np.ndarray, classes: Sequence[Any]) -> tuple[Any, Any] | None:
+    """A cell of text that is not spelled as its class, and that class: blanks around it, or a number kept as text.
+
+    Parameters
+    ----------
+    series : Series of length n
+    y : ndarray of shape (n,)
+        Class numbers of `encode_target`.
+    classes : sequence
+        Its classes; none for regression.
+    """
+    if series.dtype not in (pl.String, pl.Categorical, pl.Enum) or not classes:
+        return None
+    spelled = pl.DataFrame({"cell": series.cast(pl.String), "class": y}).unique(maintain_order=True)
+    return next(((cell, classes[int(k)]) for cell, k in spelled.rows() if cell != classes[int(k)]), None)
+
+
 def _values(series: pl.Series, missing_values: Sequence[str | float] = ()) -> pl.Series:
     """Target cells with everything missing as null, and numbers kept as text as numbers."""
     name = series.name

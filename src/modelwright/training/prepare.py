@@ -29,7 +29,7 @@ from modelwright.tables.conform import check_finite, conform
 from modelwright.tables.differences import traced
 from modelwright.tables.fingerprint import fingerprint
 from modelwright.tables.read import read
-from modelwright.tables.roles import encode_target, infer_task, labelled_rows
+from modelwright.tables.roles import encode_target, infer_task, labelled_rows, renamed_class
 from modelwright.tables.schema import Schema, Task
 from modelwright.tables.traces import Traces
 from modelwright.tables.types import infer_schema
@@ -137,6 +137,8 @@ def read_source(spec: Spec) -> Source:
     task, reason = infer_task(frame[spec.target], spec.task)
     notes.append(reason)
     y, classes = encode_target(frame[spec.target], task, spec.positive, missing_values=missing)
+    if renamed := renamed_class(frame[spec.target], y, classes):
+        notes.append(f"The target's cells {renamed[0]!r} are the class {renamed[1]!r}, which is what the model answers.")
     if task == "binary":
         notes.append(f"The positive class is {classes[1]!r}.")
     return Source(frame, table.source, digest, task, y, classes, _weights(frame, spec), notes, traces)
