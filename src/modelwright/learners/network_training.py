@@ -264,9 +264,12 @@ class Trainer:
     def validate(self, part: Part) -> float:
         """Log loss at the best temperature, or RMSE of the standardised target, whatever loss trains."""
         torch = torch_library()
+        outputs = []
         with torch.no_grad():
-            batches = [part.rows(batch) for batch in torch.split(torch.arange(part.n_rows), 4096)]
-            output = torch.cat([self.network.forward(some.numbers, some.flags, some.levels) for some in batches])
+            for batch in torch.split(torch.arange(part.n_rows), 4096):
+                some = part.rows(batch)
+                outputs.append(self.network.forward(some.numbers, some.flags, some.levels))
+            output = torch.cat(outputs)
             if part.target.is_floating_point():
                 return math.sqrt(_mean(row_losses("mse", output, part.target), part.weight))
         if not torch.isfinite(output).all():
