@@ -333,6 +333,18 @@ def test_a_class_that_only_occurs_late_is_refused():
         _seal(frame, y, time=pl.Series("t", np.arange(100)))
 
 
+def test_of_several_classes_one_that_only_occurs_late_is_named_and_counts():
+    frame, _ = _table(100)
+    y = np.arange(100) % 2
+    y[90:95] = 2
+    split = _seal(frame, y, "multiclass", time=pl.Series("t", np.arange(100)), classes=["cat", "dog", "lemur"])
+    assert set(range(90, 95)) <= set(split.evaluation.tolist())
+    assert split.sentence.endswith("No training row is of class 'lemur'; the 5 sealed rows that are cannot be got right yet.")
+
+    of_group = _seal(frame, y, "multiclass", group=pl.Series("g", [f"{k // 10}" for k in range(100)]), classes=list("abc"))
+    assert ("No training row is of class 'c'" in of_group.sentence) == (90 in of_group.evaluation)
+
+
 def test_a_single_group_and_a_single_moment_are_refused():
     frame, y = _table(50)
     with pytest.raises(DataError, match="one group, 'only'"):

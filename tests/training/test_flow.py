@@ -167,6 +167,22 @@ def test_time_column_seals_the_latest_rows(churn: pl.DataFrame, tmp_path: Path) 
     assert "seasonal_naive" in run.record.baseline_validation
 
 
+def test_a_class_that_comes_up_after_the_cut_in_time_counts_against_the_model(churn: pl.DataFrame, tmp_path: Path) -> None:
+    place = pl.int_range(churn.height)
+    table = churn.with_columns(when=place).filter((pl.col("Contract") != "Two year") | (place >= 0.9 * churn.height))
+    n_late = table.filter(pl.col("Contract") == "Two year").height
+    run = modelwright.train(table, target="Contract", time="when", trials=1, algorithms=["linear"], home=tmp_path)
+
+    said = f"No training row is of class 'Two year'; the {n_late} sealed rows that are cannot be got right yet."
+    assert run.record.plan.split_sentence.endswith(said)
+    assert "'Two year' (0)" in next(f.message for f in run.record.findings if f.check == "small_class")
+    late = table.filter(pl.col("Contract") == "Two year").drop("Contract")
+    assert run.model.predict_proba(late)[:, run.model.classes_.tolist().index("Two year")].max() < 0.02
+    assert run.record.evaluation is not None
+    accuracy = run.record.evaluation.others["accuracy"].value
+    assert accuracy <= 1 - n_late / run.record.evaluation.n_rows
+
+
 def test_group_column_keeps_groups_whole(churn: pl.DataFrame, tmp_path: Path) -> None:
     table = churn.with_columns(house=pl.Series(np.arange(800) // 4))
     run = modelwright.train(table, target="Churn", group="house", trials=1, algorithms=["linear"], home=tmp_path)

@@ -30,7 +30,8 @@ def check(context: Context) -> list[Finding]:
                 mend="Accuracy will look good without learning; judge by ROC AUC, average precision or log loss.",
             )
         )
-    small = [(int(code), int(count)) for code, count in zip(codes, counts, strict=True) if count < _MIN_CLASS_ROWS]
+    known = np.bincount(context.y.astype(np.int64), minlength=len(context.classes))
+    small = [(code, int(count)) for code, count in enumerate(known) if count < _MIN_CLASS_ROWS]
     if small:
         shown = ", ".join(f"{context.label(code)} ({count})" for code, count in small[:5])
         more = f" and {len(small) - 5} more" if len(small) > 5 else ""

@@ -8,6 +8,7 @@ classes. Exact and near copies stay on one side.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,7 @@ def seal(
     ------
     DataError
         If all rows are equal, one of two classes has a single row, there is one group or one moment, the gap leaves nothing to
-        train on, or one side would lack a class that it needs.
+        train on, training rows would have a single class, or of two classes a sealed part would lack one.
     SpecError
         If the rule needs a column that is not given.
     """
@@ -147,7 +148,8 @@ def seal(
             mend='Seal a larger share, or use evaluation = "none".',
         )
     if codes is not None:
-        _require_classes(split, codes, task, classes)
+        _require_both(split, codes, task, classes)
+        split = replace(split, sentence=split.sentence + _unknown_classes(split, codes, classes))
     return split
 
 
@@ -274,12 +276,12 @@ def _require_two_of_each(codes: np.ndarray, classes: Sequence[Any] | None) -> No
         )
 
 
-def _require_classes(split: Split, codes: np.ndarray, task: Task, classes: Sequence[Any] | None) -> None:
-    """Every class needs a training row; with two classes each sealed part needs both."""
+def _require_both(split: Split, codes: np.ndarray, task: Task, classes: Sequence[Any] | None) -> None:
+    """Training rows need two classes at least; where there are two, each sealed part needs both."""
     n_classes = int(codes.max()) + 1
     training = np.bincount(codes[split.training], minlength=n_classes)
     lost = np.flatnonzero((training == 0) & (np.bincount(codes) > 0))
-    if len(lost):
+    if len(lost) and np.count_nonzero(training) < 2:
         why = "occurs only after the cut in time" if split.rule == "time" else "has no training row"
         raise DataError(
             f"The class {_label(int(lost[0]), classes)} {why}, so it cannot be learned.",
@@ -296,3 +298,15 @@ def _require_classes(split: Split, codes: np.ndarray, task: Task, classes: Seque
                 where="the target",
                 mend='Seal a larger share, bring more rows of that class, or use evaluation = "none".',
             )
+
+
+def _unknown_classes(split: Split, codes: np.ndarray, classes: Sequence[Any] | None) -> str:
+    """What is said of classes that have sealed rows only: a model cannot learn them, and their rows count all the same."""
+    learned = np.bincount(codes[split.training], minlength=int(codes.max()) + 1) > 0
+    sealed = codes[np.concatenate([split.evaluation, split.reserve])]
+    unknown = sealed[~learned[sealed]]
+    if not len(unknown):
+        return ""
+    shown = " or ".join(_label(int(k), classes) for k in np.unique(unknown)[:5])
+    more = f" or {len(np.unique(unknown)) - 5} more" if len(np.unique(unknown)) > 5 else ""
+    return f" No training row is of class {shown}{more}; the {len(unknown):,} sealed rows that are cannot be got right yet."

@@ -268,8 +268,9 @@ def _require_classes(source: Source, local: list[np.ndarray], spec: Spec) -> Non
     if source.y is None or source.task == "regression":
         return
     y = source.y.astype(np.int64)
+    single = len(np.unique(y[local[0]])) < 2
     for k, label in enumerate(source.classes):
-        if not np.any(y[local[0]] == k):
+        if single and not np.any(y[local[0]] == k):
             raise DataError(
                 f"The class {label!r} has no training row, so it cannot be learned.",
                 where="the target",
