@@ -179,7 +179,7 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
     def jobs() -> Iterator[Fit]:
         for k, turn in turns:
             seed = _seed(search, turn)
-            if 1.3 * final.records[k].fit_s + 0.3 < until(deadline):
+            if final.records[k].fit_s + 0.3 < SURE * until(deadline):
                 begun.append((k, seed, _job(search, selection.members[k][0], deadline, seed=seed)))
                 yield begun[-1][2]
 
