@@ -136,12 +136,36 @@ def test_a_handful_of_repeated_sentences_is_a_category() -> None:
         (["Jan-2018", "Feb-2018"], ("%B-%Y",)),
         (["05.12.2013", "25.12.2013"], ("%d.%m.%Y",)),
         (["1/31/05 3:04 PM", "2/1/05 11:59 AM"], ("%m/%d/%y %I:%M %p",)),
+        (["01/2018", "12/2019"], ("%m/%Y",)),
+        (["2020Q1", "2020q4", "2021Q2"], ("%YQ%q",)),
+        (["Q4 2019", "Q1 2020"], ("Q%q %Y",)),
+        (["2020-W53", "2021-W01"], ("%G-W%V",)),
     ],
 )
 def test_dates_in_many_spellings(cells: list[str], formats: tuple[str, ...]) -> None:
     found = column(cells * 10)
 
     assert (found.type, found.formats) == ("datetime", formats)
+
+
+def test_quarters_and_weeks_are_read_as_their_first_days() -> None:
+    quarters = dates.parse_dates(pl.Series(["2020Q1", "2021Q4", "2021Q5", "2021Q11"]), ("%YQ%q",))
+    weeks = dates.parse_dates(pl.Series(["2020-W53", "2021-W01", "2021-W53"]), ("%G-W%V",))
+
+    assert quarters.dt.to_string("%F").to_list() == ["2020-01-01", "2021-10-01", None, None]
+    assert weeks.dt.to_string("%F").to_list() == ["2020-12-28", "2021-01-04", None]
+
+
+@pytest.mark.parametrize("fmt", ["%YQ%q", "Q%q %Y", "%G-W%V", "%m/%Y", "%Y-%m-%dT%H:%M:%S%.f", "%B %Y"])
+def test_what_is_written_in_a_format_is_read_in_it(fmt: str) -> None:
+    moment = datetime(2024, 7, 1)
+
+    assert dates.parse_dates(pl.Series([dates.written(moment, fmt)]), (fmt,)).to_list() == [moment]
+
+
+@pytest.mark.parametrize("cells", [["Q1", "Q2", "Q3"], ["A4 2020", "B4 2021"], ["2020Q7", "2021Q8"], ["W12", "W13"]])
+def test_what_only_resembles_a_quarter_or_a_week_is_a_category(cells: list[str]) -> None:
+    assert column(cells * 20).type == "category"
 
 
 def test_a_day_above_twelve_settles_the_order_for_the_whole_column() -> None:

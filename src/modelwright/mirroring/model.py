@@ -18,6 +18,7 @@ from modelwright.artifacts.manifest import Manifest
 from modelwright.artifacts.model import Model
 from modelwright.features.columns import CategoryColumn
 from modelwright.features.encoder import EncoderState
+from modelwright.tables.dates import written
 from modelwright.tables.schema import Column
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _example(column: Column, level: str | None) -> Any:
     if column.type == "boolean":
         return column.true_values[0] if column.true_values else True
     if column.type == "datetime":
-        return datetime(2026, 1, 1).strftime(column.formats[0]) if column.formats else "2026-01-01T00:00:00"
+        return written(datetime(2026, 1, 1), column.formats[0]) if column.formats else "2026-01-01T00:00:00"
     # A level is text; a category of another type was written as such, and its cells are sent as they were.
     if level is not None and column.physical.startswith(("Int", "UInt")):
         return int(level)

@@ -1,13 +1,15 @@
 """Dates kept as text: which formats a column is written in, and reading it with them.
 
-Formats are strptime formats as polars understands them. A format without a day ("%Y-%m") reads the first of
-the month. Times with an offset are turned to UTC; the result never carries a time zone.
+Formats are strptime formats as polars understands them, and "Q%q" for a quarter. A format without a day ("%Y-%m",
+"%YQ%q", "%G-W%V") reads the first day of the month, the quarter or the week. Times with an offset are turned to UTC; the
+result never carries a time zone.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -31,8 +33,11 @@ _CERTAIN = (
     *(day + time for day in _CERTAIN_DAYS for time in _TIMES),
     *("%Y%m%d", "%Y%m%dT%H%M%S", "%Y%m%d %H%M%S", "%Y%m%d%H%M%S", "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%SZ"),
     *("%d/%B/%Y:%H:%M:%S %z", "%A, %d %B %Y %H:%M:%S GMT", "%A, %d %B %Y %H:%M:%S %z", "%A %B %d %H:%M:%S %z %Y"),
-    *("%A %B %d %H:%M:%S %Y", "%Y-%m", "%Y/%m", "%B %Y", "%B-%Y", "%B-%y", "%m/%Y"),
+    *("%A %B %d %H:%M:%S %Y", "%Y-%m", "%Y/%m", "%B %Y", "%B-%Y", "%B-%y", "%m/%Y", "%m-%Y"),
+    *("%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%G-W%V", "%GW%V"),
 )
+#: strptime knows no quarters, so they are read as their first months.
+_QUARTERS = {"Q1": "M01", "Q2": "M04", "Q3": "M07", "Q4": "M10"}
 #: Pairs that differ only in whether the day or the month comes first.
 _ORDERED = tuple(
     (f"%d{sign}%m{sign}{year}{time}", f"%m{sign}%d{sign}{year}{time}")
@@ -50,6 +55,7 @@ _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[A-Za-z]{0,6}"
 _LOOKS_LIKE_DATE = re.compile(
     rf"^(?:[A-Za-z]{{3,9}},?\s+)?(?:\d{{1,4}}[-/. ]\s?(?:\d{{1,2}}|{_MONTH})(?:[-/., :]|$)|\d{{8}}(?:[T ]?\d{{4,6}}Z?)?$"
     rf"|{_MONTH}[-. ]\s?\d{{1,4}}(?:\b|,)|\d{{1,2}}\.? ?{_MONTH}[-. ,])"
+    r"|^(?:\d{1,2}[-/]\d{4}|\d{4}[- ]?[Qq][1-4]|[Qq][1-4][-/ ]\d{4}|\d{4}-?W\d{2})$"
 )
 #: Distinct values looked at before a format is tried on the whole column.
 _SAMPLE = 2000
@@ -85,6 +91,11 @@ def parse_dates(text: pl.Series, formats: tuple[str, ...]) -> pl.Series:
         # Only what is still unread meets the next format.
         open_cells = open_cells.set(result.is_not_null(), None) if len(formats) > 1 else open_cells
     return result.alias(text.name)
+
+
+def written(moment: datetime, fmt: str) -> str:
+    """A moment as text in one of the formats above."""
+    return moment.strftime(fmt.replace("%q", str((moment.month + 2) // 3)).replace("%.f", ""))
 
 
 def find_formats(text: pl.Series) -> DateReading | None:
@@ -199,7 +210,11 @@ def _share_in_order(dates: pl.Series) -> float:
 
 def _strptime(text: pl.Series, fmt: str) -> pl.Series:
     """Read with one format; null where it does not fit."""
-    if "%d" not in fmt:
+    if "%q" in fmt:
+        text, fmt = text.str.to_uppercase().str.replace_many(_QUARTERS), fmt.replace("Q%q", "M%m")
+    if "%V" in fmt:
+        text, fmt = text + " 1", fmt + " %u"
+    elif "%d" not in fmt:
         text, fmt = text + " 01", fmt + " %d"
     if "%H" in fmt or "%I" in fmt:
         parsed = text.str.strptime(pl.Datetime("us"), fmt, strict=False)
