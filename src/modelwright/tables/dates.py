@@ -55,7 +55,7 @@ _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[A-Za-z]{0,6}"
 _LOOKS_LIKE_DATE = re.compile(
     rf"^(?:[A-Za-z]{{3,9}},?\s+)?(?:\d{{1,4}}[-/. ]\s?(?:\d{{1,2}}|{_MONTH})(?:[-/., :]|$)|\d{{8}}(?:[T ]?\d{{4,6}}Z?)?$"
     rf"|{_MONTH}[-. ]\s?\d{{1,4}}(?:\b|,)|\d{{1,2}}\.? ?{_MONTH}[-. ,])"
-    r"|^(?:\d{1,2}[-/]\d{4}|\d{4}[- ]?[Qq][1-4]|[Qq][1-4][-/ ]\d{4}|\d{4}-?W\d{2})$"
+    r"|^(?:\d{1,2}[-/](?:1[89]|20)\d{2}|\d{4}[- ]?[Qq][1-4]|[Qq][1-4][-/ ]\d{4}|\d{4}-?W\d{2})$"
 )
 #: Distinct values looked at before a format is tried on the whole column.
 _SAMPLE = 2000
