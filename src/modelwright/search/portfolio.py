@@ -47,10 +47,10 @@ _HOPELESS_IN_ROUNDS = 0.5
 #: is as good or better, but takes up to five times the rounds (decision 0019).
 _PENALTY = 0.1
 #: Columns from which the network first reads numbers as they are: what accompanies each of them takes seven eighths of the
-#: time there and does not help (docs/benchmarks.md).
+#: time there and hardly helps (decision 0022).
 _WIDE = 100
-#: Epochs of the network, and the share of the budget up to which a fit may take them. Three seeds of 32 epochs are a better
-#: model than one of 64 (decision 0022).
+#: Epochs of the network, and the share of the budget up to which a fit may take them: longer ones leave little time for
+#: further seeds (decision 0022).
 _EPOCHS = ((64, 0.075), (32, 0.15), (24, 0.15), (16, 1.0))
 #: Share of the budget from which an entry waits until the cheaper ones had their turn.
 _DEAR_SHARE = 0.05
