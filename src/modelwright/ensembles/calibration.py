@@ -24,6 +24,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from modelwright.learners.temperature import HIGH, LOW
 from modelwright.metrics.classification import row_log_loss
 from modelwright.metrics.dependence import clusters_of
 
@@ -45,7 +46,7 @@ _LEAST_ISOTONIC = 1000
 _ROWS_A_BIN = 50
 _RARER_A_BIN = 5.0
 _MOST_BINS = 50
-_RANGE = (0.1, 10.0)
+_RANGE = (LOW, HIGH)
 _FLOOR = 1e-300
 
 

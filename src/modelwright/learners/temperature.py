@@ -4,7 +4,8 @@ Notation: n rows, k classes, z outputs (logarithms of probabilities up to a cons
 
 A network grows sure of itself before it has learned all that it will: its log loss rises while what it tells apart still
 improves. Compared at the temperature that suits each epoch best, epochs are told apart by what they know, and how sure
-the network may be is settled by one number [1]_ [2]_.
+the network may be is settled by one number [1]_ [2]_. `ensembles.calibration` does the same to a blend, once and without a
+prior; here it is done every epoch.
 
 References
 ----------
