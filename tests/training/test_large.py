@@ -281,6 +281,25 @@ def test_a_whole_run_fits_its_members_on_all_training_rows(parquet: Path, tmp_pa
         reproduce(folder)
 
 
+def test_a_class_that_comes_up_late_counts_against_a_model_of_many_rows(tmp_path: Path) -> None:
+    frame = table(20_000).with_columns(
+        bought=pl.when(pl.col("when") >= 19_000).then(pl.lit("later")).otherwise("bought")
+    )  # fmt: skip
+    frame.write_parquet(tmp_path / "late.parquet", row_group_size=5_000)
+    spec = spec_of(
+        tmp_path / "late.parquet", exclude=("shop", "amount"), time="when", trials=3,
+        algorithms=("lightgbm", "linear", "network"), home=str(tmp_path),
+    )  # fmt: skip
+    record, folder = flow.train(
+        spec, started=time.monotonic(), emit=lambda event: None, stop=threading.Event(), render=render, memory_bytes=1e5
+    )
+    assert "No training row is of class 'later'" in record.plan.split_sentence
+    assert record.evaluation is not None
+    assert record.evaluation.others["accuracy"].value < 0.8
+    late = modelwright.open_run(folder).model.predict_proba(frame.tail(100))
+    assert late[:, record.plan.classes.index("later")].max() < 0.02
+
+
 def test_a_run_within_seconds_ends_in_time_and_says_what_it_left_out(parquet: Path, tmp_path: Path) -> None:
     spec = spec_of(parquet, budget="12s", algorithms=("lightgbm", "linear"), home=str(tmp_path))
     started = time.monotonic()

@@ -20,7 +20,7 @@ from modelwright.splits.draw import draw_rows
 from modelwright.splits.near import NearUnits, near_units
 from modelwright.splits.partition import Rule, Split
 from modelwright.splits.units import by_first_appearance, group_units, merge_units
-from modelwright.splits.words import and_list, make_split, portion, without_group
+from modelwright.splits.words import and_list, class_label, make_split, portion, unknown_classes, without_group
 from modelwright.tables.schema import Task
 
 #: A score needs some rows.
@@ -149,7 +149,8 @@ def seal(
         )
     if codes is not None:
         _require_both(split, codes, task, classes)
-        split = replace(split, sentence=split.sentence + _unknown_classes(split, codes, classes))
+        sealed = np.concatenate([split.evaluation, split.reserve])
+        split = replace(split, sentence=split.sentence + unknown_classes(codes[split.training], codes[sealed], classes))
     return split
 
 
@@ -262,15 +263,11 @@ def _require_groups(group: pl.Series) -> None:
         )
 
 
-def _label(k: int, classes: Sequence[Any] | None) -> str:
-    return repr(classes[k]) if classes is not None else f"number {k}"
-
-
 def _require_two_of_each(codes: np.ndarray, classes: Sequence[Any] | None) -> None:
     single = np.flatnonzero(np.bincount(codes) == 1)
     if len(single):
         raise DataError(
-            f"The class {_label(int(single[0]), classes)} has a single row, which cannot both train and evaluate.",
+            f"The class {class_label(int(single[0]), classes)} has a single row, which cannot both train and evaluate.",
             where="the target",
             mend='Merge rare classes, drop their rows, or use evaluation = "none".',
         )
@@ -284,7 +281,7 @@ def _require_both(split: Split, codes: np.ndarray, task: Task, classes: Sequence
     if len(lost) and np.count_nonzero(training) < 2:
         why = "occurs only after the cut in time" if split.rule == "time" else "has no training row"
         raise DataError(
-            f"The class {_label(int(lost[0]), classes)} {why}, so it cannot be learned.",
+            f"The class {class_label(int(lost[0]), classes)} {why}, so it cannot be learned.",
             where="the target",
             mend="Merge or drop the class, choose another evaluation share, or leave out the role that divides the rows.",
         )
@@ -294,19 +291,7 @@ def _require_both(split: Split, codes: np.ndarray, task: Task, classes: Sequence
         absent = np.flatnonzero(np.bincount(codes[rows], minlength=2) == 0)
         if len(rows) and len(absent):
             raise DataError(
-                f"The {len(rows):,} {name} rows would lack the class {_label(int(absent[0]), classes)}.",
+                f"The {len(rows):,} {name} rows would lack the class {class_label(int(absent[0]), classes)}.",
                 where="the target",
                 mend='Seal a larger share, bring more rows of that class, or use evaluation = "none".',
             )
-
-
-def _unknown_classes(split: Split, codes: np.ndarray, classes: Sequence[Any] | None) -> str:
-    """What is said of classes that have sealed rows only: a model cannot learn them, and their rows count all the same."""
-    learned = np.bincount(codes[split.training], minlength=int(codes.max()) + 1) > 0
-    sealed = codes[np.concatenate([split.evaluation, split.reserve])]
-    unknown = sealed[~learned[sealed]]
-    if not len(unknown):
-        return ""
-    shown = " or ".join(_label(int(k), classes) for k in np.unique(unknown)[:5])
-    more = f" or {len(np.unique(unknown)) - 5} more" if len(np.unique(unknown)) > 5 else ""
-    return f" No training row is of class {shown}{more}; the {len(unknown):,} sealed rows that are cannot be got right yet."

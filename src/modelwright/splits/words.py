@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -41,3 +42,25 @@ def without_group(group: pl.Series) -> str:
     """How rows without a group were counted, if there are any."""
     missing = group.null_count()
     return f"; the {missing:,} rows without one count as entities of their own" if missing else ""
+
+
+def class_label(k: int, classes: Sequence[Any] | None) -> str:
+    """A class as the user knows it."""
+    return repr(classes[k]) if classes is not None else f"number {k}"
+
+
+def unknown_classes(training: np.ndarray, sealed: np.ndarray, classes: Sequence[Any] | None) -> str:
+    """What is said of classes that have sealed rows only: a model cannot learn them, and their rows count all the same.
+
+    Parameters
+    ----------
+    training, sealed : ndarray of int
+        Class numbers of the rows of each part.
+    classes : sequence, optional
+    """
+    unknown = sealed[~np.isin(sealed, training)]
+    if not len(unknown):
+        return ""
+    shown = " or ".join(class_label(int(k), classes) for k in np.unique(unknown)[:5])
+    more = f" or {len(np.unique(unknown)) - 5} more" if len(np.unique(unknown)) > 5 else ""
+    return f" No training row is of class {shown}{more}; the {len(unknown):,} sealed rows that are cannot be got right yet."

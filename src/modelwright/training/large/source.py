@@ -16,6 +16,7 @@ from modelwright.splits.hashed import content_columns
 from modelwright.splits.hashed_sides import EVALUATION, LEFT_OUT, RESERVE, SAMPLED, TRAINING, Sides, sides_in_time
 from modelwright.splits.partition import Rule, Split
 from modelwright.splits.vault import Vault
+from modelwright.splits.words import unknown_classes
 from modelwright.tables.free_memory import free_bytes
 from modelwright.tables.roles import labelled_rows
 from modelwright.tables.scan import Scan, open_scan
@@ -193,6 +194,9 @@ def _prepared(spec: Spec, table: Settled, sides: Sides | None, drawn: Drawn, fol
     else:
         rule = _rule(sides, source)
         sentence = _sentence(sides, drawn, table.n_rows)
+        if source.classes and source.y is not None:
+            codes = source.y.astype(np.int64)
+            sentence += unknown_classes(codes[local[0]], codes[np.concatenate(local[1:])], source.classes)
         division = Division(Split(rule, local[0], local[1], sentence, local[2]))
     positions = Split(rule, drawn.sample.rows, drawn.evaluation.rows, sentence, drawn.reserve.rows)
     vault = _seal(spec, source, division, positions, drawn, folder)
