@@ -266,6 +266,14 @@ def test_columns_may_be_arrays_and_series() -> None:
     assert read(data).frame.rows() == [(1, 1.5, "x", "u"), (2, None, None, "v")]
 
 
+@pytest.mark.parametrize("series", [pd.DataFrame({"a": [1], "b": ["x"]}).iloc[0], pd.Series([1.0]), pl.Series("a", [1])])
+def test_a_series_is_asked_to_be_a_row_or_a_column(series: object) -> None:
+    error = refusal(series)
+    assert error.where.endswith("Series")
+    assert "df.iloc[[0]]" in error.mend
+    assert "to_frame()" in error.mend
+
+
 def test_record_batch_and_table_are_read_as_they_are() -> None:
     assert read(pa.record_batch({"a": [1, None]})).frame.rows() == [(1,), (None,)]
     table = read({"a": [1]})

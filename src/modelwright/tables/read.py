@@ -60,5 +60,11 @@ def read(data: Any, *, query: str | None = None) -> Table:
         if not address.strip():
             raise DataError("The path is empty.", mend="Give the path of a file or folder.")
         return Table(*read_files(address))
+    if type(data).__name__ == "Series":  # of pandas or polars
+        raise DataError(
+            "A Series may be one row or one column.",
+            where=f"{type(data).__module__.partition('.')[0]} Series",
+            mend="Give a table: for one row df.iloc[[0]] or df[:1], for one column series.to_frame().",
+        )
     frame, source = from_memory(data)
     return Table(normalise(frame, source=source), source)
