@@ -25,9 +25,14 @@ CHILD = Path(__file__).resolve().parent / "job.py"
 _CALLERS = re.compile(r"(OMP|MKL|OPENBLAS|NUMEXPR|POLARS|NUMBA|VECLIB).*THREADS|PYTHONPATH|PYTHONHOME|VIRTUAL_ENV")
 
 
-def environment(caller: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The caller's environment without what would slow a system down or mix environments."""
-    return {name: value for name, value in caller.items() if not _CALLERS.fullmatch(name)}
+#: The code of the checkout that this file lies in, whatever is installed.
+_OURS = Path(__file__).resolve().parents[2] / "src"
+
+
+def environment(system: str, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The caller's environment without what would slow a system down or mix environments; ``ours`` runs this checkout."""
+    kept = {name: value for name, value in caller.items() if not _CALLERS.fullmatch(name)}
+    return kept | {"PYTHONPATH": str(_OURS)} if system == "ours" else kept
 
 
 def run_job(
@@ -96,7 +101,7 @@ def run_job(
         limit_s=kill * budget_s,
         cwd=folder,
         log=folder / "log",
-        env=environment(),
+        env=environment(system.name),
     )
     row |= {"wall_s": seen.wall_s, "peak_rss_mb": seen.peak_rss_mb, "peak_pss_mb": seen.peak_pss_mb}
     figures = json.loads(Path(f"{out}.json").read_text()) if Path(f"{out}.json").exists() else {}

@@ -109,6 +109,12 @@ def test_a_logarithm_of_the_target_goes_along(rows: pl.DataFrame, tmp_path: Path
     assert _exported(folder, rows).largest < 1e-12
 
 
+@pytest.mark.parametrize("target", ["Churn", "PaymentMethod"])
+def test_the_temperature_of_a_member_goes_along(target: str, rows: pl.DataFrame, tmp_path: Path) -> None:
+    folder = _bundle(rows, tmp_path / "model", ["lightgbm"], target, params={"temperature": 1.7})
+    assert _exported(folder, rows).largest < 1e-12
+
+
 def test_the_file_is_used_without_this_package(rows: pl.DataFrame, tmp_path: Path) -> None:
     folder = _bundle(rows, tmp_path / "model", ["lightgbm"])
     export_onnx(folder, tmp_path / "model.onnx")

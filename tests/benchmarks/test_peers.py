@@ -281,4 +281,6 @@ def test_a_missing_environment_is_named_before_anything_runs() -> None:
     with pytest.raises(SystemExit, match=r"autogloun.*Known are ours, hgb"):
         chosen("ours,autogloun")
     assert interpreter(SYSTEMS["ours"], {}) == sys.executable
-    assert environment({"OMP_NUM_THREADS": "1", "PATH": "p", "PYTHONPATH": "q"}) == {"PATH": "p"}
+    caller = {"OMP_NUM_THREADS": "1", "PATH": "p", "PYTHONPATH": "q"}
+    assert environment("flaml", caller) == {"PATH": "p"}
+    assert environment("ours", caller) == {"PATH": "p", "PYTHONPATH": str(ROOT / "src")}

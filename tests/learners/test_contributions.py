@@ -36,15 +36,12 @@ def _target(task: str, signal: np.ndarray) -> np.ndarray:
     return np.digitize(signal, np.quantile(signal, [0.4, 0.8])).astype(np.int64)
 
 
-@pytest.mark.parametrize("algorithm", SETTINGS)
-@pytest.mark.parametrize("task", TARGETS)
-def test_base_and_columns_add_up_to_the_prediction(algorithm: str, task: str) -> None:
+def _add_up(algorithm: str, task: str, params: dict[str, float]) -> None:
     pytest.importorskip(registry.get(algorithm).algorithm.requires or "numpy")
     X, signal = _rows()
     n_trees = SETTINGS[algorithm]
-    learner = registry.create(
-        algorithm, {} if n_trees is None else {"n_estimators": n_trees}, task=task, n_classes=TARGETS[task], seed=0
-    )
+    params = params if n_trees is None else params | {"n_estimators": n_trees}
+    learner = registry.create(algorithm, params, task=task, n_classes=TARGETS[task], seed=0)
     learner.fit(X, _target(task, signal))
     rows = X.take(np.arange(30))
     found = contributions(learner, rows)
@@ -52,6 +49,18 @@ def test_base_and_columns_add_up_to_the_prediction(algorithm: str, task: str) ->
     assert found is not None
     assert np.abs(found.columns).max() > 0
     np.testing.assert_allclose(found.base + found.columns.sum(axis=1), prediction, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", SETTINGS)
+@pytest.mark.parametrize("task", TARGETS)
+def test_base_and_columns_add_up_to_the_prediction(algorithm: str, task: str) -> None:
+    _add_up(algorithm, task, {})
+
+
+@pytest.mark.parametrize("algorithm", ["lightgbm", "catboost", "xgboost"])
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_they_add_up_to_what_a_temperature_makes_of_it(algorithm: str, task: str) -> None:
+    _add_up(algorithm, task, {"temperature": 1.7})
 
 
 def test_a_learner_without_an_additive_form_says_so() -> None:

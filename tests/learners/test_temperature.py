@@ -11,8 +11,13 @@ from sklearn.linear_model import LogisticRegression
 
 from modelwright.features.matrix import Layout, Matrix
 from modelwright.learners.base import Validation
+from modelwright.learners.boosting import Watch
+from modelwright.learners.catboost import CatBoost
+from modelwright.learners.lightgbm import LightGBM
 from modelwright.learners.network import Network
+from modelwright.learners.target import Rows
 from modelwright.learners.temperature import HIGH, LOW, best_temperature
+from modelwright.learners.xgboost import XGBoost
 
 
 def log_loss(output, target, temperature, weight=None):
@@ -107,3 +112,70 @@ def test_training_goes_on_while_the_network_learns_though_it_grows_too_sure():
 
     assert result.learned["temperature"] > 1.2
     assert result.n_iterations > 16
+
+
+@pytest.mark.parametrize("kind", [LightGBM, XGBoost, CatBoost])
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_validation_rows_settle_the_temperature_of_boosting_and_the_final_fit_takes_it_over(kind, n_classes):
+    X, y, validation = images()
+    y, valid_y = y % n_classes, validation.y % n_classes
+    task = "binary" if n_classes == 2 else "multiclass"
+    watched = kind({"learning_rate": 0.2}, task=task, n_classes=n_classes, seed=3)
+    result = watched.fit(X, y, validation=Validation(validation.X, valid_y))
+    logs = np.log(np.maximum(watched.predict(validation.X), 1e-300))
+
+    # Nothing is left to gain by another temperature, but what few rows are not trusted with.
+    assert result.learned["temperature"] != 1.0
+    assert best_temperature(logs, valid_y)[0] == pytest.approx(1.0, abs=0.1)
+
+    params = watched.params | {"n_estimators": result.n_iterations}
+    final = kind(params | result.learned, task=task, n_classes=n_classes, seed=3)
+    plain = kind(params, task=task, n_classes=n_classes, seed=3)
+    final.fit(X, y)
+    plain.fit(X, y)
+    softened = log_softmax(np.log(plain.predict(validation.X)) / result.learned["temperature"], axis=1)
+    assert np.allclose(np.log(final.predict(validation.X)), softened, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [LightGBM, XGBoost])
+def test_rounds_are_kept_in_which_boosting_learns_though_it_grows_too_sure(kind):
+    X, y, validation = images()
+    # Every ninth label of the validation rows is wrong: to be sure is dear.
+    noisy = np.where(np.arange(len(validation.y)) % 9 == 0, (validation.y + 1) % 10, validation.y)
+    learner = kind({"learning_rate": 0.1}, task="multiclass", n_classes=10)
+
+    result = learner.fit(X, y, validation=Validation(validation.X, noisy))
+
+    assert result.learned["temperature"] > 1.2
+    least = kind({"learning_rate": 0.1, "n_estimators": result.n_iterations // 2}, task="multiclass", n_classes=10)
+    least.fit(X, y)
+    logs = [np.log(np.maximum(fitted.predict(validation.X), 1e-300)) for fitted in (least, learner)]
+    # Half of the rounds are less surprised as they are, all of them once they are less sure.
+    assert log_loss(logs[0], noisy, 1.0) < log_loss(logs[1], noisy, 1 / result.learned["temperature"])
+    assert best_temperature(logs[0], noisy)[1] > log_loss(logs[1], noisy, 1.0)
+
+
+def test_the_best_round_is_looked_for_from_the_least_log_loss_on():
+    watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    rows = Rows(images()[0].take(np.arange(4)), np.array([0, 1, 0, 1], dtype=np.float32), None)
+    sure = np.array([0.01, 0.99, 0.02, 0.03])
+    told = []
+    for n_done, plain in enumerate([0.6, 0.5, 0.52, 0.54, 0.45, 0.46], start=1):
+        refined = watch.refined(sure if n_done != 3 else np.array([0.4, 0.6, 0.4, 0.6]), rows)
+        watch.stop(n_done, plain, plain, refined)
+        told.append(watch.best)
+
+    # Round 3 knows more than round 2; round 5 has less log loss than any before, and what they knew is forgotten.
+    assert told == [1, 2, 3, 3, 5, 5]
+
+
+def test_a_round_that_nobody_looked_at_may_be_the_best():
+    watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    watch.stop(1, 0.6, 0.6, 0.5)
+    watch.stop(2, None, 0.4)
+
+    assert watch.best == 2
+    watch.stop(3, None, 0.41)
+    assert watch.best == 2
+    watch.stop(4, 0.42, 0.42, 0.3)
+    assert watch.best == 4

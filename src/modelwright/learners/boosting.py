@@ -8,9 +8,10 @@ curve, and the files. What becomes of the target is in `target`.
 
 from __future__ import annotations
 
+import math
 import time
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,8 +21,22 @@ import numpy as np
 from modelwright.errors import BundleError, DataError, MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Curve, FitResult, Learner, Validation
-from modelwright.learners.target import CONSTANT_NOTE, Coding, Rows, code_rows, code_validation, loss_name, with_smearing
+from modelwright.learners.target import (
+    CONSTANT_NOTE,
+    LOG_TARGET,
+    TEMPERATURE,
+    Coding,
+    Rows,
+    code_rows,
+    code_validation,
+    loss_name,
+    with_smearing,
+)
+from modelwright.learners.temperature import best_temperature
 from modelwright.tables.schema import Task
+
+#: Chances below this are as good as it.
+_LEAST_CHANCE = 1e-15
 
 
 def joined(X: Matrix) -> np.ndarray:
@@ -54,7 +69,9 @@ def patience(best: int, n_rows: int, learning_rate: float) -> int:
 class Watch:
     """Follows the loss round by round and says when to stop.
 
-    ``scale`` turns losses of the standardised target back into the target's own units.
+    ``scale`` turns losses of the standardised target back into the target's own units. Boosting of classes grows sure of
+    itself before it has learned all that it will, so from the round of the least log loss on the best round is the one with
+    the least log loss at the temperature that suits it best (`temperature`); when to stop follows from the log loss alone.
     """
 
     loss: str
@@ -65,30 +82,58 @@ class Watch:
     #: Round after which the clock ended an earlier fit.
     last: int | None = None
     best: int = 0
-    best_loss: float = float("inf")
+    best_loss: float = math.inf
     stopped: str = "complete"
     rounds: list[int] = field(default_factory=list)
     training: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     ended: int = 0
+    #: That of the best round.
+    temperature: float = 1.0
+    _latest_temperature: float = 1.0
+    _least: float = math.inf
+    _least_at: int = 0
     _started: float = field(default_factory=time.perf_counter)
 
     def records(self, n_done: int) -> bool:
         """Whether the curve keeps this round: every round at first, then 4 % apart; 10,000 rounds give 175 points."""
         return not self.rounds or n_done - self.rounds[-1] >= max(1, n_done // 25)
 
-    def stop(self, n_done: int, training: float | None, validation: float | None) -> bool:
+    def refined(self, output: np.ndarray, rows: Rows) -> float:
+        """Log loss of validation rows at the temperature that suits a round best.
+
+        Parameters
+        ----------
+        output : ndarray of shape (n,) or (n, k)
+            Chances of the second class, or of each class.
+        rows : Rows
+        """
+        chances = np.column_stack([1.0 - output, output]) if output.ndim == 1 else output
+        logs = np.log(np.maximum(chances, _LEAST_CHANCE, dtype=np.float64))
+        target = rows.target.astype(np.int64)
+        self._latest_temperature, loss = best_temperature(logs, target, rows.weight, start=self._latest_temperature)
+        return loss
+
+    def settle(self, output: np.ndarray, rows: Rows) -> None:
+        """Find the temperature of the best round for a library that shows its losses only; parameters as in `refined`."""
+        self.refined(output, rows)
+        self.temperature = self._latest_temperature
+
+    def stop(self, n_done: int, training: float | None, validation: float | None, refined: float | None = None) -> bool:
         """Note the losses after ``n_done`` rounds; True if boosting ends here."""
         if validation is None:
             self.best = n_done
-        elif validation < self.best_loss:
-            self.best, self.best_loss = n_done, validation
+        elif validation < self._least:
+            self._least, self._least_at = validation, n_done
+            self.best, self.best_loss, self.temperature = n_done, math.inf, self._latest_temperature
+        if refined is not None and refined < self.best_loss:
+            self.best, self.best_loss, self.temperature = n_done, refined, self._latest_temperature
         if training is not None and self.records(n_done):
             self.rounds.append(n_done)
             self.training.append(training * self.scale)
             if validation is not None:
-                self.validation.append(validation * self.scale)
-        if validation is not None and n_done - self.best >= patience(self.best, self.n_rows, self.learning_rate):
+                self.validation.append((validation if refined is None else refined) * self.scale)
+        if validation is not None and n_done - self._least_at >= patience(self._least_at, self.n_rows, self.learning_rate):
             self.stopped = "early"
             return True
         if self.last is not None:
@@ -160,9 +205,19 @@ class BoostedTrees(Learner):
         )
         self._train(rows, watched, watch)
         result = watch.result()
+        if self.task != "regression":
+            # The final fit, without validation rows, takes over what they settled.
+            temperature = self.params[TEMPERATURE.name] if watched is None else watch.temperature
+            self._coding = msgspec.structs.replace(self._coding, temperature=temperature)
+            result = replace(result, learned={} if watched is None else {TEMPERATURE.name: temperature})
         if self._coding.log_factor and validation is not None:
             self._coding, result = with_smearing(self._coding, result, validation, self.predict(validation.X))
         return result
+
+    def _own_params(self) -> dict[str, Any]:
+        """The hyperparameters that the library itself knows, but for the rounds."""
+        ours = ("n_estimators", LOG_TARGET.name, TEMPERATURE.name)
+        return {name: value for name, value in self.params.items() if name not in ours}
 
     def predict(self, X: Matrix) -> np.ndarray:
         raw = None if self._coding.constant is not None else self._predict_raw(X)

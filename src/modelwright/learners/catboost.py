@@ -12,7 +12,7 @@ from modelwright.errors import MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch
-from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
+from modelwright.learners.target import LOG_TARGET, SUPERVISED, TEMPERATURE, Rows, by_task
 
 
 def _library() -> Any:
@@ -59,6 +59,7 @@ class CatBoost(BoostedTrees):
             Hyperparameter("max_ctr_complexity", "int", 4, "categories combined in one statistic", 1, 5),
             Hyperparameter("model_size_reg", "float", 0.5, "penalty on statistics that need large tables", 0.1, 1.5, True),
             LOG_TARGET,
+            TEMPERATURE,
         ),
         iterations="n_estimators",
         extra="boost",
@@ -68,7 +69,7 @@ class CatBoost(BoostedTrees):
 
     def _settings(self) -> dict[str, Any]:
         classification = "Logloss" if self._coding.n_present == 2 else "MultiClass"
-        settings = {name: value for name, value in self.params.items() if name not in ("n_estimators", LOG_TARGET.name)}
+        settings = self._own_params()
         return settings | {
             "iterations": self.params["n_estimators"],
             "loss_function": "RMSE" if self.task == "regression" else classification,
@@ -101,6 +102,8 @@ class CatBoost(BoostedTrees):
             path = Path(folder) / self.model_file
             model.save_model(str(path))
             self._use(path.read_bytes())
+        if watched is not None and self.task != "regression":
+            watch.settle(self._predict_raw(watched.X), watched)
 
     def _use(self, content: bytes) -> None:
         """Predict from the written form, so that a loaded model and a fresh one are the same thing."""

@@ -77,7 +77,7 @@ def contributions(learner: Learner, X: Matrix, terms: np.ndarray | None = None) 
     if isinstance(learner, BoostedTrees):
         if learner._coding.constant is not None:
             return _constant(learner, X)
-        base, values = _of_boosters(learner, X)
+        base, values = (part / learner._coding.temperature for part in _of_boosters(learner, X))
         return _with_link(learner, X, base, values, None, learner._coding.classes, learner._coding.n_rows)
     if isinstance(learner, Forest):
         return _of_forest(learner, X)

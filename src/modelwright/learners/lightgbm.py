@@ -12,7 +12,7 @@ from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.lean_import import library
 from modelwright.learners.lightgbm_scores import Scores, trees_per_block
 from modelwright.learners.rowwise import sigmoid, softmax
-from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
+from modelwright.learners.target import LOG_TARGET, SUPERVISED, TEMPERATURE, Rows, by_task
 
 #: Rounds in a row without a split that helps, after which no later round is expected to find one. One such round
 #: proves nothing where rows and columns are drawn anew each time.
@@ -61,6 +61,7 @@ class LightGBM(BoostedTrees):
             ),
             Hyperparameter("max_cat_to_onehot", "int", 10, "levels up to which one is split from the rest", 2, 100, True),
             LOG_TARGET,
+            TEMPERATURE,
         ),
         iterations="n_estimators",
         requires="lightgbm",
@@ -69,7 +70,7 @@ class LightGBM(BoostedTrees):
 
     def _settings(self, n_rows: int, n_columns: int) -> dict[str, Any]:
         """Parameters under LightGBM's names; leaf sizes shrink with the rows, or ten rows would never be split."""
-        settings = {name: value for name, value in self.params.items() if name not in ("n_estimators", LOG_TARGET.name)}
+        settings = self._own_params()
         largest_leaf = max(1, n_rows // 20)
         settings["min_data_in_leaf"] = min(settings["min_data_in_leaf"], largest_leaf)
         settings["min_data_per_group"] = max(2, min(settings["min_data_per_group"], largest_leaf))
@@ -115,9 +116,15 @@ class LightGBM(BoostedTrees):
             n_done = booster.current_iteration()
             if barren or not n_done:
                 continue
-            validation = None if watched is None else booster.eval_valid()[0][2]
-            loss = booster.eval_train()[0][2] if watch.records(n_done) else None
-            if watch.stop(n_done, loss, validation):
+            looked = watch.records(n_done)
+            loss = booster.eval_train()[0][2] if looked else None
+            validation, refined = None, None
+            if watched is not None:
+                seen: list[np.ndarray] = []
+                refines = looked and self.task != "regression"
+                validation = booster.eval_valid(_Keep(seen) if refines else None)[0][2]
+                refined = watch.refined(seen[0], watched) if refines else None
+            if watch.stop(n_done, loss, validation, refined):
                 break
         self._use(booster.model_to_string(num_iteration=max(1, watch.best)))
 
@@ -154,6 +161,17 @@ class LightGBM(BoostedTrees):
 
     def _gain(self) -> np.ndarray:
         return self._booster.feature_importance("gain")
+
+
+class _Keep:
+    """Called by LightGBM with what it predicts for the validation rows, keeps it."""
+
+    def __init__(self, kept: list[np.ndarray]) -> None:
+        self._kept = kept
+
+    def __call__(self, output: np.ndarray, _: Any) -> tuple[str, float, bool]:
+        self._kept.append(output)
+        return "kept", 0.0, False
 
 
 def chances(scores: np.ndarray, n_classes: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from modelwright.learners.target import (
     CONSTANT_NOTE,
     LOG_TARGET,
     SUPERVISED,
+    TEMPERATURE,
     Coding,
     Rows,
     by_task,
@@ -28,18 +29,8 @@ from modelwright.learners.target import (
     loss_name,
     with_smearing,
 )
-from modelwright.learners.temperature import HIGH, LOW
 from modelwright.tables.schema import Task
 
-_TEMPERATURE = Hyperparameter(
-    "temperature",
-    "float",
-    1.0,
-    "outputs of a classifier are divided by it (validation rows settle it)",
-    LOW,
-    HIGH,
-    tuned=False,
-)
 _CURVE_POINTS = 200
 #: Share of the time left that the planned epochs may take; the rest is for noise and for writing the result.
 _TIME_SHARE = 0.85
@@ -104,7 +95,7 @@ class Network(Learner):
                 choices=("cross_entropy", "smoothed_cross_entropy", "focal"),
             ),
             Hyperparameter("regression_loss", "choice", "mse", "loss of a regression", choices=("mse", "huber", "mae")),
-            _TEMPERATURE,
+            TEMPERATURE,
             LOG_TARGET,
         ),
         iterations="n_epochs",
@@ -179,11 +170,11 @@ class Network(Learner):
                 planned = affordable
         run = trainer(planned)
         history = training.train(run, part, watched_part, deadline, self.stop_after.get("steps"))
-        temperature, learned = self.params[_TEMPERATURE.name], {}
+        temperature, learned = self.params[TEMPERATURE.name], {}
         if classification and watched_part is not None:
             # The final fit, without validation rows, takes it over.
             temperature = history.temperature
-            learned = {_TEMPERATURE.name: temperature}
+            learned = {TEMPERATURE.name: temperature}
         self._weights = scaling | run.network.weights(inputs, temperature if classification else 1.0)
         shortened = planned < self.params["n_epochs"]
         stopped = "time" if shortened and history.stopped == "complete" else history.stopped

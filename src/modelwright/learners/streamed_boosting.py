@@ -18,6 +18,7 @@ from modelwright.learners.boosting import joined
 from modelwright.learners.lean_import import library
 from modelwright.learners.lightgbm import LightGBM
 from modelwright.learners.streamed import Batch, Limits, Stream, StreamedFit
+from modelwright.learners.target import TEMPERATURE
 
 #: Rounds whose time is measured on one thread, and on several, before the rest are planned.
 _MEASURED_ROUNDS = 3
@@ -115,10 +116,12 @@ def fit_boosting(
         notes.append(
             f"LightGBM has {found}, instead of {wanted.rounds} of {wanted.step:.3g} on {wanted.drawn:.2g}, to end in time."
         )
-    params = learner.params | {"n_estimators": max(1, done), **dict(zip(_PACED, (pace.step, pace.drawn), strict=True))}
+    paced = dict(zip(_PACED, (pace.step, pace.drawn), strict=True))
+    # How sure so many more rows make it was not validated.
+    params = learner.params | paced | {"n_estimators": max(1, done), TEMPERATURE.name: 1.0}
     fitted = LightGBM(params, task=learner.task, n_classes=learner.n_classes, seed=learner.seed)
     fitted._shape = learner._shape
-    fitted._coding = msgspec.structs.replace(learner._coding, n_rows=binned.n_rows)
+    fitted._coding = msgspec.structs.replace(learner._coding, n_rows=binned.n_rows, temperature=1.0)
     fitted._use(booster.model_to_string(num_iteration=max(1, done)))
     return StreamedFit(fitted, binned.n_rows, max(1, done), params, notes)
 

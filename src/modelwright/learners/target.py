@@ -19,6 +19,7 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners.base import FitResult, Hyperparameter, Validation
 from modelwright.learners.fitting import all_classes, mean_one
 from modelwright.learners.rowwise import row_shares
+from modelwright.learners.temperature import HIGH, LOW
 from modelwright.tables.schema import Task
 
 #: The tasks that have a target.
@@ -37,6 +38,15 @@ LOG_TARGET = Hyperparameter(
     "numbers from 0 up; validation rows settle it)",
     0.0,
     10.0,
+    tuned=False,
+)
+TEMPERATURE = Hyperparameter(
+    "temperature",
+    "float",
+    1.0,
+    "outputs of a classifier are divided by it (validation rows settle it)",
+    LOW,
+    HIGH,
     tuned=False,
 )
 
@@ -61,7 +71,8 @@ class Coding(msgspec.Struct, frozen=True):
     ``classes`` are the classes present, ascending (classification); ``centre`` and ``spread`` the mean and
     standard deviation, ``low`` and ``high`` the range (regression). ``constant`` is the whole model where there is
     nothing to learn: one number, or K probabilities. With ``log_factor`` above 0 the logarithm of 1 + y is learned, and
-    predictions are multiplied by it: the mean of a logarithm leads below the mean (Duan's smearing).
+    predictions are multiplied by it: the mean of a logarithm leads below the mean (Duan's smearing). Logarithms of
+    probabilities are divided by ``temperature``.
     """
 
     n_rows: int
@@ -73,6 +84,7 @@ class Coding(msgspec.Struct, frozen=True):
     high: float = 0.0
     constant: list[float] | None = None
     log_factor: float = 0.0
+    temperature: float = 1.0
 
     @property
     def n_present(self) -> int:
@@ -102,6 +114,8 @@ class Coding(msgspec.Struct, frozen=True):
         if raw.ndim == 1:
             proba = np.empty((len(raw), 2))
             proba[:, 0], proba[:, 1] = 1.0 - raw, raw
+        if self.temperature != 1.0:
+            proba = proba ** (1.0 / self.temperature)
         return all_classes(row_shares(proba), np.asarray(self.classes), self.n_classes, self.n_rows)
 
 

@@ -11,7 +11,7 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.lean_import import library
-from modelwright.learners.target import LOG_TARGET, SUPERVISED, Rows, by_task
+from modelwright.learners.target import LOG_TARGET, SUPERVISED, TEMPERATURE, Rows, by_task
 from modelwright.learners.xgboost_row import RowCall
 
 
@@ -62,6 +62,7 @@ class XGBoost(BoostedTrees):
             Hyperparameter("max_leaves", "int", 256, "leaves of a tree grown by lossguide", 8, 1024, True),
             Hyperparameter("max_cat_to_onehot", "int", 8, "levels up to which one is split from the rest", 2, 100, True),
             LOG_TARGET,
+            TEMPERATURE,
         ),
         iterations="n_estimators",
         extra="boost",
@@ -70,7 +71,7 @@ class XGBoost(BoostedTrees):
     )
 
     def _settings(self) -> dict[str, Any]:
-        settings = {name: value for name, value in self.params.items() if name not in ("n_estimators", LOG_TARGET.name)}
+        settings = self._own_params()
         if settings["grow_policy"] == "depthwise":
             settings["max_leaves"] = 0
         if self.task == "regression":
@@ -97,7 +98,10 @@ class XGBoost(BoostedTrees):
         for n_done in range(1, self.params["n_estimators"] + 1):
             booster.update(training, n_done - 1)
             loss = _loss(booster, training) if watch.records(n_done) else None
-            if watch.stop(n_done, loss, None if validation is None else _loss(booster, validation)):
+            refined = None
+            if watched is not None and self.task != "regression" and watch.records(n_done):
+                refined = watch.refined(booster.predict(validation), watched)
+            if watch.stop(n_done, loss, None if validation is None else _loss(booster, validation), refined):
                 break
         self._use(bytes(booster[: max(1, watch.best)].save_raw("ubj")))
 

@@ -142,6 +142,8 @@ def _decoded(graph: Graph, coding: Coding, scores: str) -> str:
             return number
         grown = graph.add("Sub", graph.add("Exp", number), graph.constant(1.0))
         return graph.add("Mul", grown, graph.constant(coding.log_factor))
+    if coding.temperature != 1.0:
+        scores = graph.add("Div", scores, graph.constant(coding.temperature))
     if coding.n_present > 2:
         return graph.add("Softmax", scores, axis=1)
     chance = graph.add("Sigmoid", scores)
