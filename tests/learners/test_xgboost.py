@@ -7,6 +7,7 @@ import pytest
 
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Validation
+from modelwright.learners.boosting import joined
 from modelwright.learners.xgboost import XGBoost
 from modelwright.testing.learners import example
 
@@ -31,6 +32,21 @@ def test_best_trees_only_are_kept():
 
     assert result.stopped == "early"
     assert learner._booster.num_boosted_rounds() == result.n_iterations <= result.curve.iterations[-1]
+
+
+def test_a_chance_that_rounds_to_one_is_still_made_less_sure():
+    X, _ = example("binary", 400)
+    y = (np.nan_to_num(X.numeric[:, 0]) > 0).astype(np.int64)
+    params = {"n_estimators": 400, "learning_rate": 0.2, "min_child_weight": 1e-6, "temperature": 2.0}
+    learner = XGBoost(params, task="binary", n_classes=2)
+    learner.fit(X, y)
+    odds = learner._booster.inplace_predict(joined(X), predict_type="margin").astype(np.float64)
+
+    predicted = learner.predict(X)
+
+    assert learner._booster.inplace_predict(joined(X)).max() == 1.0
+    np.testing.assert_allclose(predicted[:, 0], 1 / (1 + np.exp(odds / 2)), rtol=1e-6)
+    assert np.array_equal(np.concatenate([learner.predict(X.take(np.array([row]))) for row in range(40)]), predicted[:40])
 
 
 def test_leaf_wise_growth_is_bounded_by_leaves_not_by_depth():

@@ -54,6 +54,12 @@ def joined(X: Matrix) -> np.ndarray:
     return table
 
 
+def scores_of(chances: np.ndarray) -> np.ndarray:
+    """Log-odds (n,) of chances of the second class, or logarithms (n, k) of the chances of each class."""
+    logs = np.log(np.maximum(chances, _LEAST_CHANCE))
+    return logs if chances.ndim > 1 else logs - np.log(np.maximum(1.0 - chances, _LEAST_CHANCE))
+
+
 def patience(best: int, n_rows: int, learning_rate: float) -> int:
     """Rounds without improvement after which boosting stops.
 
@@ -99,24 +105,23 @@ class Watch:
         """Whether the curve keeps this round: every round at first, then 4 % apart; 10,000 rounds give 175 points."""
         return not self.rounds or n_done - self.rounds[-1] >= max(1, n_done // 25)
 
-    def refined(self, output: np.ndarray, rows: Rows) -> float:
+    def refined(self, scores: np.ndarray, rows: Rows) -> float:
         """Log loss of validation rows at the temperature that suits a round best.
 
         Parameters
         ----------
-        output : ndarray of shape (n,) or (n, k)
-            Chances of the second class, or of each class.
+        scores : ndarray of shape (n,) or (n, k)
+            Log-odds of the second class, or logarithms of chances up to a constant a row.
         rows : Rows
         """
-        chances = np.column_stack([1.0 - output, output]) if output.ndim == 1 else output
-        logs = np.log(np.maximum(chances, _LEAST_CHANCE, dtype=np.float64))
+        z = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
         target = rows.target.astype(np.int64)
-        self._latest_temperature, loss = best_temperature(logs, target, rows.weight, start=self._latest_temperature)
+        self._latest_temperature, loss = best_temperature(z, target, rows.weight, start=self._latest_temperature)
         return loss
 
-    def settle(self, output: np.ndarray, rows: Rows) -> None:
+    def settle(self, scores: np.ndarray, rows: Rows) -> None:
         """Find the temperature of the best round for a library that shows its losses only; parameters as in `refined`."""
-        self.refined(output, rows)
+        self.refined(scores, rows)
         self.temperature = self._latest_temperature
 
     def stop(self, n_done: int, training: float | None, validation: float | None, refined: float | None = None) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
-from modelwright.learners.boosting import BoostedTrees, Watch, joined
+from modelwright.learners.boosting import BoostedTrees, Watch, joined, scores_of
 from modelwright.learners.lean_import import library
 from modelwright.learners.lightgbm_scores import Scores, trees_per_block
 from modelwright.learners.rowwise import sigmoid, softmax
@@ -123,7 +123,7 @@ class LightGBM(BoostedTrees):
                 seen: list[np.ndarray] = []
                 refines = looked and self.task != "regression"
                 validation = booster.eval_valid(_Keep(seen) if refines else None)[0][2]
-                refined = watch.refined(seen[0], watched) if refines else None
+                refined = watch.refined(scores_of(seen[0]), watched) if refines else None
             if watch.stop(n_done, loss, validation, refined):
                 break
         self._use(booster.model_to_string(num_iteration=max(1, watch.best)))

@@ -11,8 +11,9 @@ from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
 from modelwright.learners.boosting import BoostedTrees, Watch, joined
 from modelwright.learners.lean_import import library
+from modelwright.learners.rowwise import sigmoid
 from modelwright.learners.target import LOG_TARGET, SUPERVISED, TEMPERATURE, Rows, by_task
-from modelwright.learners.xgboost_row import RowCall
+from modelwright.learners.xgboost_row import KINDS, Kind, RowCall
 
 
 def _library() -> Any:
@@ -100,7 +101,7 @@ class XGBoost(BoostedTrees):
             loss = _loss(booster, training) if watch.records(n_done) else None
             refined = None
             if watched is not None and self.task != "regression" and watch.records(n_done):
-                refined = watch.refined(booster.predict(validation), watched)
+                refined = watch.refined(booster.predict(validation, output_margin=True), watched)
             if watch.stop(n_done, loss, None if validation is None else _loss(booster, validation), refined):
                 break
         self._use(bytes(booster[: max(1, watch.best)].save_raw("ubj")))
@@ -110,12 +111,17 @@ class XGBoost(BoostedTrees):
         self._content = content
         self._booster = _library().Booster({"nthread": 1})
         self._booster.load_model(bytearray(content))
-        self._row = RowCall(self._booster, sum(self._shape))
+        self._rows = {kind: RowCall(self._booster, sum(self._shape), kind) for kind in KINDS}
 
     def _predict_raw(self, X: Matrix) -> np.ndarray:
+        # As a float32 a chance near 1 is 1, and no temperature would make it less sure.
+        odds = self._coding.n_present == 2 and self._coding.temperature != 1.0
+        kind: Kind = "margin" if odds else "value"
         if X.n_rows == 1:
-            return self._row(joined(X)[0])
-        return np.asarray(self._booster.inplace_predict(joined(X)))
+            raw = self._rows[kind](joined(X)[0])
+        else:
+            raw = np.asarray(self._booster.inplace_predict(joined(X), predict_type=kind))
+        return sigmoid(raw.astype(np.float64)) if odds else raw
 
     def margin_contributions(self, X: Matrix) -> np.ndarray:
         p, q = self._shape

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from modelwright.learners.lean_import import library
+
+Kind = Literal["value", "margin"]
+#: What is predicted, by XGBoost's number for it.
+KINDS: dict[Kind, int] = {"value": 0, "margin": 1}
 
 
 class RowCall:
@@ -21,28 +25,30 @@ class RowCall:
     ----------
     booster : xgboost.Booster
     n_columns : int
+    kind : {"value", "margin"}, default="value"
     """
 
-    def __init__(self, booster: Any, n_columns: int) -> None:
+    def __init__(self, booster: Any, n_columns: int, kind: Kind = "value") -> None:
         self._booster = booster
         self._n_columns = n_columns
+        self._kind = kind
         self._threads = threading.local()
         self._usable = _usable(booster)
 
     def __call__(self, row: np.ndarray) -> np.ndarray:
         """Prediction of one row of shape (n_columns,), float32; float32 of the shape that XGBoost gives a batch of one."""
         if not self._usable:
-            return np.asarray(self._booster.inplace_predict(row[None]))
+            return np.asarray(self._booster.inplace_predict(row[None], predict_type=self._kind))
         call: _Call | None = getattr(self._threads, "call", None)
         if call is None:
-            call = self._threads.call = _Call(self._booster, self._n_columns)
+            call = self._threads.call = _Call(self._booster, self._n_columns, self._kind)
         return call.predict(row)
 
 
 class _Call:
     """The arguments of one thread."""
 
-    def __init__(self, booster: Any, n_columns: int) -> None:
+    def __init__(self, booster: Any, n_columns: int, kind: Kind) -> None:
         core = library("xgboost").core
 
         names = vars(core)
@@ -52,7 +58,13 @@ class _Call:
         self._input = np.empty((1, n_columns), dtype=np.float32)
         self._array = names["array_interface"](self._input)
         self._options = names["make_jcargs"](
-            type=0, training=False, iteration_begin=0, iteration_end=0, missing=np.nan, strict_shape=False, cache_id=0
+            type=KINDS[kind],
+            training=False,
+            iteration_begin=0,
+            iteration_end=0,
+            missing=np.nan,
+            strict_shape=False,
+            cache_id=0,
         )
         self._proxy = ctypes.c_void_p()
         self._shape = ctypes.POINTER(names["c_bst_ulong"])()
