@@ -199,6 +199,12 @@ def test_near_copies_stay_on_one_side():
     assert "the 300 rows that nearly repeat another stay on its side" in split.sentence
 
 
+def test_a_single_copy_is_told_as_one():
+    frame = pl.DataFrame({f"x{k}": np.random.default_rng(3).normal(size=500) for k in range(4)})
+    split = _seal(pl.concat([frame, frame[:1]]), None, "clustering")
+    assert "the row that repeats another stays on its side" in split.sentence
+
+
 def test_entities_that_share_copied_rows_stay_together():
     rng = np.random.default_rng(4)
     frame = pl.DataFrame({f"x{k}": rng.normal(size=1000) for k in range(6)})

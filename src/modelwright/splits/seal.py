@@ -189,7 +189,7 @@ def _at_random(copies: NearUnits, codes: np.ndarray | None, share: float, reserv
     how = "drawn at random" if codes is None else "drawn at random within each class"
     sentence = f"{portion(evaluation)} are sealed, {how}"
     repeats = [
-        f"the {count:,} rows that {verb} another"
+        f"the row that {verb}s another" if count == 1 else f"the {count:,} rows that {verb} another"
         for count, verb in ((copies.n_exact, "repeat"), (copies.n_near, "nearly repeat"))
         if count
     ]
@@ -197,7 +197,7 @@ def _at_random(copies: NearUnits, codes: np.ndarray | None, share: float, reserv
         sentence += f"; only {copies.n_distinct:,} rows are distinct, so equal rows count as separate cases and may be on both"
         sentence += " sides"
     elif repeats:
-        sentence += f"; {and_list(repeats)} stay on its side"
+        sentence += f"; {and_list(repeats)} {'stays' if copies.n_exact + copies.n_near == 1 else 'stay'} on its side"
     return make_split("random" if codes is None else "stratified", evaluation, sentence + _reserved(reserved) + ".", reserved)
 
 
