@@ -200,7 +200,8 @@ def test_near_copies_stay_on_one_side():
 
 
 def test_a_single_copy_is_told_as_one():
-    frame = pl.DataFrame({f"x{k}": np.random.default_rng(3).normal(size=500) for k in range(4)})
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame({f"x{k}": rng.normal(size=500) for k in range(6)})
     split = _seal(pl.concat([frame, frame[:1]]), None, "clustering")
     assert "the row that repeats another stays on its side" in split.sentence
 
