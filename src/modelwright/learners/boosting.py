@@ -77,7 +77,8 @@ class Watch:
 
     ``scale`` turns losses of the standardised target back into the target's own units. Boosting of classes grows sure of
     itself before it has learned all that it will, so from the round of the least log loss on the best round is the one with
-    the least log loss at the temperature that suits it best (`temperature`); when to stop follows from the log loss alone.
+    the least log loss at the temperature from 1 up that suits it best (`temperature`). When to stop follows from the log
+    loss alone.
     """
 
     loss: str
@@ -106,7 +107,7 @@ class Watch:
         return not self.rounds or n_done - self.rounds[-1] >= max(1, n_done // 25)
 
     def refined(self, scores: np.ndarray, rows: Rows) -> float:
-        """Log loss of validation rows at the temperature that suits a round best.
+        """Log loss of validation rows at the temperature from 1 up that suits a round best.
 
         Parameters
         ----------
@@ -116,7 +117,8 @@ class Watch:
         """
         z = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
         target = rows.target.astype(np.int64)
-        self._latest_temperature, loss = best_temperature(z, target, rows.weight, start=self._latest_temperature)
+        # Where later rows differ, boosting ends after a few rounds, and what would make these surer is dear.
+        self._latest_temperature, loss = best_temperature(z, target, rows.weight, start=self._latest_temperature, low=1.0)
         return loss
 
     def settle(self, scores: np.ndarray, rows: Rows) -> None:
@@ -130,7 +132,7 @@ class Watch:
             self.best = n_done
         elif validation < self._least:
             self._least, self._least_at = validation, n_done
-            self.best, self.best_loss, self.temperature = n_done, math.inf, self._latest_temperature
+            self.best, self.best_loss, self.temperature = n_done, validation, self._latest_temperature
         if refined is not None and refined < self.best_loss:
             self.best, self.best_loss, self.temperature = n_done, refined, self._latest_temperature
         if training is not None and self.records(n_done):

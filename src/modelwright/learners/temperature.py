@@ -30,7 +30,7 @@ _STEPS, _LONGEST_STEP, _SHORTEST_STEP = 8, 0.7, 1e-3
 
 
 def best_temperature(
-    output: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, *, start: float = 1.0
+    output: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, *, start: float = 1.0, low: float = LOW
 ) -> tuple[float, float]:
     """Temperature with the least log loss, and that loss.
 
@@ -43,11 +43,13 @@ def best_temperature(
     weight : ndarray of shape (n,), optional
     start : float, default=1.0
         Where the search begins, such as the temperature of the epoch before.
+    low : float, default=0.1
+        The least that may be found.
 
     Returns
     -------
     temperature : float
-        From 0.1 to 10; nearer to 1 than the least loss where rows are few.
+        From ``low`` to 10; nearer to 1 than the least loss where rows are few.
     loss : float
         Mean log loss of all rows at that temperature.
     """
@@ -56,13 +58,13 @@ def best_temperature(
     right = z[np.arange(len(z)), target]
     shares = np.full(len(z), 1.0 / len(z)) if weight is None else weight / weight.sum()
     some = slice(None, None, -(-len(z) // _MOST_ROWS))
-    u = _log_sharpness(z[some], right[some], shares[some], -math.log(start))
-    temperature = min(max(math.exp(-u), LOW), HIGH)
+    u = _log_sharpness(z[some], right[some], shares[some], -math.log(start), -math.log(low))
+    temperature = min(max(math.exp(-u), low), HIGH)
     z, right = z / temperature, right / temperature
     return temperature, float(shares @ (np.log(np.exp(z).sum(axis=1)) - right))
 
 
-def _log_sharpness(z: np.ndarray, right: np.ndarray, shares: np.ndarray, u: float) -> float:
+def _log_sharpness(z: np.ndarray, right: np.ndarray, shares: np.ndarray, u: float, highest: float) -> float:
     """Minimise loss + prior over u = log s by Newton's method; the loss is convex in s."""
     shares = shares / shares.sum()
     prior = 1.0 / (len(z) * _SPREAD**2)
@@ -75,7 +77,7 @@ def _log_sharpness(z: np.ndarray, right: np.ndarray, shares: np.ndarray, u: floa
         # Without the term of the slope, so that it stays positive.
         bend = s * s * float(shares @ ((p * z * z).sum(axis=1) - mean**2)) + prior
         step = min(max(slope / bend, -_LONGEST_STEP), _LONGEST_STEP)
-        u = min(max(u - step, -math.log(HIGH)), -math.log(LOW))
+        u = min(max(u - step, -math.log(HIGH)), highest)
         if abs(step) < _SHORTEST_STEP:
             break
     return u
