@@ -23,8 +23,6 @@ from peers.watch import watch
 CHILD = Path(__file__).resolve().parent / "job.py"
 #: A job has the machine to itself: thread limits of the caller are no limits of the systems.
 _CALLERS = re.compile(r"(OMP|MKL|OPENBLAS|NUMEXPR|POLARS|NUMBA|VECLIB).*THREADS|PYTHONPATH|PYTHONHOME|VIRTUAL_ENV")
-
-
 #: The code of the checkout that this file lies in, whatever is installed.
 _OURS = Path(__file__).resolve().parents[2] / "src"
 

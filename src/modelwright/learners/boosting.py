@@ -221,7 +221,7 @@ class BoostedTrees(Learner):
             self._coding, result = with_smearing(self._coding, result, validation, self.predict(validation.X))
         return result
 
-    def _own_params(self) -> dict[str, Any]:
+    def _library_params(self) -> dict[str, Any]:
         """The hyperparameters that the library itself knows, but for the rounds."""
         ours = ("n_estimators", LOG_TARGET.name, TEMPERATURE.name)
         return {name: value for name, value in self.params.items() if name not in ours}

@@ -69,7 +69,7 @@ class CatBoost(BoostedTrees):
 
     def _settings(self) -> dict[str, Any]:
         classification = "Logloss" if self._coding.n_present == 2 else "MultiClass"
-        settings = self._own_params()
+        settings = self._library_params()
         return settings | {
             "iterations": self.params["n_estimators"],
             "loss_function": "RMSE" if self.task == "regression" else classification,

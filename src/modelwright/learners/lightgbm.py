@@ -70,7 +70,7 @@ class LightGBM(BoostedTrees):
 
     def _settings(self, n_rows: int, n_columns: int) -> dict[str, Any]:
         """Parameters under LightGBM's names; leaf sizes shrink with the rows, or ten rows would never be split."""
-        settings = self._own_params()
+        settings = self._library_params()
         largest_leaf = max(1, n_rows // 20)
         settings["min_data_in_leaf"] = min(settings["min_data_in_leaf"], largest_leaf)
         settings["min_data_per_group"] = max(2, min(settings["min_data_per_group"], largest_leaf))

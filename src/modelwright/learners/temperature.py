@@ -2,10 +2,10 @@
 
 Notation: n rows, k classes, z outputs (logarithms of probabilities up to a constant a row), T the temperature, s = 1 / T.
 
-A network grows sure of itself before it has learned all that it will: its log loss rises while what it tells apart still
-improves. Compared at the temperature that suits each epoch best, epochs are told apart by what they know, and how sure
-the network may be is settled by one number [1]_ [2]_. `ensembles.calibration` does the same to a blend, once and without a
-prior; here it is done every epoch.
+Networks and boosting grow sure of themselves before they have learned all that they will: the log loss rises while what they
+tell apart still improves. Compared at the temperature that suits each best, epochs and rounds are told apart by what they
+know, and how sure the learner may be is settled by one number [1]_ [2]_. `ensembles.calibration` does the same to a blend,
+once and without a prior; here it is done while a learner trains.
 
 References
 ----------
@@ -42,7 +42,7 @@ def best_temperature(
         Class numbers 0..k-1.
     weight : ndarray of shape (n,), optional
     start : float, default=1.0
-        Where the search begins, such as the temperature of the epoch before.
+        Where the search begins, such as the temperature of the epoch or round before.
     low : float, default=0.1
         The least that may be found.
 

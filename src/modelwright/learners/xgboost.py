@@ -72,7 +72,7 @@ class XGBoost(BoostedTrees):
     )
 
     def _settings(self) -> dict[str, Any]:
-        settings = self._own_params()
+        settings = self._library_params()
         if settings["grow_policy"] == "depthwise":
             settings["max_leaves"] = 0
         if self.task == "regression":
