@@ -188,6 +188,17 @@ def test_a_rare_class_is_drawn_more_often_and_weighs_less(tmp_path: Path) -> Non
     assert weight[y == k].sum() / weight.sum() == pytest.approx(300 / N, rel=0.2)
 
 
+def test_how_sure_the_sample_may_be_is_not_said_of_all_rows(parquet: Path, tmp_path: Path) -> None:
+    spec = spec_of(parquet)
+    _, rows, sample = streamed_rows(prepared(spec, tmp_path), spec)
+    learner = registry.create("lightgbm", {"n_estimators": 20, "temperature": 1.7}, task="binary", n_classes=2)
+    learner.fit(sample.X, sample.y)
+    fitted = fit_streamed(learner, rows, sample, Limits())
+    assert fitted.learner is not None
+    assert learner.coding.temperature == 1.7
+    assert fitted.learner.coding.temperature == fitted.params["temperature"] == 1.0
+
+
 @pytest.mark.parametrize("algorithm", ["lightgbm", "linear", "network"])
 def test_all_rows_serve_no_worse_than_the_sample(parquet: Path, tmp_path: Path, algorithm: str) -> None:
     spec = spec_of(parquet)
