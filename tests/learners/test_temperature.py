@@ -181,13 +181,25 @@ def test_nothing_below_the_lowest_is_found(digits, factor):
     assert loss == pytest.approx(log_loss(output, y, temperature), rel=1e-6)
 
 
-def test_a_round_that_nobody_looked_at_may_be_the_best():
+def test_the_next_look_speaks_for_a_round_that_nobody_looked_at():
     watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
     watch.stop(1, 0.6, 0.6, 0.5)
     watch.stop(2, None, 0.4)
-
-    assert watch.best == 2
     watch.stop(3, None, 0.41)
-    assert watch.best == 2
     watch.stop(4, 0.42, 0.42, 0.3)
-    assert watch.best == 4
+    # How sure round 4 was may be said of round 2 as well: that it is tempered does not make it better.
+    assert watch.best == 2
+
+    watch.stop(5, 0.43, 0.43, 0.29)
+    assert watch.best == 5
+
+
+def test_more_rounds_that_are_hardly_better_are_not_kept():
+    watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    for n_done, refined in enumerate([0.4000, 0.3999, 0.3993], start=1):
+        watch.stop(n_done, 0.4 + 0.01 * n_done, 0.4 + 0.01 * n_done, refined)
+    assert watch.best == 1
+
+    watch.stop(4, 0.45, 0.45, 0.3990)
+    watch.stop(5, 0.46, 0.46, 0.3989)
+    assert watch.best == 5

@@ -37,6 +37,8 @@ from modelwright.tables.schema import Task
 
 #: Chances below this are as good as it.
 _LEAST_CHANCE = 1e-15
+#: Share by which a round must be better, each at its temperature, than that of the least log loss to be kept in its place.
+_WORTH_ROUNDS = 0.002
 
 
 def joined(X: Matrix) -> np.ndarray:
@@ -76,9 +78,9 @@ class Watch:
     """Follows the loss round by round and says when to stop.
 
     ``scale`` turns losses of the standardised target back into the target's own units. Boosting of classes grows sure of
-    itself before it has learned all that it will, so from the round of the least log loss on the best round is the one with
-    the least log loss at the temperature from 1 up that suits it best (`temperature`). When to stop follows from the log
-    loss alone.
+    itself before it has learned all that it will, so a round after that of the least log loss is the best one if it is better
+    by `_WORTH_ROUNDS`, each at the temperature from 1 up that suits it best (`temperature`). When to stop follows from the
+    log loss alone.
     """
 
     loss: str
@@ -89,7 +91,6 @@ class Watch:
     #: Round after which the clock ended an earlier fit.
     last: int | None = None
     best: int = 0
-    best_loss: float = math.inf
     stopped: str = "complete"
     rounds: list[int] = field(default_factory=list)
     training: list[float] = field(default_factory=list)
@@ -100,6 +101,8 @@ class Watch:
     _latest_temperature: float = 1.0
     _least: float = math.inf
     _least_at: int = 0
+    #: What a later round must be below at its temperature; None until a round has been looked at.
+    _bar: float | None = None
     _started: float = field(default_factory=time.perf_counter)
 
     def records(self, n_done: int) -> bool:
@@ -132,9 +135,9 @@ class Watch:
             self.best = n_done
         elif validation < self._least:
             self._least, self._least_at = validation, n_done
-            self.best, self.best_loss, self.temperature = n_done, validation, self._latest_temperature
-        if refined is not None and refined < self.best_loss:
-            self.best, self.best_loss, self.temperature = n_done, refined, self._latest_temperature
+            self.best, self.temperature, self._bar = n_done, self._latest_temperature, None
+        if refined is not None:
+            self._compare(n_done, refined)
         if training is not None and self.records(n_done):
             self.rounds.append(n_done)
             self.training.append(training * self.scale)
@@ -152,6 +155,13 @@ class Watch:
         if ends:
             self.stopped, self.ended = "time", n_done
         return ends
+
+    def _compare(self, n_done: int, refined: float) -> None:
+        """Note the loss of a round at its temperature, from the round of the least log loss on."""
+        if self._bar is None:  # of that round, or the nearest one that was looked at
+            self.temperature, self._bar = self._latest_temperature, (1.0 - _WORTH_ROUNDS) * refined
+        elif refined < self._bar:
+            self.best, self.temperature, self._bar = n_done, self._latest_temperature, refined
 
     def result(self) -> FitResult:
         """The fit as its caller sees it."""
