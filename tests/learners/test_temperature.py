@@ -16,7 +16,7 @@ from modelwright.learners.catboost import CatBoost
 from modelwright.learners.lightgbm import LightGBM
 from modelwright.learners.network import Network
 from modelwright.learners.target import Rows
-from modelwright.learners.temperature import HIGH, LOW, best_temperature
+from modelwright.learners.temperature import HIGH, LEAST_LEARNED, best_temperature
 from modelwright.learners.xgboost import XGBoost
 
 
@@ -32,11 +32,11 @@ def digits():
     return model.decision_function(data.data[600:] / 16), data.target[600:]
 
 
-@pytest.mark.parametrize("start", [LOW, 1.0, HIGH])
+@pytest.mark.parametrize("start", [LEAST_LEARNED, 3.0, HIGH])
 @pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
 def test_temperature_has_the_least_log_loss_wherever_the_search_begins(digits, factor, start):
     output, y = digits[0] * factor, digits[1]
-    best = minimize_scalar(lambda u: log_loss(output, y, np.exp(u)), bounds=np.log([LOW, HIGH]), method="bounded")
+    best = minimize_scalar(lambda u: log_loss(output, y, np.exp(u)), bounds=np.log([LEAST_LEARNED, HIGH]), method="bounded")
 
     temperature, loss = best_temperature(output.astype(np.float32), y, start=start)
 
@@ -56,13 +56,25 @@ def test_a_weight_counts_as_so_many_rows(digits):
     assert weighed == pytest.approx(repeated, rel=0.03)
 
 
-def test_few_rows_that_are_all_right_do_not_make_it_sure(digits):
+def test_outputs_are_not_made_surer(digits):
     output, y = digits
     right = np.flatnonzero(output.argmax(axis=1) == y)[:10]
 
-    temperature, _ = best_temperature(output[right] / 20, y[right])
+    temperature, loss = best_temperature(output[right] / 20, y[right])
 
-    assert temperature > 0.25
+    assert temperature == 1.0
+    assert loss == pytest.approx(log_loss(output[right] / 20, y[right], 1.0))
+
+
+def test_one_wrong_row_of_few_does_not_make_it_unsure_of_everything(digits):
+    output, y = digits
+    rows = np.flatnonzero(output.argmax(axis=1) == y)[:3]
+    wrong = np.append(y[rows[:2]], (y[rows[2]] + 1) % 10)
+
+    few, _ = best_temperature(output[rows], wrong)
+    many, _ = best_temperature(np.tile(output[rows], (300, 1)), np.tile(wrong, 300))
+
+    assert 1.0 < few < 0.8 * many
 
 
 def test_more_rows_than_are_read_have_their_loss_in_full(digits):
@@ -168,17 +180,6 @@ def test_the_best_round_is_looked_for_from_the_least_log_loss_on():
 
     # Round 3 knows more than round 2; round 5 has less log loss than any before, and what they knew is forgotten.
     assert told == [1, 2, 3, 3, 5, 5]
-
-
-@pytest.mark.parametrize("factor", [0.3, 3.0])
-def test_nothing_below_the_lowest_is_found(digits, factor):
-    output, y = digits[0] * factor, digits[1]
-    free, _ = best_temperature(output, y)
-
-    temperature, loss = best_temperature(output, y, low=1.0)
-
-    assert temperature == pytest.approx(max(free, 1.0), rel=0.01)
-    assert loss == pytest.approx(log_loss(output, y, temperature), rel=1e-6)
 
 
 def test_the_next_look_speaks_for_a_round_that_nobody_looked_at():

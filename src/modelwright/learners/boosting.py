@@ -79,7 +79,7 @@ class Watch:
 
     ``scale`` turns losses of the standardised target back into the target's own units. Boosting of classes grows sure of
     itself before it has learned all that it will, so a round after that of the least log loss is the best one if it is better
-    by `_WORTH_ROUNDS`, each at the temperature from 1 up that suits it best (`temperature`). When to stop follows from the
+    by `_WORTH_ROUNDS`, each at the temperature that suits it best (`temperature`). When to stop follows from the
     log loss alone.
     """
 
@@ -110,7 +110,7 @@ class Watch:
         return not self.rounds or n_done - self.rounds[-1] >= max(1, n_done // 25)
 
     def refined(self, scores: np.ndarray, rows: Rows) -> float:
-        """Log loss of validation rows at the temperature from 1 up that suits a round best.
+        """Log loss of validation rows at the temperature that suits a round best.
 
         Parameters
         ----------
@@ -120,8 +120,7 @@ class Watch:
         """
         z = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
         target = rows.target.astype(np.int64)
-        # Where later rows differ, boosting ends after a few rounds, and what would make these surer is dear.
-        self._latest_temperature, loss = best_temperature(z, target, rows.weight, start=self._latest_temperature, low=1.0)
+        self._latest_temperature, loss = best_temperature(z, target, rows.weight, start=self._latest_temperature)
         return loss
 
     def settle(self, scores: np.ndarray, rows: Rows) -> None:

@@ -4,8 +4,9 @@ Notation: n rows, k classes, z outputs (logarithms of probabilities up to a cons
 
 Networks and boosting grow sure of themselves before they have learned all that they will: the log loss rises while what they
 tell apart still improves. Compared at the temperature that suits each best, epochs and rounds are told apart by what they
-know, and how sure the learner may be is settled by one number [1]_ [2]_. `ensembles.calibration` does the same to a blend,
-once and without a prior; here it is done while a learner trains.
+know, and how sure the learner may be is settled by one number [1]_ [2]_. It is at least 1: an early epoch or round that is made
+surer looks best where validation rows are few or unlike later rows, and is not. `ensembles.calibration` does the same to a
+blend, once, in either direction and without a prior; here it is done while a learner trains.
 
 References
 ----------
@@ -19,18 +20,19 @@ import math
 
 import numpy as np
 
-#: Least and largest temperature.
+#: Least and largest temperature that a model may have, and the least that a learner finds.
 LOW, HIGH = 0.1, 10.0
+LEAST_LEARNED = 1.0
 #: Rows from which the temperature is learned.
 _MOST_ROWS = 10_000
-#: Before any row was seen log T is taken to be normal with this standard deviation: of few rows, all of them right, any
-#: temperature near 0 would be best.
+#: Before any row was seen log T is taken to be normal with this standard deviation: one wrong row of few would make the
+#: learner unsure of everything.
 _SPREAD = 0.5
 _STEPS, _LONGEST_STEP, _SHORTEST_STEP = 8, 0.7, 1e-3
 
 
 def best_temperature(
-    output: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, *, start: float = 1.0, low: float = LOW
+    output: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None, *, start: float = 1.0
 ) -> tuple[float, float]:
     """Temperature with the least log loss, and that loss.
 
@@ -43,13 +45,11 @@ def best_temperature(
     weight : ndarray of shape (n,), optional
     start : float, default=1.0
         Where the search begins, such as the temperature of the epoch or round before.
-    low : float, default=0.1
-        The least that may be found.
 
     Returns
     -------
     temperature : float
-        From ``low`` to 10; nearer to 1 than the least loss where rows are few.
+        From 1 to 10; nearer to 1 than the least loss where rows are few.
     loss : float
         Mean log loss of all rows at that temperature.
     """
@@ -58,13 +58,13 @@ def best_temperature(
     right = z[np.arange(len(z)), target]
     shares = np.full(len(z), 1.0 / len(z)) if weight is None else weight / weight.sum()
     some = slice(None, None, -(-len(z) // _MOST_ROWS))
-    u = _log_sharpness(z[some], right[some], shares[some], -math.log(start), -math.log(low))
-    temperature = min(max(math.exp(-u), low), HIGH)
+    u = _log_sharpness(z[some], right[some], shares[some], -math.log(start))
+    temperature = min(max(math.exp(-u), LEAST_LEARNED), HIGH)
     z, right = z / temperature, right / temperature
     return temperature, float(shares @ (np.log(np.exp(z).sum(axis=1)) - right))
 
 
-def _log_sharpness(z: np.ndarray, right: np.ndarray, shares: np.ndarray, u: float, highest: float) -> float:
+def _log_sharpness(z: np.ndarray, right: np.ndarray, shares: np.ndarray, u: float) -> float:
     """Minimise loss + prior over u = log s by Newton's method; the loss is convex in s."""
     shares = shares / shares.sum()
     prior = 1.0 / (len(z) * _SPREAD**2)
@@ -77,7 +77,7 @@ def _log_sharpness(z: np.ndarray, right: np.ndarray, shares: np.ndarray, u: floa
         # Without the term of the slope, so that it stays positive.
         bend = s * s * float(shares @ ((p * z * z).sum(axis=1) - mean**2)) + prior
         step = min(max(slope / bend, -_LONGEST_STEP), _LONGEST_STEP)
-        u = min(max(u - step, -math.log(HIGH)), highest)
+        u = min(max(u - step, -math.log(HIGH)), -math.log(LEAST_LEARNED))
         if abs(step) < _SHORTEST_STEP:
             break
     return u
