@@ -101,13 +101,20 @@ class Watch:
     _latest_temperature: float = 1.0
     _least: float = math.inf
     _least_at: int = 0
-    #: What a later round must be below at its temperature; None until a round has been looked at.
+    #: What a later round must be below at its temperature; None until one has been looked at.
     _bar: float | None = None
     _started: float = field(default_factory=time.perf_counter)
 
     def records(self, n_done: int) -> bool:
         """Whether the curve keeps this round: every round at first, then 4 % apart; 10,000 rounds give 175 points."""
         return not self.rounds or n_done - self.rounds[-1] >= max(1, n_done // 25)
+
+    def looks(self, n_done: int, validation: float | None) -> bool:
+        """Whether a round of classes is to be looked at at its temperature: one of the curve, after the least log loss.
+
+        Up to that round each is better than those before, and to look at all of them would take a fifth of the fit.
+        """
+        return validation is not None and self.records(n_done) and validation >= self._least
 
     def refined(self, scores: np.ndarray, rows: Rows) -> float:
         """Log loss of validation rows at the temperature that suits a round best.
@@ -124,9 +131,10 @@ class Watch:
         return loss
 
     def settle(self, scores: np.ndarray, rows: Rows) -> None:
-        """Find the temperature of the best round for a library that shows its losses only; parameters as in `refined`."""
-        self.refined(scores, rows)
-        self.temperature = self._latest_temperature
+        """Find the temperature of the best round where no look has; parameters as in `refined`."""
+        if self._bar is None:
+            self.refined(scores, rows)
+            self.temperature = self._latest_temperature
 
     def stop(self, n_done: int, training: float | None, validation: float | None, refined: float | None = None) -> bool:
         """Note the losses after ``n_done`` rounds; True if boosting ends here."""
@@ -134,14 +142,14 @@ class Watch:
             self.best = n_done
         elif validation < self._least:
             self._least, self._least_at = validation, n_done
-            self.best, self.temperature, self._bar = n_done, self._latest_temperature, None
+            self.best, self._bar = n_done, None
         if refined is not None:
             self._compare(n_done, refined)
         if training is not None and self.records(n_done):
             self.rounds.append(n_done)
             self.training.append(training * self.scale)
             if validation is not None:
-                self.validation.append((validation if refined is None else refined) * self.scale)
+                self.validation.append(validation * self.scale)
         if validation is not None and n_done - self._least_at >= patience(self._least_at, self.n_rows, self.learning_rate):
             self.stopped = "early"
             return True
@@ -157,7 +165,7 @@ class Watch:
 
     def _compare(self, n_done: int, refined: float) -> None:
         """Note the loss of a round at its temperature, from the round of the least log loss on."""
-        if self._bar is None:  # of that round, or the nearest one that was looked at
+        if self._bar is None:  # the first look after that round speaks for it
             self.temperature, self._bar = self._latest_temperature, (1.0 - _WORTH_ROUNDS) * refined
         elif refined < self._bar:
             self.best, self.temperature, self._bar = n_done, self._latest_temperature, refined
@@ -222,6 +230,8 @@ class BoostedTrees(Learner):
         self._train(rows, watched, watch)
         result = watch.result()
         if self.task != "regression":
+            if watched is not None:
+                watch.settle(scores_of(self._predict_raw(watched.X)), watched)
             # The final fit, without validation rows, takes over what they settled.
             temperature = self.params[TEMPERATURE.name] if watched is None else watch.temperature
             self._coding = msgspec.structs.replace(self._coding, temperature=temperature)

@@ -11,7 +11,7 @@ import numpy as np
 from modelwright.errors import MissingExtraError
 from modelwright.features.matrix import Matrix
 from modelwright.learners.base import Algorithm, Hyperparameter
-from modelwright.learners.boosting import BoostedTrees, Watch, scores_of
+from modelwright.learners.boosting import BoostedTrees, Watch
 from modelwright.learners.target import LOG_TARGET, SUPERVISED, TEMPERATURE, Rows, by_task
 
 
@@ -102,8 +102,6 @@ class CatBoost(BoostedTrees):
             path = Path(folder) / self.model_file
             model.save_model(str(path))
             self._use(path.read_bytes())
-        if watched is not None and self.task != "regression":
-            watch.settle(scores_of(self._predict_raw(watched.X)), watched)
 
     def _use(self, content: bytes) -> None:
         """Predict from the written form, so that a loaded model and a fresh one are the same thing."""

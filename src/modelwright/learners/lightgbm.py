@@ -116,14 +116,14 @@ class LightGBM(BoostedTrees):
             n_done = booster.current_iteration()
             if barren or not n_done:
                 continue
-            looked = watch.records(n_done)
-            loss = booster.eval_train()[0][2] if looked else None
+            loss = booster.eval_train()[0][2] if watch.records(n_done) else None
             validation, refined = None, None
             if watched is not None:
-                seen: list[np.ndarray] = []
-                refines = looked and self.task != "regression"
-                validation = booster.eval_valid(_Keep(seen) if refines else None)[0][2]
-                refined = watch.refined(scores_of(seen[0]), watched) if refines else None
+                validation = booster.eval_valid()[0][2]
+                if self.task != "regression" and watch.looks(n_done, validation):
+                    seen: list[np.ndarray] = []
+                    booster.eval_valid(_Keep(seen))
+                    refined = watch.refined(scores_of(seen[0]), watched)
             if watch.stop(n_done, loss, validation, refined):
                 break
         self._use(booster.model_to_string(num_iteration=max(1, watch.best)))

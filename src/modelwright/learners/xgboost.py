@@ -99,10 +99,11 @@ class XGBoost(BoostedTrees):
         for n_done in range(1, self.params["n_estimators"] + 1):
             booster.update(training, n_done - 1)
             loss = _loss(booster, training) if watch.records(n_done) else None
+            watched_loss = None if validation is None else _loss(booster, validation)
             refined = None
-            if watched is not None and self.task != "regression" and watch.records(n_done):
+            if watched is not None and self.task != "regression" and watch.looks(n_done, watched_loss):
                 refined = watch.refined(booster.predict(validation, output_margin=True), watched)
-            if watch.stop(n_done, loss, None if validation is None else _loss(booster, validation), refined):
+            if watch.stop(n_done, loss, watched_loss, refined):
                 break
         self._use(bytes(booster[: max(1, watch.best)].save_raw("ubj")))
 
