@@ -195,6 +195,32 @@ def test_the_next_look_speaks_for_a_round_that_nobody_looked_at():
     assert watch.best == 5
 
 
+def test_rounds_are_looked_at_from_the_least_log_loss_on():
+    watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    looked = []
+    for n_done, plain in enumerate([0.6, 0.5, 0.52, 0.45, 0.46], start=1):
+        looked.append(watch.looks(n_done, plain))
+        watch.stop(n_done, plain, plain, 0.4 if looked[-1] else None)
+
+    assert looked == [False, False, True, False, True]
+    assert not watch.looks(6, None)
+
+
+def test_the_temperature_is_settled_where_no_look_has_found_it():
+    rows = Rows(images()[0].take(np.arange(4)), np.array([0, 1, 0, 1], dtype=np.float32), None)
+    far_too_sure = scores_of(np.array([0.01, 0.99, 0.02, 0.03]))
+    watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    watch.stop(1, 0.6, 0.6)
+    watch.settle(far_too_sure, rows)
+    assert watch.temperature > 1.2
+
+    looked_at = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    looked_at.stop(1, 0.6, 0.6)
+    looked_at.stop(2, 0.7, 0.7, 0.5)
+    looked_at.settle(far_too_sure, rows)
+    assert looked_at.temperature == 1.0
+
+
 def test_more_rounds_that_are_hardly_better_are_not_kept():
     watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
     for n_done, refined in enumerate([0.4000, 0.3999, 0.3993], start=1):
