@@ -182,17 +182,21 @@ def test_the_best_round_is_looked_for_from_the_least_log_loss_on():
     assert told == [1, 2, 3, 3, 5, 5]
 
 
-def test_the_next_look_speaks_for_a_round_that_nobody_looked_at():
+def test_later_rounds_must_be_better_than_what_the_best_is_known_to_have():
     watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
-    watch.stop(1, 0.6, 0.6, 0.5)
-    watch.stop(2, None, 0.4)
-    watch.stop(3, None, 0.41)
-    watch.stop(4, 0.42, 0.42, 0.3)
-    # How sure round 4 was may be said of round 2 as well: that it is tempered does not make it better.
+    watch.stop(1, 0.6, 0.6)
+    watch.stop(2, 0.4, 0.4)
+    watch.stop(3, 0.42, 0.42, 0.3)
+    # How sure round 3 was may be said of round 2 as well: that it is tempered does not make it better.
     assert watch.best == 2
+    watch.stop(4, 0.43, 0.43, 0.29)
+    assert watch.best == 4
 
-    watch.stop(5, 0.43, 0.43, 0.29)
-    assert watch.best == 5
+    unlike = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    unlike.stop(1, 0.2, 0.2)
+    for n_done, refined in enumerate([0.9, 0.7, 0.5], start=2):  # later rows differ: the second round is far off
+        unlike.stop(n_done, 1.0, 1.0, refined)
+    assert unlike.best == 1
 
 
 def test_rounds_are_looked_at_from_the_least_log_loss_on():
@@ -206,27 +210,29 @@ def test_rounds_are_looked_at_from_the_least_log_loss_on():
     assert not watch.looks(6, None)
 
 
-def test_the_temperature_is_settled_where_no_look_has_found_it():
+def test_the_temperature_of_the_least_log_loss_is_settled_at_the_end():
     rows = Rows(images()[0].take(np.arange(4)), np.array([0, 1, 0, 1], dtype=np.float32), None)
     far_too_sure = scores_of(np.array([0.01, 0.99, 0.02, 0.03]))
     watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
     watch.stop(1, 0.6, 0.6)
+    watch.stop(2, 0.7, 0.7, 0.65)
     watch.settle(far_too_sure, rows)
     assert watch.temperature > 1.2
 
-    looked_at = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
-    looked_at.stop(1, 0.6, 0.6)
-    looked_at.stop(2, 0.7, 0.7, 0.5)
-    looked_at.settle(far_too_sure, rows)
-    assert looked_at.temperature == 1.0
+    later = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
+    for n_done, refined in enumerate([None, 0.55, 0.5], start=1):
+        later.stop(n_done, 0.6 + 0.01 * n_done, 0.6 + 0.01 * n_done, refined)
+    assert later.best == 3
+    later.settle(far_too_sure, rows)
+    assert later.temperature == 1.0
 
 
 def test_more_rounds_that_are_hardly_better_are_not_kept():
     watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
-    for n_done, refined in enumerate([0.4000, 0.3999, 0.3993], start=1):
+    for n_done, refined in enumerate([None, 0.4000, 0.3999, 0.3993], start=1):
         watch.stop(n_done, 0.4 + 0.01 * n_done, 0.4 + 0.01 * n_done, refined)
     assert watch.best == 1
 
-    watch.stop(4, 0.45, 0.45, 0.3990)
-    watch.stop(5, 0.46, 0.46, 0.3989)
-    assert watch.best == 5
+    watch.stop(5, 0.45, 0.45, 0.3990)
+    watch.stop(6, 0.46, 0.46, 0.3989)
+    assert watch.best == 6

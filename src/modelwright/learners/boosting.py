@@ -131,8 +131,8 @@ class Watch:
         return loss
 
     def settle(self, scores: np.ndarray, rows: Rows) -> None:
-        """Find the temperature of the best round where no look has; parameters as in `refined`."""
-        if self._bar is None:
+        """Find the temperature of the round of the least log loss, if that is the best one; parameters as in `refined`."""
+        if self.best == self._least_at:
             self.refined(scores, rows)
             self.temperature = self._latest_temperature
 
@@ -164,9 +164,10 @@ class Watch:
         return ends
 
     def _compare(self, n_done: int, refined: float) -> None:
-        """Note the loss of a round at its temperature, from the round of the least log loss on."""
-        if self._bar is None:  # the first look after that round speaks for it
-            self.temperature, self._bar = self._latest_temperature, (1.0 - _WORTH_ROUNDS) * refined
+        """Note the loss of a round at its temperature, after that of the least log loss."""
+        if self._bar is None:
+            # What that round has at its temperature is no more than it has as it is, and about what the next look finds.
+            self._bar = (1.0 - _WORTH_ROUNDS) * min(self._least, refined)
         elif refined < self._bar:
             self.best, self.temperature, self._bar = n_done, self._latest_temperature, refined
 
