@@ -137,7 +137,7 @@ def test_validation_rows_settle_the_temperature_of_boosting_and_the_final_fit_ta
     logs = np.log(np.maximum(watched.predict(validation.X), 1e-300))
 
     # Nothing is left to gain by a higher temperature, but what few rows are not trusted with.
-    assert result.learned["temperature"] >= 1.0
+    assert result.learned["temperature"] > 1.0
     assert best_temperature(logs, valid_y)[0] < 1.1
 
     params = watched.params | {"n_estimators": result.n_iterations}
@@ -199,7 +199,7 @@ def test_later_rounds_must_be_better_than_what_the_best_is_known_to_have():
     assert unlike.best == 1
 
 
-def test_rounds_are_looked_at_from_the_least_log_loss_on():
+def test_no_round_up_to_the_least_log_loss_is_looked_at():
     watch = Watch("log_loss", n_rows=1_000, learning_rate=0.1, deadline=None)
     looked = []
     for n_done, plain in enumerate([0.6, 0.5, 0.52, 0.45, 0.46], start=1):
@@ -208,6 +208,7 @@ def test_rounds_are_looked_at_from_the_least_log_loss_on():
 
     assert looked == [False, False, True, False, True]
     assert not watch.looks(6, None)
+    assert not Watch("rmse", n_rows=1_000, learning_rate=0.1, deadline=None, _least=0.4).looks(6, 0.5)
 
 
 def test_the_temperature_of_the_least_log_loss_is_settled_at_the_end():

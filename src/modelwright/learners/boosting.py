@@ -79,8 +79,8 @@ class Watch:
 
     ``scale`` turns losses of the standardised target back into the target's own units. Boosting of classes grows sure of
     itself before it has learned all that it will, so a round after that of the least log loss is the best one if it is better
-    by `_WORTH_ROUNDS`, each at the temperature that suits it best (`temperature`). When to stop follows from the
-    log loss alone.
+    by `_WORTH_ROUNDS`, each at the temperature that suits it best (`temperature`). When to stop follows from the log loss
+    alone.
     """
 
     loss: str
@@ -110,11 +110,13 @@ class Watch:
         return not self.rounds or n_done - self.rounds[-1] >= max(1, n_done // 25)
 
     def looks(self, n_done: int, validation: float | None) -> bool:
-        """Whether a round of classes is to be looked at at its temperature: one of the curve, after the least log loss.
+        """Whether a round is to be shown to `refined`: one of classes that the curve keeps, after the least log loss.
 
         Up to that round each is better than those before, and to look at all of them would take a fifth of the fit.
         """
-        return validation is not None and self.records(n_done) and validation >= self._least
+        if validation is None or self.loss != "log_loss":
+            return False
+        return self.records(n_done) and validation >= self._least
 
     def refined(self, scores: np.ndarray, rows: Rows) -> float:
         """Log loss of validation rows at the temperature that suits a round best.

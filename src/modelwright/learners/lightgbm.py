@@ -120,7 +120,7 @@ class LightGBM(BoostedTrees):
             validation, refined = None, None
             if watched is not None:
                 validation = booster.eval_valid()[0][2]
-                if self.task != "regression" and watch.looks(n_done, validation):
+                if watch.looks(n_done, validation):
                     seen: list[np.ndarray] = []
                     booster.eval_valid(_Keep(seen))
                     refined = watch.refined(scores_of(seen[0]), watched)

@@ -101,7 +101,7 @@ class XGBoost(BoostedTrees):
             loss = _loss(booster, training) if watch.records(n_done) else None
             watched_loss = None if validation is None else _loss(booster, validation)
             refined = None
-            if watched is not None and self.task != "regression" and watch.looks(n_done, watched_loss):
+            if watched is not None and watch.looks(n_done, watched_loss):
                 refined = watch.refined(booster.predict(validation, output_margin=True), watched)
             if watch.stop(n_done, loss, watched_loss, refined):
                 break
