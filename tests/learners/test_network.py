@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,6 +165,39 @@ def test_fewer_epochs_are_planned_when_time_is_short():
     assert result.stopped == "time"
     assert result.n_iterations < 512
     assert "planned instead of 512" in result.notes[0]
+
+
+class Steps:
+    """A trainer on a clock of its own, whose steps take so many milliseconds each, the last for ever."""
+
+    def __init__(self, milliseconds, monkeypatch):
+        self.recipe = SimpleNamespace(batch_size=100)
+        self.seconds, self.taken, self.now = [ms / 1000 for ms in milliseconds], 0, 0.0
+        monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: self.now))
+
+    def step(self, part, t):
+        self.now += self.seconds[min(self.taken, len(self.seconds) - 1)]
+        self.taken += 1
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "least", "taken"),
+    [
+        ([9.0, 6.0], 6.0, 5),  # a process that has fitted before
+        ([21.1, 14.6, 10.7, 17.5, 6.6, 6.3, 6.2], 6.2, 7),  # as measured in workers that had just begun
+        ([25.8, 10.6, 14.6, 10.4, 19.1, 14.8, 13.0, 14.3, 14.3, 5.7, 5.6], 5.6, 12),
+        ([100.0, 90.0], 90.0, 5),  # dear steps are not looked at for long
+    ],
+)
+def test_what_an_epoch_takes_is_read_when_steps_take_what_they_will(milliseconds, least, taken, monkeypatch):
+    X, y = example("binary", 1000)
+    part = training.Part.of(
+        read_rows(X, learn_scaling(X), [int(c) for c in X.layout.cardinalities]), y, None, classification=True
+    )
+    trainer = Steps(milliseconds, monkeypatch)
+    n_steps = 1000 / training.batch_size(trainer.recipe.batch_size, 1000)
+    assert training.seconds_per_epoch(trainer, part, 0) == pytest.approx(n_steps * least / 1000)
+    assert trainer.taken == taken
 
 
 def test_unseen_level_of_a_long_column_stands_for_the_mean_of_the_others():

@@ -147,6 +147,21 @@ def test_terminal_machine_and_notebook_show_the_same(record: RunRecord, tmp_path
     assert "<table>" in Run(tmp_path, record)._repr_html_()
 
 
+def test_a_trial_fitted_with_several_seeds_has_one_weight(records: dict[str, RunRecord], tmp_path: Path) -> None:
+    record = records["binary"]
+    heaviest, *others = record.plan.members
+    twice = [msgspec.structs.replace(heaviest, weight=heaviest.weight / 2, seed=seed) for seed in (0, 1000)]
+    again = msgspec.structs.replace(record, plan=msgspec.structs.replace(record.plan, members=[*twice, *others]))
+
+    assert again.plan.weights == pytest.approx(record.plan.weights)
+    assert Run(tmp_path, again).leaderboard["weight"].to_list() == Run(tmp_path, record).leaderboard["weight"].to_list()
+    assert result_json(again, tmp_path)["leaderboard"] == result_json(record, tmp_path)["leaderboard"]
+    for each in (record, again):
+        stream = io.StringIO()
+        print_summary(Console(width=140, file=stream), each, tmp_path)
+        assert re.search(rf"{heaviest.algorithm} .* {heaviest.weight:.2f}", stream.getvalue())
+
+
 def test_records_without_figures_show_what_they_have(records: dict[str, RunRecord], tmp_path: Path) -> None:
     for name in ("old", "binary", "clustering"):
         record = records[name]

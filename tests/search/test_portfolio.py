@@ -107,3 +107,15 @@ def test_cluster_numbers_leave_five_rows_a_cluster():
 
 def test_many_rows_are_clustered_in_mini_batches():
     assert set(names(portfolio("clustering", 100_000, 3, 60.0))) == {"minibatch_kmeans"}
+
+
+@pytest.mark.parametrize("n_features", [20, 300])
+def test_the_logarithm_of_a_skewed_target_is_tried_beside_the_target_as_it_is(n_features):
+    plain, skewed = (portfolio("regression", 2_000, n_features, 300.0, skewed=skewed) for skewed in (False, True))
+
+    logarithmic = [entry for entry in skewed if entry.params.get("log_target")]
+    assert sorted(names(logarithmic)) == ["catboost", "lightgbm", "network"]
+    assert [entry for entry in skewed if entry not in logarithmic] == plain
+    for entry in logarithmic:
+        as_it_is = entry._replace(params={name: value for name, value in entry.params.items() if name != "log_target"})
+        assert as_it_is in plain

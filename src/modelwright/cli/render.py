@@ -35,7 +35,7 @@ def leaderboard_table(record: RunRecord) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    weights = {member.trial: member.weight for member in record.plan.members}
+    weights = record.plan.weights
     board = leaderboard(record)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     cost = ("one row", "rows/s") if board.measured else ("predict/row",)

@@ -80,16 +80,21 @@ def read_rows(X: Matrix, scaling: Weights, cardinalities: list[int]) -> Inputs:
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.clip((X.numeric - scaling["input.median"]) * scaling["input.factor"], -1e6, 1e6)
     numbers = np.nan_to_num(_squash(numbers), nan=0.0).astype(np.float32)
-    flags = [np.isnan(X.numeric[:, np.flatnonzero(scaling["input.missing"])]).astype(np.float32)]
-    levels = [np.zeros((X.n_rows, 0), dtype=np.int64)]
-    for j, cardinality in enumerate(cardinalities):
-        # A code past the last known one is a level never seen: "other".
-        codes = np.where(X.codes[:, j] < cardinality, X.codes[:, j], 0)
-        if cardinality <= ONE_HOT_LIMIT:
-            flags.append((codes[:, None] == np.arange(cardinality)).astype(np.float32))
-        else:
-            levels.append(codes[:, None].astype(np.int64) + 1)
-    return Inputs(numbers, np.concatenate(flags, axis=1), np.concatenate(levels, axis=1))
+    missing = np.isnan(X.numeric[:, np.flatnonzero(scaling["input.missing"])]).astype(np.float32)
+    if not cardinalities:
+        return Inputs(numbers, missing, np.zeros((X.n_rows, 0), dtype=np.int64))
+    sizes = np.asarray(cardinalities, dtype=np.int64)
+    # A code past the last known one is a level never seen: "other".
+    codes = np.where(X.codes[:, : len(sizes)] < sizes, X.codes[:, : len(sizes)], 0)
+    # All columns at once: one by one, 40 of them took 0.2 ms for a row that comes alone. Missing codes fill a place of no use.
+    short = np.flatnonzero((sizes > 0) & (sizes <= ONE_HOT_LIMIT))
+    ends = np.cumsum(sizes[short])
+    n_places = int(ends[-1]) if len(ends) else 0
+    places = np.where(codes[:, short] >= 0, codes[:, short] + (ends - sizes[short]), n_places)
+    flags = np.zeros((X.n_rows, n_places + 1), dtype=np.float32)
+    flags[np.arange(X.n_rows)[:, None], places] = 1.0
+    levels = codes[:, np.flatnonzero(sizes > ONE_HOT_LIMIT)].astype(np.int64) + 1
+    return Inputs(numbers, np.concatenate([missing, flags[:, :n_places]], axis=1), levels)
 
 
 def embedded(cardinalities: list[int]) -> list[int]:

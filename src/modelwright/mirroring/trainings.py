@@ -53,9 +53,7 @@ def trials_of_training(folder: Path, start_ms: int, end_ms: int) -> list[Told]:
     curves: dict[int, list[CurveRecord]] = {}
     for curve in record.curves:
         curves.setdefault(curve.trial, []).append(curve)
-    weights: dict[int, float] = {}
-    for member in record.plan.members:
-        weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
+    weights = record.plan.weights
     return [
         _told(trial, record.metric, curves.get(trial.number, []), weights.get(trial.number), start_ms, end_ms)
         for trial in record.trials

@@ -93,9 +93,7 @@ def leaderboard(record: RunRecord) -> Leaderboard:
     others = [t for t in scored if t.number not in listed]
     failures = [t for t in record.trials if t.state != "complete" and t.number not in listed and t not in others]
     decimals = decimals_for([t.score for t in scored])
-    weights: dict[int, float] = {}
-    for member in record.plan.members:
-        weights[member.trial] = weights.get(member.trial, 0.0) + member.weight
+    weights = record.plan.weights
     front = on_front(record)
     lines = [_placed(_costed(_line(t, str(i), decimals, weights), record, front), record) for i, t in enumerate(ranked, 1)]
     lines += [_line(t, NOTHING, decimals, weights) for t in subset]

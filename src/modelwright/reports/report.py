@@ -38,7 +38,7 @@ from modelwright.reports.page import drawn, style, templates
 from modelwright.reports.parallel import trial_figures
 from modelwright.reports.trust import barred, trust
 from modelwright.reports.weakness import checklist, weak_spots
-from modelwright.training.record import RunRecord
+from modelwright.training.record import MemberRecord, RunRecord
 
 MAX_IMPORTANCES = 25
 MAX_CONFUSIONS = 10
@@ -127,14 +127,25 @@ def _split(record: RunRecord) -> dict[str, Any]:
 
 
 def _model(record: RunRecord) -> dict[str, Any]:
-    total = sum(member.weight for member in record.plan.members) or 1.0
-    members = [(member, member.weight / total) for member in sorted(record.plan.members, key=lambda m: -m.weight)]
+    fits: dict[int, list[MemberRecord]] = {}
+    for member in record.plan.members:
+        fits.setdefault(member.trial, []).append(member)
+    weights = record.plan.weights
+    total = sum(weights.values()) or 1.0
+    members = [(fits[trial], weights[trial] / total) for trial in sorted(fits, key=lambda trial: -weights[trial])]
     settings: list[tuple[str, str]] = []
     if record.task in ("binary", "multiclass"):
         settings.append(("Calibration", _calibration_words(record)))
     if record.plan.threshold is not None:
         settings.append(("Decision threshold", number(record.plan.threshold)))
-    return {"members": members, "settings": settings, "facts": pairs(record.model), "readable": _readable(record)}
+    n_fits = len(record.plan.members)
+    return {
+        "members": members,
+        "n_fits": n_fits,
+        "settings": settings,
+        "facts": pairs(record.model),
+        "readable": _readable(record),
+    }
 
 
 def _readable(record: RunRecord) -> dict[str, Any] | None:

@@ -66,7 +66,9 @@ def curves_of(folder: Path, entry: RunEntry) -> list[Curve]:
 
 def _of_training(folder: Path) -> list[Curve]:
     record = msgspec.json.decode((folder / RECORD).read_bytes(), type=_Record)
-    weight = {member.trial: member.weight for member in record.plan.members}
+    weight: dict[int, float] = {}
+    for member in record.plan.members:
+        weight[member.trial] = weight.get(member.trial, 0.0) + member.weight
     inside = sorted((c for c in record.curves if c.trial in weight), key=lambda c: (-weight[c.trial], c.fold))
     for curve in inside:
         values = curve.validation or curve.training

@@ -78,7 +78,7 @@ class Run:
         of one row and size at once.
         """
         record, figures, front = self.record, self.record.figures, on_front(self.record)
-        weights = {m.trial: m.weight for m in record.plan.members}
+        weights = record.plan.weights
         stages = ("validate", "baseline", "tune", "probe")
         order = sorted(
             record.trials,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,9 @@ BASELINE_SHARE = 0.25
 SURE, _ENOUGH_ITERATIONS = 0.85, 0.8
 #: Algorithms that draw nothing, or nothing that matters: another seed gives the same member once more.
 _STEADY = ("linear", "svm")
+#: Share of a network's weight that its models of validation take where there was no time for another seed. With half the
+#: loss of networks was lower on 14 of 18 tables, by 2 % at the median, and higher on one (decision 0025).
+_SHARE_OF_FOLDS = 0.5
 
 NO_TIME = "there was no time for it"
 
@@ -64,13 +68,14 @@ def fit_on_all_rows(
     *,
     repeats: int = 1,
     seeds: int = 1,
+    alike: bool = False,
 ) -> FinalFit:
     """Fit with the iteration counts found in validation.
 
     A member that cannot be fitted in the time left, or whose fit the clock cuts short, is delivered as it was fitted for
     validation, on fewer rows, and the notes say so; the heaviest go first. ``repeats`` - 1 further fits of all members use
     other seeds, as far as time allows. With ``seeds`` above 1, time that is left goes into fits of members with other seeds
-    that share their weight.
+    that share their weight; where folds are ``alike``, none of later rows than another, so do models of several folds.
     """
     deadline = search.budget.fit_deadline
     # A baseline that is itself delivered is fitted once.
@@ -85,29 +90,27 @@ def fit_on_all_rows(
         if not ok:
             why = "the clock cut that fit short" if answer and not answer.error else answer.error if answer else NO_TIME
             final.notes.append(f"{candidate.algorithm} is delivered as fitted for validation, not on all rows: {why}.")
-        member, folder = _load(search, final, candidate, share, fold, refitted=ok)
-        fewer = search.problem.probe if fold is None else search.problem.folds[fold]
-        # As delivered: the fit on all rows, or the one for validation, whose settings are not yet those it settled.
-        done = answer if answer is not None and ok else candidate.probe if fold is None else candidate.folds[fold]
-        final.members.append(member)
-        final.records.append(
-            MemberRecord(
+        if answer is None or not ok:
+            member, record = _as_validated(search, final, candidate, share, fold)
+        else:
+            member, folder = _load(search, final, candidate, share, fold, refitted=True)
+            record = MemberRecord(
                 trial=candidate.number,
                 algorithm=candidate.algorithm,
-                params=candidate.final_params if ok else candidate.params,
-                n_iterations=answer.n_iterations if answer and ok else candidate.n_iterations,
+                params=candidate.final_params,
+                n_iterations=answer.n_iterations,
                 weight=share,
                 seed=search.problem.seed,
-                n_rows=n_rows if ok else len(fewer.training),
-                refit=ok,
-                fit_s=answer.seconds if answer and ok else 0.0,
-                peak_memory_mb=answer.peak_memory_mb if answer and ok else 0.0,
-                size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
+                n_rows=n_rows,
+                refit=True,
+                fit_s=answer.seconds,
+                peak_memory_mb=answer.peak_memory_mb,
+                size_bytes=_size(folder),
                 generated=candidate.generated,
-                clock={} if done is None else done.clock,
-                fold=None if ok else -1 if fold is None else fold,
+                clock=answer.clock,
             )
-        )
+        final.members.append(member)
+        final.records.append(record)
     for baseline in baselines:
         ok = baseline.number in answers and not answers[baseline.number].error
         if ok or (search.folder(baseline, fold) / "model").is_dir():
@@ -115,7 +118,11 @@ def fit_on_all_rows(
     if repeats > 1 and answers:
         _repeat(search, selection, final, repeats, deadline)
     elif seeds > 1 and deadline is not None:
+        if alike:
+            _stand_in(search, selection, final)
         _share_weights(search, selection, final, seeds, deadline)
+        if alike:
+            _stand_beside(search, selection, final)
     return final
 
 
@@ -198,6 +205,47 @@ def _share_weights(search: Search, selection: Selection, final: FinalFit, seeds:
             final.records.append(msgspec.structs.replace(final.records[k], seed=seed, fit_s=done.seconds, clock=done.clock))
 
 
+def _stand_in(search: Search, selection: Selection, final: FinalFit) -> None:
+    """Where the model of one fold stands in for a fit on all rows, those of the other folds do so as well, at equal weights.
+
+    The mean of several networks had a lower loss than one of them on all of 18 tables, by 5 % at the median, and costs no fit.
+    """
+    for k, record in enumerate(final.records[: len(selection.members)]):
+        if not record.refit:
+            others = [fold for fold in _folds_of(search, selection, k) if fold != record.fold]
+            others = others[: max(0, MOST_FITS - len(final.members))]
+            _add_folds(search, selection, final, k, others, len(others) / (1 + len(others)))
+
+
+def _stand_beside(search: Search, selection: Selection, final: FinalFit) -> None:
+    """A network for which there was no time with another seed shares its weight with its models of validation."""
+    fits = Counter(record.trial for record in final.records)
+    for k, record in enumerate(final.records[: len(selection.members)]):
+        if record.algorithm == "network" and record.refit and fits[record.trial] == 1:
+            folds = _folds_of(search, selection, k)[: max(0, MOST_FITS - len(final.members))]
+            _add_folds(search, selection, final, k, folds, _SHARE_OF_FOLDS)
+
+
+def _folds_of(search: Search, selection: Selection, k: int) -> list[int]:
+    """Folds with a model of the ``k``-th member; none where members were chosen on the probe."""
+    done = selection.members[k][0].folds
+    whole = [fold for fold in range(len(search.problem.folds)) if fold in done and not done[fold].error]
+    return [] if selection.fallback_fold is None else whole
+
+
+def _add_folds(search: Search, selection: Selection, final: FinalFit, k: int, folds: list[int], share: float) -> None:
+    """Hand a share of the weight of the ``k``-th member to its models of these folds."""
+    candidate, weight = selection.members[k][0], final.members[k].weight
+    if not folds:
+        return
+    final.members[k] = replace(final.members[k], weight=(1 - share) * weight)
+    final.records[k] = msgspec.structs.replace(final.records[k], weight=(1 - share) * weight)
+    for fold in folds:
+        member, record = _as_validated(search, final, candidate, weight * share / len(folds), fold)
+        final.members.append(member)
+        final.records.append(record)
+
+
 def _repeat(search: Search, selection: Selection, final: FinalFit, repeats: int, deadline: float | None) -> None:
     """The same members with other seeds; a repeat counts only if all its members were fitted."""
     seeds = [_seed(search, turn) for turn in range(1, repeats)]
@@ -245,6 +293,33 @@ def _cut_short(candidate: Candidate, done: Done) -> bool:
     iterations = registry.get(candidate.algorithm).algorithm.iterations
     wanted = candidate.final_params.get(iterations) if iterations else None
     return done.stopped == "time" and wanted is not None and (done.n_iterations or 0) < _ENOUGH_ITERATIONS * wanted
+
+
+def _as_validated(
+    search: Search, final: FinalFit, candidate: Candidate, share: float, fold: int | None
+) -> tuple[Member, MemberRecord]:
+    """A member as it was fitted for validation on a fold, or on the probe, with the settings that it began with."""
+    member, folder = _load(search, final, candidate, share, fold, refitted=False)
+    done = candidate.probe if fold is None else candidate.folds[fold]
+    record = MemberRecord(
+        trial=candidate.number,
+        algorithm=candidate.algorithm,
+        params=candidate.params,
+        n_iterations=None if done is None else done.n_iterations,
+        weight=share,
+        seed=search.problem.seed,
+        n_rows=len(search.part(fold).training),
+        refit=False,
+        size_bytes=_size(folder),
+        generated=candidate.generated,
+        clock={} if done is None else done.clock,
+        fold=-1 if fold is None else fold,
+    )
+    return member, record
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _load(

@@ -264,7 +264,10 @@ def _train(attempt: Attempt, ledger: Ledger, executor: Executor, large: LargeRun
         seeds = SEEDS if search.problem.several_seeds else 1
 
         def fit(selection: Selection, baselines: list[Candidate], repeats: int = 1, seeds: int = 1) -> FinalFit:
-            final = fit_on_all_rows(search, selection, baselines, training.frame.height, repeats=repeats, seeds=seeds)
+            final = fit_on_all_rows(
+                search, selection, baselines, training.frame.height,
+                repeats=repeats, seeds=seeds, alike=when is None and large is None,
+            )  # fmt: skip
             if large is not None:
                 large.fit(training, final, spec, budget, executor)
             ledger.note(*final.notes)

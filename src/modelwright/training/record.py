@@ -114,6 +114,14 @@ class Plan(msgspec.Struct, frozen=True):
     calibration: Calibration = NONE
     threshold_choice: ThresholdChoice | None = None
 
+    @property
+    def weights(self) -> dict[int, float]:
+        """Weight of each trial in the delivered model, by its number; a trial may have been fitted several times."""
+        found: dict[int, float] = {}
+        for member in self.members:
+            found[member.trial] = found.get(member.trial, 0.0) + member.weight
+        return found
+
 
 class Comparison(msgspec.Struct, frozen=True):
     """Model against baseline on the same sealed rows.
