@@ -250,13 +250,18 @@ def test_members_delivered_as_the_clock_left_them_are_equal_to_the_byte(
         home=tmp_path,
     )
     members = run.record.plan.members
-    assert [(member.algorithm, member.refit, member.fold) for member in members] == [("lightgbm", False, 0)]
-    assert members[0].clock["rounds"] < 10_000
+    n_folds = run.record.plan.n_folds
+    assert n_folds > 1
+    assert [(member.algorithm, member.refit, member.fold) for member in members] == [
+        ("lightgbm", False, fold) for fold in range(n_folds)
+    ]
+    assert [member.weight for member in members] == pytest.approx([1 / n_folds] * n_folds)
+    assert any(member.clock.get("rounds", 10_000) < 10_000 for member in members)
 
     found = reproduce(run.folder, rows)
 
     assert found.equal, found.steps
-    assert "as fitted for validation" in detail(found, "member 0 lightgbm")
+    assert all("as fitted for validation" in detail(found, f"member {k} lightgbm") for k in range(n_folds))
 
     # A record of before the fold was kept says so instead.
     old = [msgspec.structs.replace(member, fold=None) for member in members]
@@ -281,6 +286,7 @@ def test_members_of_fewer_rows_than_there_were_are_equal_to_the_byte(tmp_path: P
         home=tmp_path,
     )
     members = run.record.plan.members
-    assert {(member.refit, member.fold, member.n_rows) for member in members} == {(False, 0, 900)}
+    folds = range(run.record.plan.n_folds)
+    assert [(member.refit, member.fold, member.n_rows) for member in members] == [(False, fold, 900) for fold in folds]
     assert any("no time to fit the best algorithms on" in note for note in run.record.notes)
     assert reproduce(run.folder, rows).equal
