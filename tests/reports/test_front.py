@@ -14,6 +14,7 @@ from modelwright.artifacts.measure import Measured
 from modelwright.cli.render import print_summary, result_json
 from modelwright.learners.readable import Readable, Term
 from modelwright.metrics.estimate import Interval
+from modelwright.reports.format import percent
 from modelwright.reports.front import front_figure
 from modelwright.reports.leaderboard import front_sentence, leaderboard, rate
 from modelwright.reports.report import render
@@ -156,6 +157,9 @@ def test_a_trial_fitted_with_several_seeds_has_one_weight(records: dict[str, Run
     assert again.plan.weights == pytest.approx(record.plan.weights)
     assert Run(tmp_path, again).leaderboard["weight"].to_list() == Run(tmp_path, record).leaderboard["weight"].to_list()
     assert result_json(again, tmp_path)["leaderboard"] == result_json(record, tmp_path)["leaderboard"]
+    page = render(again)
+    assert "2 learners in 3 fits, whose predictions are averaged" in page
+    assert page.count(f"<li>{percent(heaviest.weight / 2)}: ") == 2
     for each in (record, again):
         stream = io.StringIO()
         print_summary(Console(width=140, file=stream), each, tmp_path)

@@ -127,11 +127,11 @@ def _split(record: RunRecord) -> dict[str, Any]:
 
 
 def _model(record: RunRecord) -> dict[str, Any]:
-    fits: dict[int, list[MemberRecord]] = {}
-    for member in record.plan.members:
-        fits.setdefault(member.trial, []).append(member)
     weights = record.plan.weights
     total = sum(weights.values()) or 1.0
+    fits: dict[int, list[tuple[MemberRecord, float]]] = {}
+    for member in record.plan.members:
+        fits.setdefault(member.trial, []).append((member, member.weight / total))
     members = [(fits[trial], weights[trial] / total) for trial in sorted(fits, key=lambda trial: -weights[trial])]
     settings: list[tuple[str, str]] = []
     if record.task in ("binary", "multiclass"):
