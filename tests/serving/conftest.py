@@ -61,7 +61,7 @@ class Running:
 
     def lines(self) -> list[dict[str, Any]]:
         text = self.log.read_text(errors="replace")
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line.startswith("{")]
 
     def wait_for(self, event: str, *, n: int = 1) -> list[dict[str, Any]]:
         """Lines of the log of one kind, once there are as many."""
