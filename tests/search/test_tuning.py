@@ -96,6 +96,14 @@ def test_large_grid_leaves_one_entry_to_start_from():
     ]
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "grid"])
+def test_what_is_kept_stays_as_in_the_centre(sampler):
+    tuner = Tuner("linear", "regression", seed=0, centre={"skew": "none"}, sampler=sampler, kept=("skew",))
+    asked = [tuner.ask(number) for number in range(9)]
+    assert {params["skew"] for params in asked} == {"none"}
+    assert len({params["l1_ratio"] for params in asked}) > 1
+
+
 def test_default_grid_lies_within_the_ranges():
     for algorithm in registry.names("regression", baseline=False):
         grid = default_grid(algorithm)

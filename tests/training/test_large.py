@@ -223,18 +223,32 @@ def test_all_rows_serve_no_worse_than_the_sample(parquet: Path, tmp_path: Path, 
     np.testing.assert_array_equal(again.predict(X), fitted.learner.predict(X))
 
 
-def test_regression_in_batches_equals_the_ridge_on_all_rows(parquet: Path, tmp_path: Path) -> None:
-    spec = spec_of(parquet, target="amount", exclude=("when", "shop", "bought", "kind"))
+@pytest.mark.parametrize("factor", [0.0, 1.1])
+def test_regression_in_batches_equals_the_ridge_on_all_rows(tmp_path: Path, factor: float) -> None:
+    whole = table()
+    if factor:
+        whole = whole.with_columns((pl.col("amount") / 10).exp())
+    whole.write_parquet(tmp_path / "rows.parquet", row_group_size=7_000)
+    spec = spec_of(tmp_path / "rows.parquet", target="amount", exclude=("when", "shop", "bought", "kind"))
     found = prepared(spec, tmp_path)
-    _, rows, sample = streamed_rows(found, spec)
-    learner = registry.create("linear", {"skew": "none"}, task="regression")
+    encoder, rows, sample = streamed_rows(found, spec)
+    learner = registry.create("linear", {"skew": "none", "log_target": factor}, task="regression")
     learner.fit(sample.X, sample.y)
     fitted = fit_streamed(learner, rows, sample, Limits()).learner
-    frame = table()[np.flatnonzero(np.isin(found.large.side, (TRAINING, SAMPLED)))]
+    frame = whole[np.flatnonzero(np.isin(found.large.side, (TRAINING, SAMPLED)))]
     inputs = np.column_stack([frame.select(f"x{j}" for j in range(4)).to_numpy(), np.ones(frame.height)])
-    exact = np.linalg.lstsq(inputs, frame["amount"].to_numpy(), rcond=None)[0]
+    y = frame["amount"].to_numpy()
+    exact = np.linalg.lstsq(inputs, np.log1p(y) if factor else y, rcond=None)[0]
     got = fitted.coefficients_[:, 0] / learner.coder_.scale_  # type: ignore[union-attr, attr-defined]
-    np.testing.assert_allclose(got, exact[:4], atol=2e-2)
+    np.testing.assert_allclose(got, exact[:4], atol=2e-3 if factor else 2e-2)
+    expected = factor * np.expm1(inputs @ exact) if factor else inputs @ exact
+    within = (expected > y.min()) & (expected < y.max())
+    np.testing.assert_allclose(
+        fitted.predict(encoder.transform(frame))[within],
+        expected[within],
+        rtol=1e-2,
+        atol=0.1,  # type: ignore[union-attr]
+    )
 
 
 @pytest.mark.parametrize("algorithm", ["kmeans", "minibatch_kmeans"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -56,6 +58,37 @@ def test_an_interpretable_model_is_one_member_that_the_report_shows(churn: pl.Da
     assert len(plain.record.plan.members) == 1
     assert plain.record.readable is not None
     assert "The model itself" in plain.report.read_text(encoding="utf-8")
+
+
+def test_a_linear_model_of_the_logarithm_is_followed_by_hand(churn: pl.DataFrame, tmp_path: Path) -> None:
+    rows = churn.select("tenure", "MonthlyCharges", "Contract", "TotalCharges").drop_nulls()
+    logarithm = {"linear": {"log_target": [1.0], "skew": ["none"]}}
+    run = modelwright.train(rows, target="TotalCharges", trials=1, interpretable=True, hyperparams=logarithm, home=tmp_path)
+    found = run.record.readable
+    assert found is not None
+    factor = re.search(r"The prediction is ([\d.]+) \* \(exp\(s\) - 1\)", found.sentence)
+    assert factor is not None
+    coefficients = {(term.column, term.meaning): term.coefficients[0] for term in found.terms}
+    s = found.intercept[0] + sum(rows[name] * coefficients[name, "per 1"] for name in ("tenure", "MonthlyCharges"))
+    s = s + rows["Contract"].replace_strict(
+        {level: coefficients["Contract", f"if {level!r}"] for level in rows["Contract"].unique()}, return_dtype=pl.Float64
+    )
+    by_hand = float(factor[1]) * (s.exp() - 1)
+    predicted = np.asarray(run.model.predict(rows.drop("TotalCharges")))
+    inside = predicted < 0.99 * predicted.max()  # beyond the range that it has seen the model stands still
+    assert inside.mean() > 0.9
+    np.testing.assert_allclose(predicted[inside], by_hand.to_numpy()[inside], rtol=1e-5)
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_a_skewed_target_has_a_readable_model_of_its_logarithm(churn: pl.DataFrame, tmp_path: Path, skewed: bool) -> None:
+    rows = churn.select("tenure", "Contract", "PaymentMethod", "MonthlyCharges")
+    if skewed:
+        rows = rows.with_columns((pl.col("MonthlyCharges") / 12).exp())
+    run = modelwright.train(rows, target="MonthlyCharges", trials=6, interpretable=True, home=tmp_path)
+    tried = [trial.params for trial in run.record.trials if trial.algorithm == "linear"]
+    assert {params["skew"] for params in tried} == {"none"}
+    assert any(params.get("log_target") for params in tried) == skewed
 
 
 @pytest.mark.parametrize("column", ["front", "single_row_s", "rows_per_s", "low", "high"])

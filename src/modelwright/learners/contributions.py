@@ -26,7 +26,7 @@ from modelwright.learners.base import Learner
 from modelwright.learners.boosting import BoostedTrees
 from modelwright.learners.fitting import all_classes
 from modelwright.learners.forest import Forest
-from modelwright.learners.linear import LinearModel
+from modelwright.learners.linear import LARGEST_LOGARITHM, LinearModel
 from modelwright.learners.rowwise import sigmoid, softmax
 from modelwright.learners.tree_shap import forest_contributions
 
@@ -127,7 +127,10 @@ def _of_linear(learner: LinearModel, X: Matrix, terms: np.ndarray | None) -> Con
                 text[:, number, output] = np.asarray(weighted[:, np.flatnonzero(terms == number)].sum(axis=1)).ravel()
     if learner.task == "regression":
         part = Contributions(learner.intercept_, values, text)
-        return _scaled_to(part, np.clip(_total(part), learner.bounds_[0], learner.bounds_[1]))
+        wanted = learner.number_of(_total(part))
+        if learner.log_factor_:
+            part = _behind_logarithm(part, learner.log_factor_)
+        return _scaled_to(part, wanted)
     return _with_link(learner, X, learner.intercept_, values, text, learner.classes_.tolist(), learner.n_rows_)
 
 
@@ -163,14 +166,9 @@ def _with_link(
     """From the additive scale to the learner's own predictions."""
     if isinstance(learner, BoostedTrees) and learner._coding.log_factor:
         coding = learner._coding
-        scaled = (values if text is None else np.concatenate([values, text], axis=1)) * coding.spread
-
-        def link(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            """The number behind a logarithm, (n, 1), and its slope, (n, 1, 1)."""
-            return coding.log_factor * np.expm1(margin), (coding.log_factor * np.exp(margin))[:, :, None]
-
-        start, shares = _through(link, base * coding.spread + coding.centre, scaled)
-        return Contributions(start, shares[:, : values.shape[1]], None if text is None else shares[:, values.shape[1] :])
+        text = None if text is None else text * coding.spread
+        part = Contributions(base * coding.spread + coding.centre, values * coding.spread, text)
+        return _behind_logarithm(part, coding.log_factor)
     if learner.task == "regression":
         scale = learner._coding.spread if isinstance(learner, BoostedTrees) else 1.0
         centre = learner._coding.centre if isinstance(learner, BoostedTrees) else 0.0
@@ -180,6 +178,20 @@ def _with_link(
     width = values.shape[1]
     part = Contributions(start, shares[:, :width], None if text is None else shares[:, width:])
     return _spread(part, np.asarray(classes, dtype=np.int64), learner.n_classes, n_rows)
+
+
+def _behind_logarithm(part: Contributions, factor: float) -> Contributions:
+    """From the logarithm of 1 + y to y times a factor."""
+
+    def link(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The number behind a logarithm, (n, 1), and its slope, (n, 1, 1)."""
+        margin = np.minimum(margin, LARGEST_LOGARITHM)
+        return factor * np.expm1(margin), (factor * np.exp(margin))[:, :, None]
+
+    width = part.columns.shape[1]
+    everything = part.columns if part.text is None else np.concatenate([part.columns, part.text], axis=1)
+    start, shares = _through(link, part.base, everything)
+    return Contributions(start, shares[:, :width], None if part.text is None else shares[:, width:])
 
 
 def _sigmoid_link(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

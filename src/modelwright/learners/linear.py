@@ -5,12 +5,14 @@ per output; r_i are row weights of mean 1.
 
     minimise  sum_i r_i loss(y_i, f(x_i)) + alpha * (l1_ratio |theta|_1 + (1 - l1_ratio) / 2 |theta|^2)
 
-with half the squared error on the standardised target, or the negative log likelihood. Intercepts are free.
+with half the squared error on the standardised target (or its standardised logarithm), or the negative log likelihood.
+Intercepts are free.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,12 @@ from modelwright.learners.fitting import (
 )
 from modelwright.learners.logistic import fit_logistic
 from modelwright.learners.rowwise import row_products, sigmoid, softmax, sparse_row_products
+from modelwright.learners.target import LOG_TARGET, smearing
 
 #: Regression predictions stay within the training range widened by this share of it on both sides.
 _WIDENING = 0.5
+#: Sums that are logarithms count as no larger; no target is near its exponential, and 710 would have none.
+LARGEST_LOGARITHM = 300.0
 #: Multiply-adds that an iterative solver may spend before it is stopped.
 _WORK = 1e11
 #: Iterations that it may do however large the table is.
@@ -63,7 +68,7 @@ class LinearModel(Learner):
         validation: Validation | None = None,
         time_limit_s: float | None = None,
     ) -> FitResult:
-        """Learn coefficients; see `Learner.fit`. Validation rows are not needed and not read."""
+        """Learn coefficients; see `Learner.fit`. Validation rows only settle the factor behind a logarithm."""
         y = required_target(y, self.algorithm.name)
         deadline = Deadline(time_limit_s)
         rows = weighted_rows(weight, X.n_rows)
@@ -72,6 +77,7 @@ class LinearModel(Learner):
         self.reads_text = X.text is not None
         self.n_numeric_, self.n_codes_ = X.numeric.shape[1], X.codes.shape[1]
         self.coder_ = self._coder(text_components=not self.reads_text)
+        self.log_factor_ = 0.0  # the sum of the coefficients is the prediction itself
         notes: list[str] = []
         with quiet_fit(notes):
             dense = self.coder_.fit_transform(X, y, task=self.task, n_classes=self.n_classes, seed=self.seed)
@@ -79,6 +85,9 @@ class LinearModel(Learner):
             row_weight = mean_one(weight, X.n_rows)
             if self.task == "regression":
                 result = self._fit_regression(inputs, y, row_weight, notes)
+                if self.log_factor_ and validation is not None:
+                    self.log_factor_ = smearing(self.log_factor_, validation, self.predict(validation.X))
+                    result = replace(result, learned={LOG_TARGET.name: self.log_factor_})
             else:
                 result = self._fit_classes(inputs, y, row_weight, deadline, notes)
         return result
@@ -88,11 +97,12 @@ class LinearModel(Learner):
 
         alpha, l1_ratio = self._penalty()
         y = np.asarray(y, dtype=np.float64)
+        self.bounds_ = widened_range(float(y.min()), float(y.max()))
+        if y.min() >= 0:
+            self.log_factor_ = float(self.params.get(LOG_TARGET.name, 0.0))
+        y = self.scale_of(y)
         centre = float(np.average(y, weights=row_weight))
         scale = float(np.sqrt(np.average((y - centre) ** 2, weights=row_weight)))
-        low, high = float(y.min()), float(y.max())
-        widened = _WIDENING * (high - low)
-        self.bounds_ = np.array([low - widened, high + widened])
         n, d = inputs.shape
         n_iterations = None
         if d == 0 or not scale > 0:
@@ -148,6 +158,17 @@ class LinearModel(Learner):
         clock = {"iterations": len(found.losses)} if stopped == "time" else {}
         return FitResult(n_iterations=len(found.losses), curve=curve, stopped=stopped, notes=notes, clock=clock)
 
+    def scale_of(self, y: np.ndarray) -> np.ndarray:
+        """The target of a regression on the scale on which coefficients add up; shape (n,)."""
+        return np.log1p(np.maximum(y, 0.0)) if self.log_factor_ else y
+
+    def number_of(self, scores: np.ndarray) -> np.ndarray:
+        """Predictions of a regression from sums of coefficients, within the widened training range; any shape."""
+        low, high = self.bounds_
+        if self.log_factor_:
+            scores, low = self.log_factor_ * np.expm1(np.minimum(scores, LARGEST_LOGARITHM)), max(low, 0.0)
+        return np.asarray(np.clip(scores, low, high))
+
     def predict(self, X: Matrix) -> np.ndarray:
         """Predict; see `Learner.predict`. Regression values are clipped to the widened training range."""
         d = self.coder_.n_columns
@@ -156,7 +177,7 @@ class LinearModel(Learner):
             scores = scores + sparse_row_products(X.text, self.coefficients_[d:])
         scores = scores + self.intercept_
         if self.task == "regression":
-            return np.asarray(np.clip(scores[:, 0], self.bounds_[0], self.bounds_[1]))
+            return self.number_of(scores[:, 0])
         if len(self.classes_) == 1:
             proba = np.ones((len(scores), 1))
         elif len(self.classes_) == 2:
@@ -188,6 +209,7 @@ class LinearModel(Learner):
             "reads_text": self.reads_text,
             "n_numeric": self.n_numeric_,
             "n_codes": self.n_codes_,
+            "log_factor": self.log_factor_,
         }
         write_state(folder, self, arrays, facts)
 
@@ -200,7 +222,14 @@ class LinearModel(Learner):
         learner.bounds_, learner.classes_ = arrays["bounds"], arrays["classes"]
         learner.n_rows_, learner.reads_text = facts["n_rows"], facts["reads_text"]
         learner.n_numeric_, learner.n_codes_ = facts["n_numeric"], facts["n_codes"]
+        learner.log_factor_ = facts.get("log_factor", 0.0)  # models before December 2026 have none
         return learner
+
+
+def widened_range(low: float, high: float) -> np.ndarray:
+    """Least and largest prediction of a regression that was trained on targets from ``low`` to ``high``."""
+    widened = _WIDENING * (high - low)
+    return np.array([low - widened, high + widened])
 
 
 class Linear(LinearModel):
@@ -211,7 +240,7 @@ class Linear(LinearModel):
         title="Linear model (ridge, lasso, elastic net; logistic regression)",
         tasks=("binary", "multiclass", "regression"),
         minimises=(
-            "Half the squared error on the standardised target (regression) or the negative log likelihood "
+            "Half the squared error on the standardised target or its logarithm (regression) or the negative log likelihood "
             "(classification), summed over rows, plus alpha * (l1_ratio * |coefficients|_1 + (1 - l1_ratio) / 2 * "
             "|coefficients|^2); the intercept is not penalised."
         ),
@@ -256,6 +285,7 @@ class Linear(LinearModel):
                 high=200,
                 log=True,
             ),
+            LOG_TARGET,
         ),
         requires="sklearn.linear_model",
         reference=(

@@ -107,11 +107,19 @@ def _linear(
     for word, own in zip(words, weights[coder.n_columns :], strict=False):
         found.append(Term(word, "weight in the text", own.tolist(), float(np.abs(own).max())))
     used = sorted((term for term in found if term.strength > 0), key=lambda term: -term.strength)
-    what = {
+    sums = {
         0: "The prediction is the sum of the intercept and of each coefficient times its input.",
         1: f"The sum of the intercept and of each coefficient times its input is the log odds of {outputs[0]!r}: one more "
         "unit multiplies the odds by the exponential of the coefficient.",
-    }.get(len(outputs) if classes else 0, "The sums of a class, exponentiated and divided by their total, are its probability.")
+    }
+    what = sums.get(
+        len(outputs) if classes else 0, "The sums of a class, exponentiated and divided by their total, are its probability."
+    )
+    if learner.log_factor_:
+        what = (
+            f"The prediction is {learner.log_factor_:.6g} * (exp(s) - 1), where s is the sum of the intercept and of each "
+            "coefficient times its input: one more unit multiplies a large prediction by the exponential of the coefficient."
+        )
     return Readable(
         "linear",
         f"{what} Missing numbers count as the median of their column.",

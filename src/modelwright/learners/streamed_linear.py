@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelwright.learners.linear import Linear
+from modelwright.learners.linear import Linear, widened_range
 from modelwright.learners.rowwise import sigmoid, softmax
 from modelwright.learners.streamed import Batch, Limits, Stream, StreamedFit
 
@@ -67,7 +67,7 @@ def fit_linear(learner: Linear, stream: Stream, sample: Batch, limits: Limits) -
         return StreamedFit(None, 0, notes=["The linear model stays as fitted on the sample: there are no further rows."])
     # Weights have mean 1 in the loss that the penalty is set against; regression learns the standardised target.
     gradient, hessian = gradient * n_rows / total_weight, hessian * n_rows / total_weight
-    scale = _target_scale(sample) if regression else 1.0
+    scale = _target_scale(learner, sample) if regression else 1.0
     alpha, l1_ratio = learner._penalty()
     ridge, lasso = alpha * (1.0 - l1_ratio) / scale**2, alpha * l1_ratio / scale
     if n_outputs == 1:
@@ -78,8 +78,8 @@ def fit_linear(learner: Linear, stream: Stream, sample: Batch, limits: Limits) -
     fitted.coder_, fitted.classes_, fitted.reads_text = learner.coder_, learner.classes_, False
     fitted.n_numeric_, fitted.n_codes_, fitted.n_rows_ = learner.n_numeric_, learner.n_codes_, n_rows
     fitted.coefficients_, fitted.intercept_ = moved[:d], moved[d]
-    widened = 0.5 * (high - low)
-    fitted.bounds_ = np.array([low - widened, high + widened]) if regression else np.zeros(0)
+    fitted.bounds_ = widened_range(low, high) if regression else np.zeros(0)
+    fitted.log_factor_ = learner.log_factor_
     if not regression and not _no_worse(fitted, learner, sample):
         return StreamedFit(None, 0, notes=["The linear model stays as fitted on the sample: the step on all rows overshot."])
     return StreamedFit(fitted, n_rows, 1, None, notes)
@@ -88,7 +88,7 @@ def fit_linear(learner: Linear, stream: Stream, sample: Batch, limits: Limits) -
 def _derivatives(learner: Linear, scores: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First derivative of each row's loss by its scores, (n, K), and the second where K is 1, (n,)."""
     if learner.task == "regression":
-        return scores - y[:, None], np.ones(len(y))
+        return scores - learner.scale_of(y)[:, None], np.ones(len(y))
     target = np.searchsorted(learner.classes_, y)
     if scores.shape[1] == 1:
         chance = sigmoid(scores)
@@ -150,11 +150,12 @@ def _step(gradient: np.ndarray, hessian: np.ndarray, theta: np.ndarray, ridge: f
     return solution
 
 
-def _target_scale(sample: Batch) -> float:
+def _target_scale(learner: Linear, sample: Batch) -> float:
     """Spread of the target: penalties count coefficients of the standardised one."""
     assert sample.y is not None
-    centre = np.average(sample.y, weights=sample.weight)
-    scale = float(np.sqrt(np.average((sample.y - centre) ** 2, weights=sample.weight)))
+    y = learner.scale_of(sample.y)
+    centre = np.average(y, weights=sample.weight)
+    scale = float(np.sqrt(np.average((y - centre) ** 2, weights=sample.weight)))
     return scale if scale > 0 else 1.0
 
 

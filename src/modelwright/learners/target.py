@@ -3,7 +3,7 @@
 Notation: n rows, K classes of the task, k classes present in the training rows.
 
 Used by boosted trees and the network, which all want classes without gaps, a target of mean 0 and spread 1, and
-at least something to learn.
+at least something to learn. Linear models share the factor of a logarithm.
 """
 
 from __future__ import annotations
@@ -160,20 +160,32 @@ def code_validation(coding: Coding, validation: Validation) -> Rows | None:
 def with_smearing(
     coding: Coding, result: FitResult, validation: Validation, prediction: np.ndarray
 ) -> tuple[Coding, FitResult]:
-    """The coding with the factor that a mean needs which was learned as the mean of a logarithm.
+    """The coding with the factor of `smearing`, which is among what the fit has learned: the final fit takes it over."""
+    coding = msgspec.structs.replace(coding, log_factor=smearing(coding.log_factor, validation, prediction))
+    return coding, replace(result, learned={LOG_TARGET.name: coding.log_factor})
 
-    With the residuals r of the logarithm on validation rows the factor is the mean of exp(r - mean(r)), rows weighted by
-    their prediction. Their mean is taken out: that validation rows lie higher altogether, as later rows do where a target
-    grows, is no property of the scale. The factor is among what the fit has learned, so that the final fit, without
-    validation rows, takes it over.
+
+def smearing(factor: float, validation: Validation, prediction: np.ndarray) -> float:
+    """The factor that a mean needs which was learned as the mean of a logarithm.
+
+    With the residuals r of the logarithm on validation rows it is the mean of exp(r - mean(r)), rows weighted by their
+    prediction. Their mean is taken out: that validation rows lie higher altogether, as later rows do where a target
+    grows, is no property of the scale.
+
+    Parameters
+    ----------
+    factor : float
+        What the predictions were multiplied by; comes back where validation rows cannot tell a better one.
+    validation : Validation
+    prediction : ndarray of shape (n,)
     """
-    plain = np.maximum(prediction / coding.log_factor, 0.0)
+    plain = np.maximum(prediction / factor, 0.0)
     residual = np.log1p(np.maximum(validation.y, 0.0)) - np.log1p(plain)
     weight = plain if validation.weight is None else plain * validation.weight
-    if np.isfinite(residual).all() and weight.sum() > 0:
-        factor = np.average(np.exp(residual - np.average(residual, weights=weight)), weights=weight)
-        coding = msgspec.structs.replace(coding, log_factor=float(np.clip(factor, *_FACTORS)))
-    return coding, replace(result, learned={LOG_TARGET.name: coding.log_factor})
+    if not np.isfinite(residual).all() or not weight.sum() > 0:
+        return factor
+    found = np.average(np.exp(residual - np.average(residual, weights=weight)), weights=weight)
+    return float(np.clip(found, *_FACTORS))
 
 
 def loss_name(task: Task, coding: Coding) -> str:

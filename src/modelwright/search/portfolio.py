@@ -137,7 +137,7 @@ def portfolio(
         log = {LOG_TARGET.name: 1.0}
         network = next(k for k, entry in enumerate(entries) if entry.algorithm == "network")
         entries.insert(network + 1, entries[network]._replace(params=entries[network].params | log))
-        entries[4:4] = [entry._replace(params=entry.params | log) for entry in (entries[3], entries[2])]
+        entries[4:4] = [entry._replace(params=entry.params | log) for entry in (entries[0], entries[3], entries[2])]
     rows = n_rows if n_probe is None else n_probe
     costs = [(fit_seconds(entry.algorithm, task, rows, n_features, n_classes, entry.params), entry) for entry in entries]
     if budget_s is not None:

@@ -6,7 +6,7 @@ tables, and random draws from the whole range are mostly worse than all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +66,8 @@ class Tuner:
     sampler : {"tpe", "cmaes", "gp", "random", "grid"}, default="tpe"
     grid : mapping of str to tuple, optional
         The user's values: only these are proposed, everything else stays as in ``centre``.
+    kept : collection of str, optional
+        Hyperparameters that stay as in ``centre`` where there is no grid.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Tuner:
         centre: Mapping[str, Any],
         sampler: Sampler = "tpe",
         grid: Mapping[str, tuple[Any, ...]] | None = None,
+        kept: Collection[str] = (),
     ) -> None:
         import optuna
 
@@ -89,11 +92,11 @@ class Tuner:
             large = n_combinations(grid) > WHOLE_GRID
             self._space = {name: _listed(values) for name, values in grid.items() if large and len(values) > 1}
         else:
-            searched = [h for h in description.hyperparameters if h.tuned and h.name != description.iterations]
+            searched = [h for h in description.hyperparameters if h.tuned and h.name not in (description.iterations, *kept)]
             self._space = {h.name: _near(h, self._defaults[h.name]) for h in searched}
         self._cells: Iterator[dict[str, Any]] | None = None
         if sampler == "grid":
-            self._cells = combinations(default_grid(algorithm) if grid is None else grid)
+            self._cells = combinations(default_grid(algorithm, kept) if grid is None else grid)
             if grid is not None:
                 next(self._cells)  # stands in the portfolio
         self._study = optuna.create_study(direction="maximize", sampler=make_sampler(sampler, seed))
