@@ -97,10 +97,11 @@ def test_large_grid_leaves_one_entry_to_start_from():
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "grid"])
-def test_what_is_kept_stays_as_in_the_centre(sampler):
-    tuner = Tuner("linear", "regression", seed=0, centre={"skew": "none"}, sampler=sampler, kept=("skew",))
+def test_only_choices_that_are_allowed_are_proposed(sampler):
+    allowed = {"skew": ("none", "log")}
+    tuner = Tuner("linear", "regression", seed=0, centre={"skew": "none"}, sampler=sampler, allowed=allowed)
     asked = [tuner.ask(number) for number in range(9)]
-    assert {params["skew"] for params in asked} == {"none"}
+    assert {params["skew"] for params in asked} == {"none", "log"}
     assert len({params["l1_ratio"] for params in asked}) > 1
 
 

@@ -27,7 +27,7 @@ class Term(msgspec.Struct, frozen=True):
     """One input of a linear model.
 
     ``meaning`` says what the coefficient is multiplied with: "per 1" is the number itself, "if 'a'" is 1 in rows of this
-    level and else 0, "normal score" and "logarithm" are the number bent and standardised. ``coefficients`` has one
+    level and else 0, "normal score" is the number bent and standardised, a logarithm is written out. ``coefficients`` has one
     number an output; ``strength`` is the largest of them for the standardised input, by which terms are ordered.
     """
 
@@ -138,12 +138,14 @@ def _inputs(
     kinds = ("quantile", "log", "none")
     for place, j in enumerate(coder.numeric_):
         name, kind = layout.numeric[int(j)], kinds[int(coder.kind_[place])]
-        if kind == "none" and coder.scaling == "standard":
-            scale = float(coder.scale_[place])
-            found.append((name, "per 1", 1.0 / scale, float(coder.centre_[place]) + offsets.get(name, 0.0)))
+        factor, centre, offset = 1.0 / float(coder.scale_[place]), float(coder.centre_[place]), offsets.get(name, 0.0)
+        if kind == "none":
+            found.append((name, "per 1", factor, centre + offset))
+        elif kind == "quantile":
+            found.append((name, "normal score", 1.0, 0.0))
         else:
-            meaning = {"quantile": "normal score", "log": "logarithm", "none": "standardised"}[kind]
-            found.append((name, meaning, 1.0, 0.0))
+            middle, spread = (f"{value:.6g}" for value in (coder.bend_[place][0] + offset, coder.bend_[place][1]))
+            found.append((name, f"per 1 of log(1 + |x - {middle}| / {spread}), negative below {middle}", factor, centre))
     found += [(layout.numeric[int(j)], "if missing", 1.0, 0.0) for j in coder.indicators_]
     for j, code in zip(coder.level_column_, coder.level_code_, strict=True):
         name = layout.codes[int(j)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,8 @@ class Problem:
     limits: Limits = field(default_factory=Limits)
     sampler: Sampler = "tpe"
     grids: Grids = field(default_factory=dict)
-    #: Hyperparameters of an algorithm that proposals leave as the portfolio has them.
-    kept: Mapping[str, Collection[str]] = field(default_factory=dict)
+    #: Choices that may be proposed, by algorithm and hyperparameter; all where nothing is said.
+    allowed: Mapping[str, Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
     further: Sequence[Fold] = ()
     #: Training rows of each fold where they were cut down because there was no time for all, and the rows of the first fold
     #: before that; 0 where they were not.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from modelwright.errors import SpecError
@@ -74,15 +74,15 @@ def combinations(grid: Mapping[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]
         yield dict(zip(grid, values, strict=True))
 
 
-def default_grid(algorithm: str, kept: Collection[str] = ()) -> dict[str, tuple[Any, ...]]:
-    """Three values of the first three tunable hyperparameters that are not ``kept`` as they are, over their ranges."""
+def default_grid(algorithm: str, allowed: Mapping[str, tuple[Any, ...]] | None = None) -> dict[str, tuple[Any, ...]]:
+    """Three values of the first three tunable hyperparameters, spread over their ranges; of choices those ``allowed``."""
     described = registry.get(algorithm).algorithm
     grid: dict[str, tuple[Any, ...]] = {}
     for h in described.hyperparameters:
-        if h.name == described.iterations or h.name in kept or not h.tuned or len(grid) == _AXES:
+        if h.name == described.iterations or not h.tuned or len(grid) == _AXES:
             continue
         if h.kind == "choice":
-            grid[h.name] = h.choices[:_STEPS]
+            grid[h.name] = (allowed or {}).get(h.name, h.choices)[:_STEPS]
             continue
         assert h.low is not None
         assert h.high is not None

@@ -405,7 +405,7 @@ class Search(Fits):
             centre=best.params,
             sampler=problem.sampler,
             grid=problem.grids.get(best.algorithm),
-            kept=problem.kept.get(best.algorithm, ()),
+            allowed=problem.allowed.get(best.algorithm),
         )
         for candidate in self.candidates:
             utility = self._compared(candidate, None if self._subset_trusted else 0)

@@ -6,7 +6,7 @@ tables, and random draws from the whole range are mostly worse than all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,8 +66,8 @@ class Tuner:
     sampler : {"tpe", "cmaes", "gp", "random", "grid"}, default="tpe"
     grid : mapping of str to tuple, optional
         The user's values: only these are proposed, everything else stays as in ``centre``.
-    kept : collection of str, optional
-        Hyperparameters that stay as in ``centre`` where there is no grid.
+    allowed : mapping of str to tuple, optional
+        Choices that may be proposed where there is no grid; all by default.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Tuner:
         centre: Mapping[str, Any],
         sampler: Sampler = "tpe",
         grid: Mapping[str, tuple[Any, ...]] | None = None,
-        kept: Collection[str] = (),
+        allowed: Mapping[str, tuple[Any, ...]] | None = None,
     ) -> None:
         import optuna
 
@@ -92,11 +92,11 @@ class Tuner:
             large = n_combinations(grid) > WHOLE_GRID
             self._space = {name: _listed(values) for name, values in grid.items() if large and len(values) > 1}
         else:
-            searched = [h for h in description.hyperparameters if h.tuned and h.name not in (description.iterations, *kept)]
-            self._space = {h.name: _near(h, self._defaults[h.name]) for h in searched}
+            searched = [h for h in description.hyperparameters if h.tuned and h.name != description.iterations]
+            self._space = {h.name: _near(h, self._defaults[h.name], allowed) for h in searched}
         self._cells: Iterator[dict[str, Any]] | None = None
         if sampler == "grid":
-            self._cells = combinations(default_grid(algorithm, kept) if grid is None else grid)
+            self._cells = combinations(default_grid(algorithm, allowed) if grid is None else grid)
             if grid is not None:
                 next(self._cells)  # stands in the portfolio
         self._study = optuna.create_study(direction="maximize", sampler=make_sampler(sampler, seed))
@@ -176,12 +176,14 @@ def _listed(values: tuple[Any, ...]) -> optuna.distributions.BaseDistribution:
     return d.CategoricalDistribution(values)
 
 
-def _near(h: Hyperparameter, value: Any) -> optuna.distributions.BaseDistribution:
-    """The part of the range around a value."""
+def _near(
+    h: Hyperparameter, value: Any, allowed: Mapping[str, tuple[Any, ...]] | None = None
+) -> optuna.distributions.BaseDistribution:
+    """The part of the range around a value; of choices those that are allowed."""
     import optuna.distributions as d
 
     if h.kind == "choice":
-        return d.CategoricalDistribution(h.choices)
+        return d.CategoricalDistribution((allowed or {}).get(h.name, h.choices))
     assert h.low is not None, f"{h.name} has no lower bound"
     assert h.high is not None, f"{h.name} has no upper bound"
     # A default outside the searched range (0 for a log-scaled penalty) is legal to fit but not to model.

@@ -39,8 +39,8 @@ MAX_PROBE_VALIDATION = 10_000
 MEMORY_MARGIN = 1.25
 #: Rounds of tuning, climbing and racing while time is left.
 MAX_ROUNDS = 4
-#: What an interpretable model is held to: inputs that are bent before they are weighed cannot be followed by hand.
-READABLE: dict[str, dict[str, Any]] = {"linear": {"skew": "none"}}
+#: What an interpretable model is held to: inputs that are bent to normal scores cannot be followed by hand.
+READABLE: dict[str, dict[str, tuple[Any, ...]]] = {"linear": {"skew": ("none", "log")}}
 #: Divisions of few rows into folds on which members are compared, and what their seeds lie apart.
 MAX_DIVISIONS = 5
 SEED_STEP = 1_009
@@ -123,7 +123,7 @@ def search_models(
         limits=Limits(spec.trials, spec.max_failures, spec.max_trial_time),
         sampler=spec.sampler,
         grids=spec.hyperparams,
-        kept=READABLE if spec.interpretable else {},
+        allowed=READABLE if spec.interpretable else {},
         further=further,
         # More fits would take more time and more room than a limit on either allows for.
         several_seeds=spec.max_latency is None and spec.max_size is None and not spec.interpretable,
@@ -184,7 +184,12 @@ def _entries(spec: Spec, task: Task, training: Training, n_classes: int, n_probe
     entries = portfolio(task, n_rows, n_features, spec.budget_s, n_classes, skewed=skewed, n_probe=n_probe, generated=generated)
     entries = [entry for entry in entries if entry.algorithm in allowed]
     if spec.interpretable:
-        linear = [e._replace(params=e.params | READABLE["linear"]) for e in entries if e.algorithm == "linear"]
+        linear = [
+            entry._replace(params=entry.params | {"skew": skew})
+            for skew in READABLE["linear"]["skew"]
+            for entry in entries
+            if entry.algorithm == "linear"
+        ]
         entries = [entry for entry in entries if entry.algorithm != "linear"]
         entries += [] if "linear" in spec.hyperparams else linear
     known = {entry.algorithm for entry in entries}
