@@ -85,6 +85,8 @@ def test_a_linear_model_of_the_logarithm_is_followed_by_hand(churn: pl.DataFrame
     assert any(term.meaning.startswith("per 1 of log") for term in found.terms) == (skew == "log")
     factor = re.search(r"The prediction is ([\d.]+) \* \(exp\(s\) - 1\)", found.sentence)
     assert factor is not None
+    assert float(factor[1]) == pytest.approx(found.log_factor, rel=1e-5)
+    assert ">prediction times<" in run.report.read_text(encoding="utf-8")
     s = sum((_by_hand(term, rows) for term in found.terms), start=pl.repeat(found.intercept[0], rows.height, eager=True))
     predicted = np.asarray(run.model.predict(rows.drop("TotalCharges")))
     inside = predicted < 0.99 * predicted.max()  # beyond the range that it has seen the model stands still

@@ -41,7 +41,8 @@ class Readable(msgspec.Struct, frozen=True):
     """The model in words and numbers.
 
     ``outputs`` names the columns of the coefficients; ``rules`` are the lines of a tree; ``n_left_out`` counts
-    coefficients that are zero, or that are too many to be listed.
+    coefficients that are zero, or that are too many to be listed. With ``log_factor`` above 0 the sum is a logarithm, and
+    this is what stands before its exponential.
     """
 
     kind: Literal["linear", "tree"]
@@ -51,6 +52,7 @@ class Readable(msgspec.Struct, frozen=True):
     terms: list[Term] = []
     rules: list[str] = []
     n_left_out: int = 0
+    log_factor: float = 0.0
 
 
 def readable(
@@ -127,6 +129,7 @@ def _linear(
         intercept.tolist(),
         used[:MOST_TERMS],
         n_left_out=len(found) - len(used[:MOST_TERMS]),
+        log_factor=learner.log_factor_,
     )
 
 

@@ -154,15 +154,18 @@ def _readable(record: RunRecord) -> dict[str, Any] | None:
     if found is None:
         return None
     binary = record.task == "binary" and len(found.outputs) == 1
+    multiplied = binary or found.log_factor > 0
     columns = list(zip(*(term.coefficients for term in found.terms), strict=True))
     # One strong input must not cost the others their digits: decimals follow the median.
     decimals = [decimals_for([sorted(map(abs, column))[len(column) // 2]], 3) for column in columns]
 
     def shown(values: list[float]) -> list[str]:
         texts = [number(v, 3) if abs(v) < 10.0 ** (1 - d) else fixed(v, d) for v, d in zip(values, decimals, strict=False)]
-        return [*texts, number(math.exp(min(values[0], 700.0)), 3)] if binary else texts
+        return [*texts, number(math.exp(min(values[0], 700.0)), 3)] if multiplied else texts
 
-    heads = [f"log odds of {found.outputs[0]}", "odds times"] if binary else [shortened(name, 24) for name in found.outputs]
+    heads = [shortened(name, 24) for name in found.outputs]
+    if multiplied:
+        heads = [f"log odds of {found.outputs[0]}", "odds times"] if binary else ["logarithm", "prediction times"]
     return {
         "sentence": found.sentence,
         "outputs": heads,
@@ -170,6 +173,7 @@ def _readable(record: RunRecord) -> dict[str, Any] | None:
         "intercept": shown(found.intercept) if decimals else [number(v) for v in found.intercept],
         "terms": [(term.column, term.meaning, shown(term.coefficients)) for term in found.terms],
         "n_left_out": found.n_left_out,
+        "normal_scores": any(term.meaning == "normal score" for term in found.terms),
     }
 
 
