@@ -257,7 +257,7 @@ class Linear(LinearModel):
                 "float",
                 1.0,
                 "Weight of the penalty against the loss summed over rows; for classification C = 1 / alpha.",
-                low=1e-4,
+                low=1e-6,
                 high=1e3,
                 log=True,
             ),

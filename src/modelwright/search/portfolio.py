@@ -31,6 +31,10 @@ class Entry(NamedTuple):
     seconds: float = 0.0
 
 
+#: Further penalties of linear models, where a fit is not dear: the best one differs by a factor of a thousand between tables
+#: (decision 0026). Columns that repeat each other nearly, as spectra do, want next to none.
+_PENALTIES: tuple[dict[str, Any], ...] = ({"alpha": 100.0}, {"alpha": 0.01, "skew": "none"})
+_PENALTIES_OF_NUMBERS = (*_PENALTIES, {"alpha": 1e-5, "skew": "none"})
 #: Skewness of the target from which its logarithm is tried; that of an exponential distribution is 2.
 _SKEWED = 1.0
 #: Above this many rows k-means runs on mini-batches.
@@ -139,6 +143,8 @@ def portfolio(
         entries.insert(network + 1, entries[network]._replace(params=entries[network].params | log))
         entries[4:4] = [entry._replace(params=entry.params | log) for entry in (entries[0], entries[3], entries[2])]
     rows = n_rows if n_probe is None else n_probe
+    if budget_s is None or fit_seconds("linear", task, rows, n_features, n_classes) <= _DEAR_SHARE * budget_s:
+        entries += [Entry("linear", params) for params in (_PENALTIES_OF_NUMBERS if task == "regression" else _PENALTIES)]
     costs = [(fit_seconds(entry.algorithm, task, rows, n_features, n_classes, entry.params), entry) for entry in entries]
     if budget_s is not None:
         dear = _DEAR_SHARE * budget_s

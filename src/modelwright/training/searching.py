@@ -186,9 +186,9 @@ def _entries(spec: Spec, task: Task, training: Training, n_classes: int, n_probe
     if spec.interpretable:
         linear = [
             entry._replace(params=entry.params | {"skew": skew})
-            for skew in READABLE["linear"]["skew"]
             for entry in entries
             if entry.algorithm == "linear"
+            for skew in READABLE["linear"]["skew"]
         ]
         entries = [entry for entry in entries if entry.algorithm != "linear"]
         entries += [] if "linear" in spec.hyperparams else linear
