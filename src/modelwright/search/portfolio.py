@@ -33,7 +33,12 @@ class Entry(NamedTuple):
 
 #: Further penalties of linear models, where a fit is not dear: the best one differs by a factor of a thousand between tables
 #: (decision 0026). Columns that repeat each other nearly, as spectra do, want next to none.
-_PENALTIES: tuple[dict[str, Any], ...] = ({"alpha": 100.0}, {"alpha": 0.01, "skew": "none"})
+_PENALTIES: tuple[dict[str, Any], ...] = (
+    {"alpha": 10.0},
+    {"alpha": 100.0},
+    {"alpha": 0.1},
+    {"alpha": 0.01, "skew": "none"},
+)
 _PENALTIES_OF_NUMBERS = (*_PENALTIES, {"alpha": 1e-5, "skew": "none"})
 #: Skewness of the target from which its logarithm is tried; that of an exponential distribution is 2.
 _SKEWED = 1.0
