@@ -119,3 +119,13 @@ def test_the_logarithm_of_a_skewed_target_is_tried_beside_the_target_as_it_is(n_
     for entry in logarithmic:
         as_it_is = entry._replace(params={name: value for name, value in entry.params.items() if name != "log_target"})
         assert as_it_is in plain
+
+
+def test_linear_models_have_several_penalties_where_a_fit_is_not_dear():
+    def penalties(task, n_rows, n_features, budget_s):
+        entries = portfolio(task, n_rows, n_features, budget_s)
+        return [entry.params["alpha"] for entry in entries if entry.algorithm == "linear" and "alpha" in entry.params]
+
+    assert penalties("binary", 2_000, 20, 60.0) == [10.0, 100.0, 0.1, 0.01]
+    assert penalties("regression", 2_000, 20, None) == [10.0, 100.0, 0.1, 0.01, 1e-5]
+    assert not penalties("binary", 200_000, 100, 10.0)
