@@ -31,15 +31,15 @@ class Entry(NamedTuple):
     seconds: float = 0.0
 
 
-#: Further penalties of linear models, where a fit is not dear: the best one differs by a factor of a thousand between tables
+#: Further linear models by penalty, where a fit is not dear: the best one differs by a factor of a thousand between tables
 #: (decision 0026). Columns that repeat each other nearly, as spectra do, want next to none.
-_PENALTIES: tuple[dict[str, Any], ...] = (
+_LINEAR: tuple[dict[str, Any], ...] = (
     {"alpha": 10.0},
     {"alpha": 100.0},
     {"alpha": 0.1},
     {"alpha": 0.01, "skew": "none"},
 )
-_PENALTIES_OF_NUMBERS = (*_PENALTIES, {"alpha": 1e-5, "skew": "none"})
+_LINEAR_OF_NUMBERS = (*_LINEAR, {"alpha": 1e-5, "skew": "none"})
 #: Skewness of the target from which its logarithm is tried; that of an exponential distribution is 2.
 _SKEWED = 1.0
 #: Above this many rows k-means runs on mini-batches.
@@ -54,7 +54,7 @@ _HOPELESS_IN_ROUNDS = 0.5
 #: L2 penalty on leaf values where there are several classes. Without any, a leaf with a row or two of a rare class takes a
 #: step that undoes all others: on 10,000 rows of kddcup99_10pct (23 classes) a log-loss of 0.56, with it 0.007. A penalty of 1
 #: is as good or better, but takes up to five times the rounds (decision 0019).
-_PENALTY = 0.1
+_LEAF_PENALTY = 0.1
 #: Columns from which the network first reads numbers as they are: what accompanies each of them takes seven eighths of the
 #: time there and hardly helps (decision 0022).
 _WIDE = 100
@@ -106,7 +106,7 @@ def portfolio(
     boosting = {"learning_rate": rate, "n_estimators": _rounds(rate)}
 
     def penalty(name: str) -> dict[str, float]:
-        return {name: _PENALTY} if task == "multiclass" else {}
+        return {name: _LEAF_PENALTY} if task == "multiclass" else {}
 
     def lightgbm(**params: Any) -> Entry:
         return Entry("lightgbm", _lightgbm(task, n_rows, rate, **penalty("lambda_l2") | params))
@@ -149,7 +149,7 @@ def portfolio(
         entries[4:4] = [entry._replace(params=entry.params | log) for entry in (entries[0], entries[3], entries[2])]
     rows = n_rows if n_probe is None else n_probe
     if budget_s is None or fit_seconds("linear", task, rows, n_features, n_classes) <= _DEAR_SHARE * budget_s:
-        entries += [Entry("linear", params) for params in (_PENALTIES_OF_NUMBERS if task == "regression" else _PENALTIES)]
+        entries += [Entry("linear", params) for params in (_LINEAR_OF_NUMBERS if task == "regression" else _LINEAR)]
     costs = [(fit_seconds(entry.algorithm, task, rows, n_features, n_classes, entry.params), entry) for entry in entries]
     if budget_s is not None:
         dear = _DEAR_SHARE * budget_s
